@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * The kernel <-> user contract: every byte that both sides touch is declared here, once.
+ * Included by bpf/ (clang -target bpf) and by src/datapath/ (C++); includes kernel type headers only.
+ * Padding is written out and sizes are asserted, so a layout cannot drift unseen. Change a layout => raise
+ * KNP_ABI_VERSION; an object of another version is refused at load.
+ *
+ * Addresses and ports are in network byte order (suffix _be), all else in host order. Times are CLOCK_MONOTONIC
+ * nanoseconds (suffix _ns) or kernel ticks, that is jiffies (suffix _tick).
+ */
+#ifndef KNP_ABI_H
+#define KNP_ABI_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define KNP_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type " changed its size")
+#else
+#define KNP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
+#endif
+
+#define KNP_ABI_VERSION 1
+#define KNP_WAYS 4              /* slots in a bucket of the flow table */
+#define KNP_SIZE_BUCKETS 8      /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
+#define KNP_IFACE_TABLE 8192    /* entries of the ifindex -> slot table, a power of two */
+#define KNP_IFACE_PROBES 4      /* linear probes in it */
+#define KNP_MAX_IFACES 2047     /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
+#define KNP_EVENT_MAX_PAYLOAD 256 /* bytes of a user-defined event */
+
+enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };
+
+/* Why a packet is in no flow: the ledger's remainder. The names are what users see (src/datapath/reasons.cc). */
+enum knp_reason {
+  KNP_OK = 0,                 /* not a remainder: the packet belongs to a flow */
+  KNP_R_ARP,                  /* ARP and RARP */
+  KNP_R_NON_IP,               /* any other EtherType, 802.3 LLC included */
+  KNP_R_L2_TRUNCATED,         /* ends inside the Ethernet header or a VLAN tag */
+  KNP_R_VLAN_DEPTH,           /* more VLAN tags than the parser follows */
+  KNP_R_IPV4_TRUNCATED,       /* ends inside the IPv4 header */
+  KNP_R_IPV4_HEADER,          /* version is not 4, or IHL below 5 */
+  KNP_R_IPV4_LENGTH,          /* total length below the header's or beyond the frame's */
+  KNP_R_IPV6_TRUNCATED,       /* ends inside the IPv6 header */
+  KNP_R_IPV6_HEADER,          /* version is not 6 */
+  KNP_R_IPV6_LENGTH,          /* payload length beyond the frame's */
+  KNP_R_IPV6_EXTENSION,       /* ends inside an extension header */
+  KNP_R_IPV6_DEPTH,           /* more extension headers than the parser follows */
+  KNP_R_L4_TRUNCATED,         /* ends inside the TCP, UDP, ICMP or SCTP header */
+  KNP_R_TCP_HEADER,           /* TCP data offset below 5, or beyond the packet */
+  KNP_R_NO_INTERFACE,         /* seen on an interface that is not in the table (being detached) */
+  KNP_REASONS
+};
+KNP_ASSERT_SIZE(char[KNP_REASONS], 16);
+
+/* Where a packet that belonged to a flow was lost for it: the ledger's losses, as far as the kernel causes them. */
+enum knp_loss {
+  KNP_L_RING_FULL = 0,        /* its set was full and the old aggregate could not be sent: the ring was full */
+  KNP_L_MAP,                  /* a map lookup that cannot fail, failed */
+  KNP_LOSSES
+};
+
+/* One direction of one conversation on one interface. meta: protocol (bits 0-7), VLAN id or 0 (8-19), direction (20),
+ * interface slot (21-31); never 0 in a used slot, for slots start at 1.
+ * ICMP/ICMPv6: sport = identifier of echo and its kin, else 0; dport = type << 8 | code. No ports: both 0. */
+struct knp_key4 {
+  __be32 saddr_be;
+  __be32 daddr_be;
+  __be16 sport_be;
+  __be16 dport_be;
+  __u32 meta;
+};
+KNP_ASSERT_SIZE(struct knp_key4, 16);
+
+struct knp_key6 {
+  __u8 saddr[16];
+  __u8 daddr[16];
+  __be16 sport_be;
+  __be16 dport_be;
+  __u32 meta;
+};
+KNP_ASSERT_SIZE(struct knp_key6, 40);
+
+#define KNP_META(proto, vlan, dir, slot) \
+  ((__u32)(proto) | ((__u32)(vlan) << 8) | ((__u32)(dir) << 20) | ((__u32)(slot) << 21))
+#define KNP_META_PROTO(meta) ((meta) & 0xff)
+#define KNP_META_VLAN(meta) (((meta) >> 8) & 0xfff)
+#define KNP_META_DIR(meta) (((meta) >> 20) & 1)
+#define KNP_META_SLOT(meta) ((meta) >> 21)
+
+enum knp_flow_bits {
+  KNP_F_FRAGMENT = 1,         /* fragments were seen (later fragments carry no ports: they form a flow of ports 0) */
+  KNP_F_RESET_SENT = 2,       /* the connection-reset event of this flow was attempted */
+};
+
+/* What a flow carried since its slot was taken. Counters only grow; nobody resets them while the generation stands. */
+struct knp_flow {
+  __u64 packets;
+  __u64 bytes;
+  __u64 first_ns;
+  __u32 last_tick;            /* low 32 bits of jiffies */
+  __u8 tcp_flags;             /* OR of all seen */
+  __u8 bits;                  /* enum knp_flow_bits */
+  __u16 generation;           /* odd: the slot is being rewritten; +2 with every new owner */
+};
+KNP_ASSERT_SIZE(struct knp_flow, 32);
+
+/* A set of the table: keys first, so that a search touches one cache line (IPv4) and a hit one more. Only the CPU that
+ * owns the bucket writes it, with softirqs off; user space reads it through mmap and checks the generation. */
+struct knp_bucket4 {
+  struct knp_key4 key[KNP_WAYS];
+  struct knp_flow flow[KNP_WAYS];
+};
+KNP_ASSERT_SIZE(struct knp_bucket4, 192);
+
+struct knp_bucket6 {
+  struct knp_key6 key[KNP_WAYS];
+  struct knp_flow flow[KNP_WAYS];
+};
+KNP_ASSERT_SIZE(struct knp_bucket6, 288);
+
+struct knp_count {
+  __u64 packets;
+  __u64 bytes;
+};
+
+struct knp_seen {
+  __u64 packets;              /* on the wire: segments of a super-packet counted one by one */
+  __u64 bytes;
+  __u64 skbs;                 /* as the stack handed them over */
+  __u64 skb_bytes;
+};
+
+/* The ledger's kernel side: entry [cpu * max_ifaces + slot] of knp_counters. Written by that CPU alone. */
+struct knp_iface_counters {
+  struct knp_seen seen[KNP_DIRECTIONS];
+  __u64 size_packets[KNP_DIRECTIONS][KNP_SIZE_BUCKETS];
+  struct knp_count remainder[KNP_REASONS]; /* [KNP_OK] stays 0 */
+  struct knp_count lost[KNP_LOSSES];
+  __u64 pad[4];
+};
+KNP_ASSERT_SIZE(struct knp_iface_counters, 512);
+
+/* Event budget and event losses of one CPU: entry [cpu] of knp_cpu. */
+struct knp_cpu_state {
+  __u64 tick;                 /* jiffies of the last refill */
+  __u64 tokens;
+  __u64 events_suppressed;    /* over the rate: flow_started, connection_reset, security_candidate not sent */
+  __u64 events_ring_full;     /* the same, but for want of room */
+  __u64 evicted;              /* flow_evicted records sent */
+  __u64 inserted;             /* slots taken */
+  __u32 tokens_per_tick_q8;   /* optional events per tick, 8 fractional bits; written by user space */
+  __u32 token_burst_q8;       /* the most that may be saved up */
+  __u64 barrier;              /* see KNP_WMB */
+};
+KNP_ASSERT_SIZE(struct knp_cpu_state, 64);
+
+struct knp_iface_entry {
+  __u32 ifindex;              /* 0 = free */
+  __u16 slot;
+  __u8 l2_len;                /* 14, or 0 on devices without an Ethernet header */
+  __u8 pad;
+};
+KNP_ASSERT_SIZE(struct knp_iface_entry, 8);
+
+/* Set once before load, frozen as read-only data. magic and abi_version come with the object and are checked. */
+#define KNP_CONFIG_MAGIC 0x004b4e50u /* "KNP" */
+struct knp_config {
+  __u32 magic;
+  __u32 abi_version;
+  __u32 buckets4;             /* per CPU */
+  __u32 buckets6;
+  __u32 max_ifaces;           /* slots, slot 0 included */
+  __u32 cpus;                 /* possible CPUs */
+  __u32 use_ringbuf;          /* 0: perf buffer */
+  __u32 pad;
+  __u64 seed;                 /* of the table's hash, random per load */
+};
+KNP_ASSERT_SIZE(struct knp_config, 40);
+
+/* ---- events -------------------------------------------------------------------------------------------------- */
+
+struct knp_event_header {
+  __u16 type;                 /* enum knp_event_type, or KNP_EVENT_USER and above */
+  __u16 size;                 /* of the whole record, bytes */
+  __u32 cpu;
+};
+KNP_ASSERT_SIZE(struct knp_event_header, 8);
+
+/* A slot changed its owner: the old one's final totals. `index` = bucket (of all CPUs) * KNP_WAYS + way. */
+struct knp_flow_evicted4 {
+  struct knp_event_header h;
+  __u64 index;
+  struct knp_key4 key;
+  struct knp_flow flow;
+};
+KNP_ASSERT_SIZE(struct knp_flow_evicted4, 64);
+
+struct knp_flow_evicted6 {
+  struct knp_event_header h;
+  __u64 index;
+  struct knp_key6 key;
+  struct knp_flow flow;
+};
+KNP_ASSERT_SIZE(struct knp_flow_evicted6, 88);
+
+/* First packet of a flow that had no slot; rate-limited, for detail only: no count hangs on it. The same structure tells
+ * of a RST and of a packet whose TCP flags no honest stack sends. IPv4 addresses are in the first four bytes. */
+struct knp_packet_event {
+  struct knp_event_header h;
+  __u64 time_ns;
+  struct knp_key6 key;
+  __u8 ip_version;
+  __u8 tcp_flags;             /* of this packet */
+  __u8 pad[2];
+  __u32 bytes;                /* of this packet, on the wire */
+};
+KNP_ASSERT_SIZE(struct knp_packet_event, 64);
+
+/* THE list of events: X(C structure, name). A row here without a handler in C++ does not compile. */
+#define KNP_EVENTS(X)                        \
+  X(knp_flow_evicted4, flow_evicted4)        \
+  X(knp_flow_evicted6, flow_evicted6)        \
+  X(knp_packet_event, flow_started)          \
+  X(knp_packet_event, connection_reset)      \
+  X(knp_packet_event, security_candidate)
+
+enum knp_event_type {
+  KNP_EVENT_NONE = 0,
+#define KNP_EVENT_ENUM(type, name) KNP_EVENT_##name,
+  KNP_EVENTS(KNP_EVENT_ENUM)
+#undef KNP_EVENT_ENUM
+  KNP_EVENT_LAST,
+  KNP_EVENT_USER = 0x8000,    /* types of user-defined events start here */
+};
+
+/* What knp_clock returns to BPF_PROG_TEST_RUN: both clocks of the kernel at one moment. */
+struct knp_clock_pair {
+  __u64 mono_ns;
+  __u64 tick;
+};
+KNP_ASSERT_SIZE(struct knp_clock_pair, 16);
+
+#endif /* KNP_ABI_H */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * The way of every event to user space: ring buffer or perf buffer, chosen at load. Never wakes the reader (a wake-up
+ * costs more than everything else that a packet does); it polls every few milliseconds.
+ */
+#ifndef KNP_BPF_EMIT_H
+#define KNP_BPF_EMIT_H
+
+#include "bpf/lib/parse.h"
+#include "bpf/maps.h"
+
+/* 0, or negative if there was no room. */
+static __always_inline long knp_emit(struct __sk_buff *skb, void *record, __u32 size) {
+  if (knp_config.use_ringbuf) return bpf_ringbuf_output(&knp_ring, record, size, BPF_RB_NO_WAKEUP);
+  return bpf_perf_event_output(skb, &knp_perf, BPF_F_CURRENT_CPU, record, size);
+}
+
+/* The token bucket of this CPU for events that no count hangs on; refilled once a tick. */
+static __always_inline int knp_take_token(struct knp_cpu_state *cpu, __u64 tick) {
+  __u64 elapsed = tick - cpu->tick;
+  if (elapsed) {
+    __u64 tokens = cpu->tokens + (elapsed < 4096 ? elapsed : 4096) * cpu->tokens_per_tick_q8;
+    cpu->tokens = tokens < cpu->token_burst_q8 ? tokens : cpu->token_burst_q8;
+    cpu->tick = tick;
+  }
+  if (cpu->tokens < 256) {
+    cpu->events_suppressed++;
+    return 0;
+  }
+  cpu->tokens -= 256;
+  return 1;
+}
+
+/* Reports a packet by an event of `type`, if this CPU's budget allows. Out of line: few packets come here. */
+static __attribute__((noinline)) void knp_emit_packet_event(struct __sk_buff *skb, const struct knp_packet *p,
+                                                            __u16 type) {
+  __u32 cpu_id = bpf_get_smp_processor_id();
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+  struct knp_packet_event e;
+  if (!cpu || !knp_take_token(cpu, bpf_jiffies64())) return;
+  __builtin_memset(&e, 0, sizeof e);
+  e.h.type = type;
+  e.h.size = sizeof e;
+  e.h.cpu = cpu_id;
+  e.time_ns = bpf_ktime_get_ns();
+  if (p->ip_version == 4) {
+    __builtin_memcpy(e.key.saddr, &p->key4.saddr_be, 4);
+    __builtin_memcpy(e.key.daddr, &p->key4.daddr_be, 4);
+    e.key.sport_be = p->key4.sport_be;
+    e.key.dport_be = p->key4.dport_be;
+    e.key.meta = p->key4.meta;
+  } else {
+    e.key = p->key6;
+  }
+  e.ip_version = p->ip_version;
+  e.tcp_flags = p->tcp_flags;
+  e.bytes = p->bytes;
+  if (knp_emit(skb, &e, sizeof e)) cpu->events_ring_full++;
+}
+
+/* For user-defined programs: `size` bytes at `payload` (up to KNP_EVENT_MAX_PAYLOAD) reach the handler registered for
+ * `type` (KNP_EVENT_USER and above). 0, or negative if there was no room. `buffer` is the caller's, of
+ * sizeof(struct knp_event_header) + size bytes, the payload standing behind the header. */
+static __always_inline long knp_emit_user_event(struct __sk_buff *skb, void *buffer, __u16 type, __u32 size) {
+  struct knp_event_header *h = buffer;
+  h->type = type;
+  h->size = sizeof *h + size;
+  h->cpu = bpf_get_smp_processor_id();
+  return knp_emit(skb, buffer, sizeof *h + size);
+}
+
+#endif /* KNP_BPF_EMIT_H */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * One family's flow table: a set-associative array, one part a CPU. A template: included once with KNP_FAMILY 4, once
+ * with 6 (bpf/lib/flow_table.h). A hit touches the set's keys and one flow; it takes no lock and reads no clock.
+ *
+ * Rewriting a slot: the generation turns odd, key and counters change, the generation turns even. Stores stay in
+ * order on x86; KNP_WMB orders them elsewhere. A reader that sees an odd or a changed generation skips the slot: the
+ * eviction record, or the next read, brings the same counts.
+ */
+#define KNP_CAT_(a, b) a##b
+#define KNP_CAT(a, b) KNP_CAT_(a, b)
+#define KNP_NAME(x) KNP_CAT(x, KNP_FAMILY)
+#define KNP_KEY struct KNP_NAME(knp_key)
+#define KNP_BUCKET struct KNP_NAME(knp_bucket)
+#define KNP_EVICTED struct KNP_NAME(knp_flow_evicted)
+#define KNP_BUCKETS KNP_NAME(knp_config.buckets)
+#define KNP_EVICTED_TYPE KNP_NAME(KNP_EVENT_flow_evicted)
+
+/* The way to give up: longest idle first, counted in 64 ticks so that a burst does not decide; among equals the one
+ * with the fewest packets, so that a flood of one-packet flows displaces itself and not the connections beside it;
+ * among equals still, the one that `turn` points at, so that every way ages. */
+static __always_inline __u32 KNP_NAME(knp_victim)(const KNP_BUCKET *b, __u32 tick, __u32 turn) {
+  __u64 best = 0;
+  __u32 victim = 0;
+#pragma unroll
+  for (__u32 i = 0; i < KNP_WAYS; i++) {
+    __u64 packets = b->flow[i].packets;
+    __u32 idle = (tick - b->flow[i].last_tick) >> 6;
+    __u64 score = (__u64)idle << 34 | (__u64)(0xffffffffu - (packets < 0xffffffffu ? (__u32)packets : 0xffffffffu)) << 2 |
+                  ((i + turn) & (KNP_WAYS - 1));
+    if (score >= best) {
+      best = score;
+      victim = i;
+    }
+  }
+  return victim;
+}
+
+static __always_inline long KNP_NAME(knp_evict)(struct __sk_buff *skb, const KNP_BUCKET *b, __u32 index, __u32 way,
+                                                __u32 cpu_id) {
+  KNP_EVICTED e;
+  e.h.type = KNP_EVICTED_TYPE;
+  e.h.size = sizeof e;
+  e.h.cpu = cpu_id;
+  e.index = (__u64)index * KNP_WAYS + way;
+  e.key = b->key[way];
+  e.flow = b->flow[way];
+  return knp_emit(skb, &e, sizeof e);
+}
+
+/* Gives the packet's flow a slot and counts the packet in it. -1, or why no slot could be had (enum knp_loss): the
+ * packet is then lost for the flows. Out of line, and looks everything up again: the hot path stays short. */
+static __attribute__((noinline)) int KNP_NAME(knp_table_insert)(struct __sk_buff *skb, const struct knp_packet *p,
+                                                                __u32 index, __u32 turn) {
+  __u32 cpu_id = bpf_get_smp_processor_id();
+  __u32 tick = (__u32)bpf_jiffies64();
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &index);
+  struct knp_flow *f;
+  __u32 way = KNP_WAYS;
+
+  if (!cpu || !b) return KNP_L_MAP;
+#pragma unroll
+  for (__u32 i = 0; i < KNP_WAYS; i++)
+    if (way == KNP_WAYS && !b->key[i].meta) way = i;
+  if (way == KNP_WAYS) {
+    way = KNP_NAME(knp_victim)(b, tick, turn + (__u32)cpu->inserted) & (KNP_WAYS - 1);
+    if (KNP_NAME(knp_evict)(skb, b, index, way, cpu_id)) return KNP_L_RING_FULL;
+    cpu->evicted++;
+  }
+  way &= KNP_WAYS - 1;
+  f = &b->flow[way];
+  cpu->inserted++;
+  KNP_STORE(f->generation, f->generation + 1);
+  KNP_WMB(cpu);
+  b->key[way] = p->KNP_NAME(key);
+  f->packets = p->packets;
+  f->bytes = p->bytes;
+  f->first_ns = bpf_ktime_get_ns();
+  f->last_tick = tick;
+  f->tcp_flags = p->tcp_flags;
+  f->bits = p->bits | (p->tcp_flags & KNP_TCP_RST ? KNP_F_RESET_SENT : 0);
+  KNP_WMB(cpu);
+  KNP_STORE(f->generation, f->generation + 1);
+  return -1;
+}
+
+/* Counts the packet in its flow. -1, or where it was lost (enum knp_loss). */
+static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id) {
+  const KNP_KEY *key = &p->KNP_NAME(key);
+  __u32 hash = KNP_NAME(knp_hash)(key);
+  __u32 index = cpu_id * KNP_BUCKETS + (__u32)(((__u64)hash * KNP_BUCKETS) >> 32);
+  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &index);
+  struct knp_flow *f;
+
+  if (!b) return KNP_L_MAP;
+  if (KNP_NAME(knp_key_equal)(&b->key[0], key)) {
+    f = &b->flow[0];
+  } else if (KNP_NAME(knp_key_equal)(&b->key[1], key)) {
+    f = &b->flow[1];
+  } else if (KNP_NAME(knp_key_equal)(&b->key[2], key)) {
+    f = &b->flow[2];
+  } else if (KNP_NAME(knp_key_equal)(&b->key[3], key)) {
+    f = &b->flow[3];
+  } else {
+    int loss = KNP_NAME(knp_table_insert)(skb, p, index, hash >> 8);
+    if (loss < 0) {
+      knp_emit_packet_event(skb, p, KNP_EVENT_flow_started);
+      if (knp_is_notable(p)) knp_emit_packet_event(skb, p, knp_notable_type(p));
+    }
+    return loss;
+  }
+  f->packets += p->packets;
+  f->bytes += p->bytes;
+  f->last_tick = (__u32)bpf_jiffies64();
+  f->tcp_flags |= p->tcp_flags;
+  f->bits |= p->bits;
+  if (knp_is_notable(p)) knp_notable(skb, p, f);
+  return -1;
+}
+
+#undef KNP_CAT_
+#undef KNP_CAT
+#undef KNP_NAME
+#undef KNP_KEY
+#undef KNP_BUCKET
+#undef KNP_EVICTED
+#undef KNP_BUCKETS
+#undef KNP_EVICTED_TYPE

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * The flow table of both families and the events that a packet may cause. Called by the hooks with a parsed packet.
+ */
+#ifndef KNP_BPF_FLOW_TABLE_H
+#define KNP_BPF_FLOW_TABLE_H
+
+#include "bpf/lib/emit.h"
+
+#define KNP_STORE(lvalue, value) (*(volatile __typeof__(lvalue) *)&(lvalue) = (value))
+#if defined(__TARGET_ARCH_arm64)
+/* An atomic that returns its old value is a full barrier in the arm64 JIT (BPF_FETCH, 5.12). */
+#define KNP_WMB(cpu) __sync_fetch_and_add(&(cpu)->barrier, 1)
+#else
+#define KNP_WMB(cpu) asm volatile("" ::: "memory") /* x86 keeps stores in order (TSO) */
+#endif
+
+#define KNP_MIX1 0x9e3779b97f4a7c15ull
+#define KNP_MIX2 0xc2b2ae3d27d4eb4full
+#define KNP_MIX3 0x165667b19e3779f9ull
+
+/* 128 bits and the seed to 32: three multiplications, each followed by folding the high half down. */
+static __always_inline __u32 knp_mix(__u64 a, __u64 b) {
+  __u64 h = (a ^ knp_config.seed) * KNP_MIX1;
+  h ^= h >> 32;
+  h = (h + b) * KNP_MIX2;
+  h ^= h >> 29;
+  h *= KNP_MIX3;
+  return (__u32)(h >> 32);
+}
+
+static __always_inline __u32 knp_hash4(const struct knp_key4 *k) {
+  const __u64 *w = (const __u64 *)k;
+  return knp_mix(w[0], w[1]);
+}
+
+static __always_inline __u32 knp_hash6(const struct knp_key6 *k) {
+  const __u64 *w = (const __u64 *)k;
+  __u64 a = (w[0] * KNP_MIX2) ^ w[1], b = (w[2] * KNP_MIX3) ^ w[3];
+  a ^= a >> 31;
+  b ^= b >> 31;
+  return knp_mix(a * KNP_MIX1 + b, w[4] ^ (b * KNP_MIX2));
+}
+
+static __always_inline int knp_key_equal4(const struct knp_key4 *a, const struct knp_key4 *b) {
+  const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+  return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline int knp_key_equal6(const struct knp_key6 *a, const struct knp_key6 *b) {
+  const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+  return x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[2] == y[2] && x[0] == y[0];
+}
+
+/* A TCP packet that may be worth an event beside its count: decided by one shift on the hot path. */
+static __always_inline int knp_is_notable(const struct knp_packet *p) {
+  if (p->protocol != KNP_P_TCP || p->bits & KNP_F_FRAGMENT) return 0;
+  return (p->tcp_flags & KNP_TCP_RST) || knp_tcp_flags_odd(p->tcp_flags);
+}
+
+static __always_inline __u16 knp_notable_type(const struct knp_packet *p) {
+  return knp_tcp_flags_odd(p->tcp_flags) ? KNP_EVENT_security_candidate : KNP_EVENT_connection_reset;
+}
+
+/* A reset is told once a flow, odd flags each time; both within the event budget. */
+static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {
+  __u16 type = knp_notable_type(p);
+  if (type == KNP_EVENT_connection_reset) {
+    if (f->bits & KNP_F_RESET_SENT) return;
+    f->bits |= KNP_F_RESET_SENT;
+  }
+  knp_emit_packet_event(skb, p, type);
+}
+
+#define KNP_FAMILY 4
+#include "bpf/lib/flow_set.h"
+#undef KNP_FAMILY
+#define KNP_FAMILY 6
+#include "bpf/lib/flow_set.h"
+#undef KNP_FAMILY
+
+#endif /* KNP_BPF_FLOW_TABLE_H */

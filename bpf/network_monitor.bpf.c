@@ -1,0 +1,1 @@
+#include "bpf/network_monitor.bpf.h"

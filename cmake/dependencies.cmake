@@ -1,0 +1,14 @@
+# Libraries of the distribution; the names of their packages are in ./dev (apt_packages).
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(KNP_LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.1 libelf zlib)
+find_package(absl REQUIRED)
+find_package(fmt REQUIRED)
+find_package(Threads REQUIRED)
+
+if(NOT KNP_FUZZ)
+  find_package(CLI11 REQUIRED)
+  find_package(nlohmann_json REQUIRED)
+  if(KNP_TESTS)
+    find_package(GTest REQUIRED)
+  endif()
+endif()

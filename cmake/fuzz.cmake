@@ -1,0 +1,15 @@
+# Fuzzers: fuzz/NAME_fuzz.cc becomes build-fuzz/bin/NAME_fuzz. The parser's needs headers only, so the library is not
+# even compiled for it.
+set_target_properties(kubenetprobe PROPERTIES EXCLUDE_FROM_ALL ON)
+file(GLOB knp_fuzzers CONFIGURE_DEPENDS fuzz/*_fuzz.cc)
+foreach(source ${knp_fuzzers})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  if(name STREQUAL "parse_fuzz")
+    target_sources(${name} PRIVATE tests/support/parse_cases.cc)
+  else()
+    target_link_libraries(${name} PRIVATE kubenetprobe fmt::fmt absl::strings absl::flat_hash_map)
+  endif()
+endforeach()

@@ -1,0 +1,21 @@
+# libkubenetprobe with the BPF object inside it, and the object itself as build/lib/network-monitor.o.
+knp_add_bpf_object(network-monitor bpf/network_monitor.bpf.c OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+get_target_property(KNP_OBJECT_FILE network-monitor KNP_BPF_OBJECT)
+configure_file(cmake/embedded_object.S.in embedded_object.S @ONLY)
+set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS ${KNP_OBJECT_FILE})
+
+file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/detect/*/*.cc
+     src/monitor/*.cc)
+add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
+add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)
+add_dependencies(kubenetprobe network-monitor)
+set_target_properties(kubenetprobe PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+target_compile_features(kubenetprobe PUBLIC cxx_std_20)
+target_include_directories(
+  kubenetprobe
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+  PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(
+  kubenetprobe
+  PUBLIC absl::status absl::statusor
+  PRIVATE absl::flat_hash_map absl::strings fmt::fmt PkgConfig::KNP_LIBBPF Threads::Threads)

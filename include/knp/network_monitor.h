@@ -1,0 +1,119 @@
+// The library's one entrance: watches network interfaces from inside the kernel, exactly.
+//
+//   auto monitor = knp::NetworkMonitor::Create();
+//   if (!monitor.ok()) …                                   // says what is missing and what to do
+//   absl::Status status = (*monitor)->AttachToInterface("eth0");
+//   status = (*monitor)->StartEventProcessing();
+//   … (*monitor)->GetPacketStats() …
+//
+// Thread-safety: all methods may be called from any thread at any time, handlers included, except destruction, which
+// must come last and not from a handler. Handlers are called from one internal thread, one call at a time; a slow
+// handler delays the reading of the ring, and if it is slow for long the ledger shows `lost.ring_full`.
+//
+// Rights: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN and CAP_NET_ADMIN). Kernel: 5.8 and newer with all that
+// this version does.
+//
+// Errors by code: PermissionDenied names the missing capability; Unimplemented the missing kernel feature;
+// InvalidArgument, NotFound, AlreadyExists, FailedPrecondition the caller's mistake; Internal is ours.
+#ifndef KNP_NETWORK_MONITOR_H_
+#define KNP_NETWORK_MONITOR_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <knp/options.h>
+#include <knp/types.h>
+#include <knp/user_map.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace knp {
+
+enum class SecurityParameter {
+  // So many distinct destination ports that one source tries to open within a second raise a scan.vertical alert.
+  // 0 = off (the default).
+  kPortScanPortsPerSecond,
+};
+
+// First type number of user-defined events.
+inline constexpr std::uint16_t kFirstUserEventType = 0x8000;
+
+class NetworkMonitor {
+ public:
+  using EventHandler = std::function<void(const Event&)>;
+  using AlertHandler = std::function<void(const Alert&)>;
+  using FlowHandler = std::function<void(const FlowRecord&)>;
+  using UserEventHandler = std::function<void(std::span<const std::byte> payload)>;
+
+  // Loads the built-in programs. Nothing is attached yet.
+  static absl::StatusOr<std::unique_ptr<NetworkMonitor>> Create(const MonitorOptions& options = {});
+
+  // Loads a BPF object from disk instead: ours (`network-monitor.o`), or one built from our headers with maps, programs
+  // and events of its own (examples/). Refused, with the name of what is wrong: no ELF or no BPF object, a map or
+  // program that we need is missing, a layout other than this library's.
+  static absl::StatusOr<std::unique_ptr<NetworkMonitor>> CreateFromObjectFile(const std::string& path,
+                                                                              const MonitorOptions& options = {});
+
+  // Detaches everything, reports what is left to the flow handler, frees all kernel memory.
+  ~NetworkMonitor();
+  NetworkMonitor(const NetworkMonitor&) = delete;
+  NetworkMonitor& operator=(const NetworkMonitor&) = delete;
+
+  // Starts counting on an interface of the calling thread's network namespace, in both directions (on `lo` ingress
+  // alone, for there every packet passes both). NotFound: no such interface. FailedPrecondition: it is down.
+  // AlreadyExists: attached already. Nothing is left behind on failure.
+  absl::Status AttachToInterface(const std::string& interface);
+
+  // Stops counting; the interface's numbers stay in the statistics. NotFound: not attached.
+  absl::Status DetachFromInterface(const std::string& interface);
+
+  // Detaches every interface and reads all that is left, so that the ledger settles; flows are reported as final.
+  // GetPacketStats().total.Balanced() then tells whether every packet is accounted for.
+  absl::Status Finish();
+
+  // Starts the internal thread that reads events and flows and calls the handlers. FailedPrecondition if it runs.
+  absl::Status StartEventProcessing();
+  // Stops it; called by the destructor too. What is in the kernel stays there until it is started again.
+  absl::Status StopEventProcessing();
+
+  // Exact counters of every interface. Reads the kernel's tables itself, so it works without event processing too.
+  absl::StatusOr<PacketStats> GetPacketStats();
+  // Every live conversation, as of the last scan (options.scan_interval), or of now if no events are processed.
+  absl::StatusOr<FlowStats> GetFlowStats();
+
+  // InvalidArgument: the value is out of the parameter's range (0 … 65535 for the port rule).
+  absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);
+
+  // Handlers may be set at any time; nullptr removes one. When the call returns, the old one is not running any more
+  // (except when called from within a handler).
+  void SetEventHandler(EventHandler handler);
+  void SetAlertHandler(AlertHandler handler);
+  void SetFlowHandler(FlowHandler handler);
+  // For events that a user's own BPF code sends (knp_emit_user_event). InvalidArgument: `type` is below
+  // kFirstUserEventType.
+  absl::Status SetUserEventHandler(std::uint16_t type, UserEventHandler handler);
+
+  // A map of the loaded object. NotFound: it has none of that name. InvalidArgument: sizes differ from the map's.
+  template <typename Key, typename Value>
+  absl::StatusOr<UserMap<Key, Value>> OpenMap(const std::string& name) {
+    absl::StatusOr<RawMap> raw = OpenRawMap(name, sizeof(Key), sizeof(Value));
+    if (!raw.ok()) return raw.status();
+    return UserMap<Key, Value>(*std::move(raw));
+  }
+
+  // Which of our programs stands where, by which means.
+  std::vector<ProgramInfo> ListPrograms() const;
+
+ private:
+  class Impl;
+  explicit NetworkMonitor(std::unique_ptr<Impl> impl);
+  absl::StatusOr<RawMap> OpenRawMap(const std::string& name, std::size_t key_size, std::size_t value_size);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace knp
+
+#endif  // KNP_NETWORK_MONITOR_H_

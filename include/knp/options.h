@@ -1,0 +1,54 @@
+// Settings of a NetworkMonitor. Every default is meant to be kept on an ordinary node; the comments say when not to.
+#ifndef KNP_OPTIONS_H_
+#define KNP_OPTIONS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace knp {
+
+struct MonitorOptions {
+  // Kernel memory of the flow table, bytes, of all CPUs together. Raise it if FlowStats::kernel_evictions grows faster
+  // than connections do: every eviction is a record that user space has to take. 48 bytes hold an IPv4 flow direction,
+  // 72 an IPv6 one; each CPU that sees a flow needs a slot for it.
+  std::size_t table_budget_bytes = std::size_t{20} << 20;
+
+  // Kernel memory of the event ring, bytes; rounded up to a power of two, at least one page. Raise it if
+  // Ledger::lost["ring_full"] is not 0: it must hold what arrives while the reader does not run.
+  std::size_t ring_bytes = std::size_t{4} << 20;
+
+  // Interfaces that may be attached at one time; 512 bytes a CPU each.
+  std::uint32_t max_interfaces = 64;
+
+  // How often the ring is emptied. Lower it only for quicker events; each round costs about 3 µs.
+  std::chrono::milliseconds drain_interval{2};
+
+  // How often live flows are read from the kernel's table; counters, rates and flows are as fresh as that.
+  std::chrono::milliseconds scan_interval{1000};
+
+  // How often live flows are reported to the flow handler (final records come at once).
+  std::chrono::milliseconds report_interval{5000};
+
+  // flow_started, connection_reset and security_candidate events per second, of all CPUs together; beyond it they are
+  // only counted (PacketStats::events_suppressed). 0 = none. Flow counts never depend on them.
+  std::uint32_t events_per_second = 20000;
+
+  // Conversations kept in user space, at most; about 250 bytes each. Beyond it the longest idle one is ended and
+  // reported.
+  std::size_t flow_capacity = 65536;
+
+  // A conversation ends after this time without a packet …
+  std::chrono::milliseconds idle_timeout{60000};
+  // … or after this one, once both sides have closed it or one has reset it.
+  std::chrono::milliseconds closed_timeout{2000};
+
+  // Comma-separated features to do without although the kernel has them: tcx, ringbuf. For tests and for trouble.
+  // Empty: the environment's KNP_DISABLE_FEATURES.
+  std::string disable_features;
+};
+
+}  // namespace knp
+
+#endif  // KNP_OPTIONS_H_

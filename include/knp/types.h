@@ -1,0 +1,237 @@
+// What the monitor tells its users: addresses, counters, flows, events, alerts. Plain values, safe to copy and keep.
+//
+// Times are nanoseconds: `*_unix_ns` since the Unix epoch (UTC). Counts are of what passed the hooks since the
+// interface was attached: `packets` and `bytes` as on the wire (segments of a GSO/GRO super-packet counted one by one;
+// Ethernet header included, FCS not; from the network header on devices without Ethernet), `skbs` and `skb_bytes` as
+// the kernel's stack handed them over.
+#ifndef KNP_TYPES_H_
+#define KNP_TYPES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace knp {
+
+// An IPv4 or IPv6 address, bytes in network order; an IPv4 address fills the first four.
+struct IpAddress {
+  std::array<std::uint8_t, 16> bytes{};
+  std::uint8_t version = 4;  // 4 or 6
+
+  // RFC 5952 text for IPv6, dotted decimal for IPv4.
+  std::string ToString() const;
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+};
+
+// Parses either family; nullopt if `text` is no address.
+std::optional<IpAddress> ParseIpAddress(const std::string& text);
+
+struct Endpoint {
+  IpAddress ip;
+  std::uint16_t port = 0;  // host byte order; 0 where the protocol has none
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+enum class Direction : std::uint8_t { kIngress = 0, kEgress = 1 };
+
+// "ingress", "egress".
+const char* DirectionName(Direction direction);
+
+// The IANA protocol number's usual name: "TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "GRE", "ESP", …; else "IP-<number>".
+std::string ProtocolName(std::uint8_t protocol);
+
+struct Count {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  Count& operator+=(const Count& other);
+  friend Count operator-(const Count& a, const Count& b) { return {a.packets - b.packets, a.bytes - b.bytes}; }
+  friend bool operator==(const Count&, const Count&) = default;
+};
+
+struct TrafficCount : Count {
+  std::uint64_t skbs = 0;
+  std::uint64_t skb_bytes = 0;
+  friend bool operator==(const TrafficCount&, const TrafficCount&) = default;
+};
+
+// Where every packet that passed the hooks went. Once all has been read and reported (`Balanced()`),
+// seen = in_flows + sum(remainder) + sum(lost). `in_flows` is summed from the flow records that were emitted, so this is
+// a check, not a definition.
+struct Ledger {
+  Count seen;
+  Count in_flows;
+  Count in_flight;                         // seen, but neither read nor reported yet
+  std::map<std::string, Count> remainder;  // by reason: "arp", "non_ip", "ipv4_length", …
+  std::map<std::string, Count> lost;       // by place: "ring_full", …
+  bool Balanced() const;                   // in_flight is 0 and the equation holds
+  Ledger& operator+=(const Ledger& other);
+};
+
+struct PacketSizeBucket {
+  std::uint32_t up_to_bytes = 0;  // inclusive; 0 = no bound
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+};
+
+// A second's mean over a window that ends now.
+struct Rates {
+  std::uint32_t window_s = 0;
+  double rx_packets_per_second = 0;
+  double rx_bytes_per_second = 0;
+  double tx_packets_per_second = 0;
+  double tx_bytes_per_second = 0;
+};
+
+// What the interface itself counted since we attached and no hook saw. Outside the ledger.
+struct Unseen {
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+  std::string cause;  // "xdp program 'x' (id 7)", "program 'y' (id 8) ends the chain before us", …; empty = not known
+};
+
+struct InterfaceStats {
+  std::string name;
+  std::uint32_t ifindex = 0;
+  bool attached = false;  // false: detached, or the interface is gone; the counters stand as they were then
+  bool gone = false;      // the interface vanished
+  bool hook_shadowed = false;  // somebody ended the chain before us within the last minute
+  TrafficCount rx;
+  TrafficCount tx;
+  std::map<std::string, Count> protocols;  // of packets that are in flows, by ProtocolName
+  std::vector<PacketSizeBucket> sizes;     // ascending
+  std::vector<Rates> rates;                // over 1, 10 and 60 s; shorter while younger than that
+  Unseen unseen;
+  Ledger ledger;
+};
+
+struct PacketStats {
+  std::uint64_t time_unix_ns = 0;
+  std::uint64_t since_unix_ns = 0;
+  std::vector<InterfaceStats> interfaces;  // in order of attachment
+  Ledger total;
+  std::uint64_t events_suppressed = 0;  // optional events over the configured rate; no count hangs on them
+  std::uint64_t events_lost = 0;        // optional events that found the ring full
+  std::vector<std::string> degraded;    // "ringbuf: perf buffer instead", …: what this kernel does without
+};
+
+enum class FlowState : std::uint8_t { kHalfOpen, kEstablished, kClosed, kReset, kTimedOut, kActive };
+
+// "half_open", "established", "closed", "reset", "timed_out", "active".
+const char* FlowStateName(FlowState state);
+
+// How it is known who opened the conversation.
+enum class Opener : std::uint8_t { kSyn, kFirstPacket };
+
+// "syn", "first_packet".
+const char* OpenerName(Opener opener);
+
+struct Observation {
+  std::string interface;
+  Direction direction = Direction::kIngress;
+  Count count;
+};
+
+// A conversation. `sent` + `received` is what one interface (the first that saw it) counted; `observations` has every
+// place where it was seen.
+struct FlowRecord {
+  std::uint64_t id = 0;  // opaque, stable for the flow's life
+  std::uint64_t start_unix_ns = 0;
+  std::uint64_t end_unix_ns = 0;  // last packet, to the resolution of the kernel's tick (1 to 10 ms)
+  bool final = false;             // no further record of this id follows
+  FlowState state = FlowState::kActive;
+  std::uint8_t protocol = 0;      // IANA number
+  Opener opener = Opener::kFirstPacket;
+  Endpoint source;                // the side that opened it
+  Endpoint destination;
+  std::uint16_t vlan = 0;         // outermost VLAN id, 0 = none
+  std::optional<std::pair<std::uint8_t, std::uint8_t>> icmp;  // type and code that opened it
+  Count sent;                     // source to destination
+  Count received;
+  std::uint8_t tcp_flags_sent = 0;  // OR of all
+  std::uint8_t tcp_flags_received = 0;
+  bool fragments = false;
+  std::vector<Observation> observations;
+};
+
+struct FlowStats {
+  std::uint64_t time_unix_ns = 0;
+  std::uint64_t active_flows = 0;
+  std::uint64_t total_flows = 0;        // ever opened
+  std::uint64_t evicted_flows = 0;      // ended early, to keep within the capacity; reported like all others
+  std::uint64_t kernel_evictions = 0;   // aggregates that the kernel's table handed over to make room
+  std::vector<FlowRecord> flows;        // all that are live, in no order
+};
+
+enum class EventType : std::uint16_t {
+  kFlowStarted = 1,
+  kConnectionReset,
+  kSecurityCandidate,   // a packet with TCP flags that no honest stack sends
+  kHookShadowed,
+  kHookRepaired,        // our hook had been removed and stands again
+  kInterfaceGone,
+};
+
+// "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired",
+// "interface_gone".
+const char* EventTypeName(EventType type);
+
+struct Event {
+  EventType type = EventType::kFlowStarted;
+  std::uint64_t time_unix_ns = 0;
+  std::string interface;
+  std::uint64_t flow_id = 0;      // 0 = of no flow
+  std::uint8_t protocol = 0;      // valid with flow_id
+  Endpoint source;
+  Endpoint destination;
+  std::uint8_t tcp_flags = 0;     // of the packet that caused it
+  std::string detail;             // one sentence for a person
+};
+
+enum class AlertState : std::uint8_t { kOpened, kUpdated, kClosed };
+
+struct AlertRule {
+  std::string name;
+  double observed = 0;
+  double threshold = 0;
+  double window_s = 0;
+};
+
+// One attack is one alert: opened, updated while it lasts, closed after it, always with the same id.
+struct Alert {
+  std::string id;        // ULID
+  std::string type;      // "scan.vertical", …
+  std::string severity;  // "low", "medium", "high", "critical"
+  AlertState state = AlertState::kOpened;
+  std::uint64_t time_unix_ns = 0;
+  std::uint64_t first_seen_unix_ns = 0;
+  std::uint64_t last_seen_unix_ns = 0;
+  std::uint64_t packets_seen = 0;  // handled by the monitor when the alert was opened
+  std::optional<Endpoint> source;  // port 0: any
+  std::optional<Endpoint> target;  // absent if there are several: see evidence
+  AlertRule rule;
+  std::vector<std::uint16_t> evidence_ports;      // the first ones, at most 64
+  std::vector<IpAddress> evidence_targets;        // the first ones, at most 16
+  std::uint64_t distinct_ports = 0;
+  std::uint64_t distinct_targets = 0;
+  std::string summary;   // one sentence for a person
+};
+
+// A program of ours in the kernel.
+struct ProgramInfo {
+  std::string name;
+  std::uint32_t id = 0;
+  std::string interface;
+  Direction direction = Direction::kIngress;
+  std::string mechanism;  // "tcx" or "clsact"
+};
+
+}  // namespace knp
+
+#endif  // KNP_TYPES_H_

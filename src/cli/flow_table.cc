@@ -1,0 +1,204 @@
+// See flow_table.h.
+#include "src/cli/flow_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <climits>
+#include <functional>
+
+#include "src/cli/quantities.h"
+#include "src/export/json/json_text.h"
+
+namespace knp::cli {
+namespace {
+
+constexpr int kLeastAddressWidth = 21;  // "255.255.255.255:65535"
+constexpr int kWidthForNames = 100;     // of a canvas: full names of states
+constexpr int kWidthForPackets = 120;   // packet rates and counts
+constexpr int kWidthForInterface = 150;
+
+struct Column {
+  std::string head;
+  int width;
+  Align align;
+  std::function<std::string(const FlowRow&)> text;
+};
+
+const char* ShortStateName(FlowState state) {
+  switch (state) {
+    case FlowState::kHalfOpen: return "half";
+    case FlowState::kEstablished: return "est";
+    case FlowState::kClosed: return "end";
+    case FlowState::kReset: return "rst";
+    case FlowState::kTimedOut: return "t/o";
+    case FlowState::kActive: return "act";
+  }
+  return "?";
+}
+
+bool ShowsPort(const FlowRecord& flow) {
+  const bool unknown = flow.fragments && flow.source.port == 0 && flow.destination.port == 0;
+  return json::ProtocolHasPorts(flow.protocol) && !unknown;
+}
+
+std::vector<std::string> SplitGroups(const std::string& ip) {
+  std::vector<std::string> groups(1);
+  for (const char c : ip) {
+    if (c == ':')
+      groups.emplace_back();
+    else
+      groups.back() += c;
+  }
+  return groups;
+}
+
+// Leading and trailing groups of `ip` around an ellipsis, in at most `width` columns.
+std::string ElideGroups(const std::string& ip, int width, std::string_view ellipsis) {
+  const std::vector<std::string> groups = SplitGroups(ip);
+  const int mark = DisplayWidth(ellipsis);
+  std::string head, tail;
+  std::size_t front = 0, back = groups.size();
+  const auto fits = [&](const std::string& group) {
+    return static_cast<int>(head.size() + tail.size() + group.size() + 1) + mark <= width;
+  };
+  // The tail first: it tells hosts of one network apart. Then by turns, so that both ends grow.
+  for (bool take_back = true; front + 1 < back; take_back = !take_back) {
+    const std::string& group = take_back ? groups[back - 1] : groups[front];
+    if (!fits(group)) break;
+    if (take_back) {
+      tail.insert(0, ":" + group);
+      --back;
+    } else {
+      head += group + ":";
+      ++front;
+    }
+  }
+  if (tail.empty()) return Truncated(ip, width, ellipsis);
+  return head + std::string(ellipsis) + tail;
+}
+
+std::vector<Column> RateColumns(const Canvas& canvas) {
+  const Glyphs& glyphs = GlyphsOf(canvas);
+  const bool packets = canvas.width >= kWidthForPackets;
+  std::vector<Column> columns;
+  const auto add = [&columns](std::string head, int width, std::function<std::string(const FlowRow&)> text) {
+    columns.push_back({std::move(head), width, Align::kRight, std::move(text)});
+  };
+  if (packets)
+    add(fmt::format("{}pkt/s", glyphs.arrow), 6, [](const FlowRow& r) { return Short(r.sent_packets_per_second); });
+  add(fmt::format("{}bit/s", glyphs.arrow), 6, [](const FlowRow& r) { return Short(r.sent_bytes_per_second * 8); });
+  if (packets)
+    add(fmt::format("{}pkt/s", glyphs.back), 6, [](const FlowRow& r) { return Short(r.received_packets_per_second); });
+  add(fmt::format("{}bit/s", glyphs.back), 6, [](const FlowRow& r) { return Short(r.received_bytes_per_second * 8); });
+  if (packets) add("pkts", 5, [](const FlowRow& r) { return Short(r.flow.sent.packets + r.flow.received.packets); });
+  add("bytes", 5, [](const FlowRow& r) { return Short(r.flow.sent.bytes + r.flow.received.bytes); });
+  return columns;
+}
+
+std::vector<Column> Columns(std::uint64_t now_unix_ns, const Canvas& canvas) {
+  std::vector<Column> columns;
+  const bool names = canvas.width >= kWidthForNames;
+  columns.push_back({names ? "proto" : "L4", 0, Align::kLeft, [](const FlowRow& row) { return ProtocolName(row.flow.protocol); }});
+  columns.push_back({names ? "state" : "st", 0, Align::kLeft, [names](const FlowRow& row) -> std::string {
+                       return names ? FlowStateName(row.flow.state) : ShortStateName(row.flow.state);
+                     }});
+  for (Column& column : RateColumns(canvas)) columns.push_back(std::move(column));
+  columns.push_back({"age", 4, Align::kRight, [now_unix_ns](const FlowRow& row) {
+                       const std::uint64_t start = std::min(row.flow.start_unix_ns, now_unix_ns);
+                       return ShortAge(std::chrono::nanoseconds(now_unix_ns - start));
+                     }});
+  if (canvas.width >= kWidthForInterface)
+    columns.push_back({"seen on", 0, Align::kLeft, [utf8 = canvas.utf8](const FlowRow& row) {
+                         if (row.flow.observations.empty()) return std::string();
+                         return Printable(row.flow.observations.front().interface, utf8);
+                       }});
+  return columns;
+}
+
+// Columns without a width of their own take what their texts need.
+void FitToContent(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown) {
+  for (Column& column : columns) {
+    if (column.width != 0) continue;
+    column.width = std::max(3, DisplayWidth(column.head));
+    for (std::size_t i = 0; i < shown; ++i) column.width = std::max(column.width, DisplayWidth(column.text(rows[i])));
+    column.width = std::min(column.width, 15);
+  }
+}
+
+struct AddressWidths {
+  int source;
+  int destination;
+};
+
+// Shares `room` between both addresses: neither gets more than it needs while the other lacks.
+AddressWidths ShareRoom(const std::vector<FlowRow>& rows, std::size_t shown, int room, const Canvas& canvas) {
+  AddressWidths need{kLeastAddressWidth, kLeastAddressWidth};
+  for (std::size_t i = 0; i < shown; ++i) {
+    const bool port = ShowsPort(rows[i].flow);
+    need.source = std::max(need.source, DisplayWidth(EndpointText(rows[i].flow.source, port, INT_MAX, canvas)));
+    need.destination =
+        std::max(need.destination, DisplayWidth(EndpointText(rows[i].flow.destination, port, INT_MAX, canvas)));
+  }
+  if (need.source + need.destination <= room) return need;
+  const int half = std::max(room / 2, 1);
+  if (need.source <= half) return {need.source, room - need.source};
+  if (need.destination <= half) return {room - need.destination, need.destination};
+  return {half, std::max(room - half, 1)};
+}
+
+Style StyleOf(FlowState state) {
+  switch (state) {
+    case FlowState::kReset:
+    case FlowState::kHalfOpen: return Style::kWarning;
+    case FlowState::kClosed:
+    case FlowState::kTimedOut: return Style::kDim;
+    default: return Style::kPlain;
+  }
+}
+
+}  // namespace
+
+std::string EndpointText(const Endpoint& endpoint, bool with_port, int width, const Canvas& canvas) {
+  const std::string ip = endpoint.ip.ToString();
+  const std::string port = with_port ? fmt::format(":{}", endpoint.port) : "";
+  const char* ellipsis = GlyphsOf(canvas).ellipsis;
+  if (endpoint.ip.version != 6) return Truncated(ip + port, width, ellipsis);
+  const std::string open = with_port ? "[" : "", close = with_port ? "]" : "";
+  const int room = width == INT_MAX ? INT_MAX : width - static_cast<int>(open.size() + close.size() + port.size());
+  if (room < 4) return Truncated(open + ip + close + port, width, ellipsis);
+  const bool fits = static_cast<int>(ip.size()) <= room;
+  return open + (fits ? ip : ElideGroups(ip, room, ellipsis)) + close + port;
+}
+
+std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t most, std::uint64_t now_unix_ns,
+                                  const Canvas& canvas) {
+  const Glyphs& glyphs = GlyphsOf(canvas);
+  const std::size_t shown = std::min(most, rows.size());
+  std::vector<Column> columns = Columns(now_unix_ns, canvas);
+  FitToContent(columns, rows, shown);
+  int taken = DisplayWidth(glyphs.arrow) + 2;
+  for (const Column& column : columns) taken += 1 + column.width;
+  const AddressWidths widths = ShareRoom(rows, shown, std::max(canvas.width - taken, 2), canvas);
+
+  TextLine head(Cell("source", widths.source, Align::kLeft, glyphs.ellipsis), Style::kDim);
+  head.Add("   " + Cell("destination", widths.destination, Align::kLeft, glyphs.ellipsis), Style::kDim);
+  for (const Column& column : columns)
+    head.Add(" " + Cell(column.head, column.width, column.align, glyphs.ellipsis), Style::kDim);
+  std::vector<TextLine> lines{std::move(head)};
+  for (std::size_t i = 0; i < shown; ++i) {
+    const FlowRecord& flow = rows[i].flow;
+    const bool port = ShowsPort(flow);
+    TextLine line(
+        Cell(EndpointText(flow.source, port, widths.source, canvas), widths.source, Align::kLeft, glyphs.ellipsis));
+    line.Add(fmt::format(" {} ", glyphs.arrow), Style::kDim);
+    line.Add(Cell(EndpointText(flow.destination, port, widths.destination, canvas), widths.destination, Align::kLeft,
+                  glyphs.ellipsis));
+    for (const Column& column : columns)
+      line.Add(" " + Cell(column.text(rows[i]), column.width, column.align, glyphs.ellipsis), StyleOf(flow.state));
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+}  // namespace knp::cli

@@ -1,0 +1,54 @@
+// An Attachment as a direct-action BPF filter of a clsact qdisc: for kernels before 6.6. The filter outlives this
+// process, so a Watchdog knows of it before it exists. Made by attachment.cc alone.
+#ifndef KNP_DATAPATH_CLSACT_ATTACHMENT_H_
+#define KNP_DATAPATH_CLSACT_ATTACHMENT_H_
+
+#include <memory>
+#include <utility>
+
+#include "src/datapath/attachment.h"
+#include "src/datapath/clsact.h"
+#include "src/datapath/netlink_socket.h"
+#include "src/datapath/watchdog.h"
+
+namespace knp::datapath {
+
+class ClsactAttachment : public Attachment {
+ public:
+  static absl::StatusOr<std::unique_ptr<Attachment>> Attach(const Target& target, ProgramHandle program,
+                                                            Watchdog* watchdog);
+  ~ClsactAttachment() override;
+
+  absl::Status Detach() override;
+  absl::Status Replace(int program_fd) override;
+  absl::Status MoveToHead() override;
+  bool Stands() const override;
+  Mechanism mechanism() const override { return Mechanism::kClsact; }
+
+ private:
+  ClsactAttachment(const Target& target, ProgramHandle program, Watchdog* watchdog, NetlinkSocket socket);
+  absl::Status Register();
+  absl::Status EnsureQdisc();
+  absl::StatusOr<bool> MadeByOneOfUs() const;
+  absl::Status SetOwnsQdisc(bool owns);
+  absl::Status AddFilter();
+  absl::StatusOr<std::uint32_t> LowestFreePreference() const;
+  absl::StatusOr<bool> FilterStands() const;
+  absl::Status RemoveFilter();  // clears owns_qdisc_ if somebody else had removed it
+  void Unregister();
+  FilterId Id() const;
+  FilterPlace Hook() const { return {target_.ifindex, parent_, 0, 0}; }
+
+  Watchdog* watchdog_;
+  // Not const to its owner: every question goes through it.
+  mutable NetlinkSocket socket_;
+  std::uint32_t parent_;
+  FilterPlace place_;       // of our filter; handle 0: it does not stand
+  bool registered_ = false;
+  bool owns_qdisc_ = false;  // we made it, or another attachment of this kind, in whatever process
+  UniqueFd alive_mark_, owner_mark_;
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_CLSACT_ATTACHMENT_H_

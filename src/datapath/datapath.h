@@ -1,0 +1,122 @@
+// The data plane as the rest of the program sees it: interfaces go in, deltas and notices come out, each packet exactly
+// once. The one place where user space meets the kernel's programs and maps. Not thread-safe: the monitor serialises.
+#ifndef KNP_DATAPATH_DATAPATH_H_
+#define KNP_DATAPATH_DATAPATH_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <knp/options.h>
+#include <knp/types.h>
+#include <knp/user_map.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "abi/knp_abi.h"
+#include "src/base/flow_delta.h"
+#include "src/datapath/event_source.h"
+#include "src/datapath/features.h"
+#include "src/datapath/interface.h"
+#include "src/datapath/object.h"
+#include "src/datapath/table_reader.h"
+#include "src/datapath/tick_clock.h"
+#include "src/datapath/watchdog.h"
+
+namespace knp::datapath {
+
+// Receives what the kernel tells.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void OnDelta(const FlowDelta& delta) = 0;
+  virtual void OnNotice(const PacketNotice& notice) = 0;
+  virtual void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) = 0;
+};
+
+class Datapath {
+ public:
+  // `sink` must outlive the Datapath; called only from within Consume and Scan.
+  static absl::StatusOr<std::unique_ptr<Datapath>> Create(const std::string& object_path, const MonitorOptions& options,
+                                                          Sink* sink);
+  ~Datapath();
+
+  absl::StatusOr<InterfaceId> Attach(const std::string& name);
+  absl::Status Detach(const std::string& name);
+  void DetachAll();
+
+  // Reads at most `limit` records of the event ring. True: there may be more.
+  absl::StatusOr<bool> Consume(std::size_t limit);
+  // Reads the next `buckets` of the flow tables, round and round. True: a round is complete.
+  bool Scan(std::size_t buckets);
+  std::size_t total_buckets() const { return flows4_->buckets() + flows6_->buckets(); }
+  // The next Scan begins a round.
+  void RestartScan() { scan_at_ = 0; }
+  // Every slot was used: the next Attach takes one whose flows should all have been read before.
+  bool MustReuseSlot() const;
+  // Packets that passed our hooks on an interface that we did not know at that moment: it was moved or renumbered.
+  KernelCounters Unattributed() const;
+
+  // Once a second: see Interface::Check. With the interface each event is of.
+  struct WatchEvent {
+    InterfaceId interface;
+    HookEvent event;
+  };
+  std::vector<WatchEvent> Check(std::uint64_t now_mono_ns);
+
+  // Attached ones and earlier ones, in order of attachment.
+  std::span<const std::unique_ptr<Interface>> interfaces() const { return interfaces_; }
+  const Interface* Find(InterfaceId id) const;
+  std::vector<ProgramInfo> Programs() const;
+  absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size) const {
+    return object_->OpenMap(name, key_size, value_size);
+  }
+
+  struct EventCounters {
+    std::uint64_t suppressed = 0, ring_full = 0, evicted = 0, inserted = 0;
+    std::uint64_t malformed_records = 0;  // records that user space could not use: 0 unless the two sides disagree
+  };
+  EventCounters ReadEventCounters() const;
+  std::vector<std::string> Degraded() const { return features_.Degraded(); }
+
+ private:
+  friend struct RecordHandlers;
+  Datapath(Features features, Sink* sink) : features_(std::move(features)), sink_(sink) {}
+  absl::Status Open(const std::string& object_path, const MonitorOptions& options);
+  absl::StatusOr<Watchdog*> GetWatchdog();
+  bool OnRecord(const void* record, std::size_t size);
+  template <typename Key>
+  void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
+  void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
+  absl::StatusOr<std::uint16_t> FreeSlot() const;
+
+  Features features_;
+  Sink* sink_;
+  std::unique_ptr<Object> object_;
+  std::unique_ptr<Netns> netns_;
+  std::unique_ptr<Watchdog> watchdog_;
+  std::unique_ptr<TickClock> clock_;
+  Mapped<knp_bucket4> buckets4_;
+  Mapped<knp_bucket6> buckets6_;
+  Mapped<knp_iface_counters> counters_;
+  Mapped<knp_cpu_state> cpus_;
+  Mapped<knp_iface_entry> iface_entries_;
+  std::optional<TableReader<knp_bucket4, knp_key4>> flows4_;  // since Open
+  std::optional<TableReader<knp_bucket6, knp_key6>> flows6_;
+  std::unique_ptr<IfaceTable> iface_table_;
+  std::unique_ptr<EventSource> events_;
+  Interface::Shared shared_{};
+  std::vector<std::unique_ptr<Interface>> interfaces_;
+  std::vector<Interface*> by_slot_;  // who holds, or held last, a slot
+  std::size_t scan_at_ = 0;
+  std::size_t records_left_ = 0;
+  std::uint64_t malformed_records_ = 0;
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_DATAPATH_H_

@@ -1,0 +1,293 @@
+// See interface.h.
+#include "src/datapath/interface.h"
+
+#include <fmt/format.h>
+#include <linux/if_arp.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "src/datapath/reasons.h"
+
+namespace knp::datapath {
+namespace {
+
+constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};
+constexpr std::uint64_t kShadowedForNs = 60'000'000'000;
+
+// Length of the link header, or an error for a device whose frames we cannot read.
+absl::StatusOr<std::uint8_t> LinkHeaderLength(const LinkInfo& link) {
+  switch (link.arp_type) {
+    case ARPHRD_ETHER:
+    case ARPHRD_LOOPBACK: return std::uint8_t{14};
+    case ARPHRD_NONE:
+    case ARPHRD_PPP:
+    case ARPHRD_TUNNEL:
+    case ARPHRD_TUNNEL6:
+    case ARPHRD_SIT:
+    case ARPHRD_IPGRE:
+    case ARPHRD_IP6GRE:
+    case 519 /* ARPHRD_RAWIP */: return std::uint8_t{0};
+    default:
+      return absl::InvalidArgumentError(
+          fmt::format("interface {} has link type {} (ARPHRD_*): neither Ethernet nor plain IP, so its frames cannot be read",
+                      link.name, link.arp_type));
+  }
+}
+
+// Returns when every program run that began before has ended: an RCU grace period.
+void WaitForRunningPrograms() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
+
+template <typename T, std::size_t N>
+void Subtract(std::array<T, N>* from, const std::array<T, N>& what) {
+  for (std::size_t i = 0; i < N; i++) (*from)[i] = (*from)[i] - what[i];
+}
+
+TrafficCount Minus(const TrafficCount& a, const TrafficCount& b) {
+  TrafficCount result;
+  static_cast<Count&>(result) = static_cast<const Count&>(a) - static_cast<const Count&>(b);
+  result.skbs = a.skbs - b.skbs;
+  result.skb_bytes = a.skb_bytes - b.skb_bytes;
+  return result;
+}
+
+KernelCounters Minus(KernelCounters a, const KernelCounters& b) {
+  a.rx = Minus(a.rx, b.rx);
+  a.tx = Minus(a.tx, b.tx);
+  Subtract(&a.rx_sizes, b.rx_sizes);
+  Subtract(&a.tx_sizes, b.tx_sizes);
+  Subtract(&a.remainder, b.remainder);
+  Subtract(&a.lost, b.lost);
+  return a;
+}
+
+void AddSeen(TrafficCount* to, const knp_seen& seen) {
+  to->packets += ReadOnce(seen.packets);
+  to->bytes += ReadOnce(seen.bytes);
+  to->skbs += ReadOnce(seen.skbs);
+  to->skb_bytes += ReadOnce(seen.skb_bytes);
+}
+
+std::string NameProgram(const ChainLink& link) {
+  return fmt::format("program '{}' (id {}, {})", link.program_name, link.program_id, link.tcx ? "tcx" : "clsact");
+}
+
+}  // namespace
+
+KernelCounters SumSlot(const InterfaceContext& context, std::uint16_t slot) {
+  KernelCounters sum;
+  for (std::uint32_t cpu = 0; cpu < context.cpus; cpu++) {
+    const knp_iface_counters& from = (*context.counters)[std::size_t{cpu} * context.max_ifaces + slot];
+    // The ledger's parts first, what was seen last: a packet in between shows as in flight, never as a surplus.
+    for (unsigned i = 0; i < KNP_REASONS; i++)
+      sum.remainder[i] += {ReadOnce(from.remainder[i].packets), ReadOnce(from.remainder[i].bytes)};
+    for (unsigned i = 0; i < KNP_LOSSES; i++)
+      sum.lost[i] += {ReadOnce(from.lost[i].packets), ReadOnce(from.lost[i].bytes)};
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++) {
+      sum.rx_sizes[i] += ReadOnce(from.size_packets[KNP_INGRESS][i]);
+      sum.tx_sizes[i] += ReadOnce(from.size_packets[KNP_EGRESS][i]);
+    }
+    AddSeen(&sum.rx, from.seen[KNP_INGRESS]);
+    AddSeen(&sum.tx, from.seen[KNP_EGRESS]);
+  }
+  return sum;
+}
+
+absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& shared, const std::string& name,
+                                                             InterfaceId id, std::uint16_t slot) {
+  auto link = GetLink(name);
+  if (!link.ok()) return link.status();
+  if (!link->up)
+    return absl::FailedPreconditionError(fmt::format("interface {0} is down: bring it up (ip link set {0} up) and try again", name));
+  const auto l2_len = LinkHeaderLength(*link);
+  if (!l2_len.ok()) return l2_len.status();
+
+  std::unique_ptr<Interface> interface(new Interface(shared, *link, id, slot));
+  interface->base_ = interface->Sum();
+  if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
+  interface->attached_ = true;  // from here on the destructor undoes
+  interface->hooks_.push_back({.direction = Direction::kIngress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+  if (!link->loopback)  // on lo every packet passes both hooks
+    interface->hooks_.push_back({.direction = Direction::kEgress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+  for (Hook& hook : interface->hooks_)
+    if (absl::Status status = interface->AttachHook(&hook); !status.ok()) return status;
+
+  const auto counted = GetLink(link->ifindex);
+  interface->base_link_ = counted.ok() ? *counted : *link;
+  interface->start_ = interface->Read();
+  for (Hook& hook : interface->hooks_) {
+    const bool rx = hook.direction == Direction::kIngress;
+    hook.link_packets = rx ? interface->base_link_.rx_packets : interface->base_link_.tx_packets;
+    hook.our_packets = interface->OurPackets(rx ? interface->start_.rx : interface->start_.tx);
+  }
+  return interface;
+}
+
+Interface::~Interface() { Detach().IgnoreError(); }
+
+absl::Status Interface::AttachHook(Hook* hook) {
+  const Attachment::Target target{.ifindex = link_.ifindex, .interface = link_.name, .direction = hook->direction};
+  const int program = hook->direction == Direction::kIngress ? shared_.ingress_fd : shared_.egress_fd;
+  absl::Status tcx_status = absl::UnimplementedError("tcx is not available");
+  if (shared_.features->MayHave(Feature::kTcx)) {
+    auto attachment = Attachment::Attach(target, program, Mechanism::kTcx, nullptr);
+    if (attachment.ok()) {
+      hook->attachment = *std::move(attachment);
+      return absl::OkStatus();
+    }
+    tcx_status = attachment.status();
+    if (shared_.features->Has(Feature::kTcx) || !shared_.features->MayHave(Feature::kClsact)) return tcx_status;
+  }
+  auto watchdog = shared_.watchdog();
+  if (!watchdog.ok()) return watchdog.status();
+  auto attachment = Attachment::Attach(target, program, Mechanism::kClsact, *watchdog);
+  if (!attachment.ok()) return attachment.status();
+  hook->attachment = *std::move(attachment);
+  return absl::OkStatus();
+}
+
+absl::Status Interface::Detach() {
+  if (!attached_) return absl::OkStatus();
+  attached_ = false;
+  absl::Status first;
+  for (Hook& hook : hooks_) {
+    if (!hook.attachment) continue;
+    absl::Status status = hook.attachment->Detach();
+    if (first.ok()) first = status;
+    hook.attachment.reset();
+  }
+  WaitForRunningPrograms();
+  shared_.table->Remove(link_.ifindex);
+  last_ = Minus(Sum(), base_);
+  return first;
+}
+
+KernelCounters Interface::Read() const { return attached_ ? Minus(Sum(), base_) : last_; }
+
+// veth counts skbs; hardware counts packets, or skbs where it merges them itself: the larger of ours never invents
+// unseen ones.
+std::uint64_t Interface::OurPackets(const TrafficCount& count) const {
+  return link_.kind == "veth" ? count.skbs : std::max(count.skbs, count.packets);
+}
+
+std::vector<HookEvent> Interface::Check(std::uint64_t now_mono_ns) {
+  std::vector<HookEvent> events;
+  if (!attached_) return events;
+  const auto now = GetLink(link_.ifindex);  // before our counters: see UpdateUnseen
+  if (absl::IsNotFound(now.status())) {
+    gone_ = true;
+    const absl::Status status = Detach();
+    events.push_back({EventType::kInterfaceGone,
+                      fmt::format("interface {} is gone: its counters stand{}", link_.name,
+                                  status.ok() ? "" : "; " + std::string(status.message()))});
+    return events;
+  }
+  if (!now.ok()) return events;  // no answer this time; the next check is a second away
+  const KernelCounters counters = Read();
+  UpdateUnseen(*now, counters);
+  for (Hook& hook : hooks_) {
+    const bool rx = hook.direction == Direction::kIngress;
+    CheckStanding(&hook, &events);
+    CheckShadow(&hook, rx ? now->rx_packets : now->tx_packets, OurPackets(rx ? counters.rx : counters.tx), now_mono_ns,
+                &events);
+  }
+  return events;
+}
+
+void Interface::CheckStanding(Hook* hook, std::vector<HookEvent>* events) {
+  if (hook->attachment && hook->attachment->Stands()) return;
+  hook->attachment.reset();
+  const absl::Status status = AttachHook(hook);
+  events->push_back({EventType::kHookRepaired,
+                     fmt::format("our {} hook on {} had been removed; {}", DirectionName(hook->direction), link_.name,
+                                 status.ok() ? "it stands again" : "putting it back failed: " + std::string(status.message()))});
+}
+
+void Interface::CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_t our_packets,
+                            std::uint64_t now_mono_ns, std::vector<HookEvent>* events) {
+  const std::uint64_t link_delta = link_packets - hook->link_packets, our_delta = our_packets - hook->our_packets;
+  hook->link_packets = link_packets;
+  hook->our_packets = our_packets;
+  if (link_delta == 0 || our_delta * 2 >= link_delta || !hook->attachment) return;
+  const auto chain = hook->attachment->Chain();
+  if (!chain.ok()) return;
+  // Programs before us that may end the chain; another instance of ours never does.
+  std::vector<std::uint32_t> ahead;
+  std::string names;
+  for (const ChainLink& link : *chain) {
+    if (link.ours) break;
+    if (link.program_name.starts_with("knp_")) continue;
+    ahead.push_back(link.program_id);
+    names += (names.empty() ? "" : ", ") + NameProgram(link);
+  }
+  if (ahead.empty()) return;
+  hook->shadowed_by = names;
+  hook->shadowed_at_ns = now_mono_ns;
+  unseen_.cause = names + " ends the chain before us";
+  if (ahead == hook->unbeatable) return;
+  absl::Status status = hook->attachment->MoveToHead();
+  const auto after = hook->attachment->Chain();
+  const bool leads = status.ok() && after.ok() && !after->empty() && after->front().ours;
+  if (!leads) hook->unbeatable = ahead;
+  events->push_back({EventType::kHookShadowed,
+                     fmt::format("{} on {} {} ended the chain before us; {}", names, link_.name,
+                                 DirectionName(hook->direction),
+                                 leads            ? "we stand first again"
+                                 : status.ok()    ? "we cannot be put before it: its packets stay unseen"
+                                                  : "moving to the head failed: " + std::string(status.message()))});
+}
+
+// The interface's counters are read before ours, so packets that pass meanwhile make ours larger and never show here.
+void Interface::UpdateUnseen(const LinkInfo& now, const KernelCounters& counters) {
+  const auto missing = [](std::uint64_t link, std::uint64_t ours) { return link > ours ? link - ours : 0; };
+  unseen_.rx_packets = missing(now.rx_packets - base_link_.rx_packets, OurPackets(counters.rx) - OurPackets(start_.rx));
+  unseen_.tx_packets =
+      link_.loopback ? 0 : missing(now.tx_packets - base_link_.tx_packets, OurPackets(counters.tx) - OurPackets(start_.tx));
+  if (now.xdp_program_id != 0 && unseen_.rx_packets != 0)
+    unseen_.cause = fmt::format("XDP program id {}", now.xdp_program_id);
+  if (unseen_.rx_packets + unseen_.tx_packets == 0) unseen_.cause.clear();
+  link_.xdp_program_id = now.xdp_program_id;
+}
+
+void Interface::Describe(InterfaceStats* stats, std::uint64_t now_mono_ns) const {
+  const KernelCounters counters = Read();
+  stats->name = link_.name;
+  stats->ifindex = link_.ifindex;
+  stats->attached = attached_;
+  stats->gone = gone_;
+  stats->rx = counters.rx;
+  stats->tx = counters.tx;
+  stats->unseen = unseen_;
+  for (const Hook& hook : hooks_)
+    if (hook.shadowed_at_ns != 0 && now_mono_ns - hook.shadowed_at_ns < kShadowedForNs) stats->hook_shadowed = true;
+  for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++)
+    stats->sizes.push_back({kSizeBounds[i], counters.rx_sizes[i], counters.tx_sizes[i]});
+  stats->ledger.seen = counters.rx;
+  stats->ledger.seen += counters.tx;
+  for (unsigned i = 1; i < KNP_REASONS; i++)
+    if (counters.remainder[i].packets != 0) stats->ledger.remainder[ReasonName(i)] = counters.remainder[i];
+  for (unsigned i = 0; i < KNP_LOSSES; i++)
+    if (counters.lost[i].packets != 0) stats->ledger.lost[LossName(i)] = counters.lost[i];
+}
+
+std::vector<ProgramInfo> Interface::Programs() const {
+  std::vector<ProgramInfo> programs;
+  for (const Hook& hook : hooks_) {
+    if (!hook.attachment) continue;
+    const bool tcx = hook.attachment->mechanism() == Mechanism::kTcx;
+    programs.push_back({.name = hook.direction == Direction::kIngress ? "knp_ingress" : "knp_egress", .id = 0,
+                        .interface = link_.name, .direction = hook.direction, .mechanism = tcx ? "tcx" : "clsact"});
+  }
+  return programs;
+}
+
+}  // namespace knp::datapath

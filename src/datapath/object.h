@@ -1,0 +1,64 @@
+// Our BPF object, from the library itself or from disk: opened, checked against the ABI, sized, loaded. The only place
+// that knows the names of its maps and programs.
+#ifndef KNP_DATAPATH_OBJECT_H_
+#define KNP_DATAPATH_OBJECT_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <knp/options.h>
+#include <knp/user_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "abi/knp_abi.h"
+#include "src/datapath/features.h"
+
+struct bpf_object;
+
+namespace knp::datapath {
+
+// How the budget is spent; see Plan().
+struct Sizes {
+  std::uint32_t cpus = 0;      // possible ones
+  std::uint32_t buckets4 = 0;  // per CPU
+  std::uint32_t buckets6 = 0;
+  std::uint32_t max_ifaces = 0;  // slot 0 included
+  std::uint32_t ring_bytes = 0;  // of the ring, or of all CPUs' perf buffers together
+};
+
+// Three quarters of the table's budget for IPv4, one for IPv6, divided by the possible CPUs: fixed in total, however
+// many there are. InvalidArgument if not even one bucket a CPU fits.
+absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible_cpus, std::size_t page_size);
+
+class Object {
+ public:
+  // `path` empty: the embedded object. Loaded into the kernel on return, attached to nothing.
+  static absl::StatusOr<std::unique_ptr<Object>> Load(const std::string& path, const MonitorOptions& options,
+                                                      const Features& features);
+  ~Object();
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  int ProgramFd(const char* name) const;  // of a program that Load has checked
+  int MapFd(const char* name) const;      // likewise
+  const Sizes& sizes() const { return sizes_; }
+  bool uses_ringbuf() const { return uses_ringbuf_; }
+
+  // Any map of the object, a user's included.
+  absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size) const;
+
+ private:
+  Object() = default;
+  absl::Status Check(const std::string& origin) const;
+  absl::Status Configure(const Features& features);
+
+  bpf_object* object_ = nullptr;
+  Sizes sizes_;
+  bool uses_ringbuf_ = false;
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_OBJECT_H_

@@ -1,0 +1,125 @@
+// Reads one family's flow table in place and turns what it finds, and the kernel's eviction records, into deltas: every
+// packet that was counted in a slot is handed on exactly once.
+//
+// How: the kernel never resets a counter while a slot keeps its owner, and tells each change of owner by one eviction
+// record with the final totals, numbered by the slot's generation. We remember for each slot what we have handed on
+// (its shadow). A live slot gives `now - shadow`; an eviction gives `final - shadow` and starts the next generation at
+// zero. A slot whose generation is not the shadow's has eviction records on the way: it is left alone until they came.
+// A live read that raced a rewrite is thrown away; the counts come with the record or the next read.
+#ifndef KNP_DATAPATH_TABLE_READER_H_
+#define KNP_DATAPATH_TABLE_READER_H_
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "abi/knp_abi.h"
+
+namespace knp::datapath {
+
+// What a slot has been read to, of the owner that comes after generation `settled`. All zero: nothing yet, and the first
+// owner (generation 2) is expected.
+struct Shadow {
+  std::uint64_t packets;
+  std::uint64_t bytes_settled;  // low 48 bits of the bytes << 16 | generation whose eviction was read last
+
+  std::uint16_t expected() const { return static_cast<std::uint16_t>(bytes_settled + 2); }
+  // Exact as long as a slot is read once in 2^48 bytes (256 TiB).
+  std::uint64_t NewBytes(std::uint64_t bytes) const { return ((bytes << 16) - (bytes_settled & ~0xffffull)) >> 16; }
+  void Read(std::uint64_t new_packets, std::uint64_t bytes) {
+    packets = new_packets;
+    bytes_settled = bytes << 16 | (bytes_settled & 0xffff);
+  }
+  void Settle(std::uint16_t generation) {
+    packets = 0;
+    bytes_settled = generation;
+  }
+};
+
+// Zeroed memory that costs nothing until it is written: most slots of a large table are never used.
+class ShadowArray {
+ public:
+  explicit ShadowArray(std::size_t slots) : slots_(slots) {
+    void* memory = mmap(nullptr, slots * sizeof(Shadow), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    shadows_ = memory == MAP_FAILED ? nullptr : static_cast<Shadow*>(memory);
+  }
+  ~ShadowArray() {
+    if (shadows_) munmap(shadows_, slots_ * sizeof(Shadow));
+  }
+  ShadowArray(const ShadowArray&) = delete;
+  ShadowArray& operator=(const ShadowArray&) = delete;
+  bool valid() const { return shadows_ != nullptr; }
+  Shadow& operator[](std::size_t slot) { return shadows_[slot]; }
+  std::size_t size() const { return slots_; }
+
+ private:
+  Shadow* shadows_ = nullptr;
+  std::size_t slots_;
+};
+
+template <typename Bucket, typename Key>
+class TableReader {
+ public:
+  explicit TableReader(std::span<const Bucket> buckets) : buckets_(buckets), shadows_(buckets.size() * KNP_WAYS) {}
+  bool valid() const { return shadows_.valid(); }
+  std::size_t buckets() const { return buckets_.size(); }
+
+  // Reads `count` buckets from `first` on; `emit(key, flow, packets, bytes)` gets a copy of each slot that changed, and
+  // what is new in it.
+  template <typename Emit>
+  void Scan(std::size_t first, std::size_t count, Emit&& emit) {
+    const std::size_t end = std::min(first + count, buckets_.size());
+    for (std::size_t i = first; i < end; i++)
+      for (std::size_t way = 0; way < KNP_WAYS; way++) {
+        Shadow& shadow = shadows_[i * KNP_WAYS + way];
+        if (__atomic_load_n(&buckets_[i].flow[way].packets, __ATOMIC_RELAXED) != shadow.packets)
+          Read(buckets_[i], way, shadow, emit);
+      }
+  }
+
+  // False: the record's slot does not exist, or a record of this slot went missing before it (never, unless the kernel's
+  // side breaks its word).
+  template <typename Emit>
+  bool Evicted(std::uint64_t slot, const Key& key, const knp_flow& flow, Emit&& emit) {
+    if (slot >= shadows_.size()) return false;
+    Shadow& shadow = shadows_[slot];
+    const bool in_step = shadow.expected() == flow.generation;
+    if (!in_step) shadow.Settle(0);
+    const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
+    shadow.Settle(flow.generation);
+    if (packets != 0) emit(key, flow, packets, bytes);
+    return in_step;
+  }
+
+ private:
+  template <typename Emit>
+  void Read(const Bucket& bucket, std::size_t way, Shadow& shadow, Emit& emit) {
+    const std::uint16_t before = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_ACQUIRE);
+    if (before & 1) return;
+    const Key key = bucket.key[way];
+    knp_flow flow;
+    flow.packets = __atomic_load_n(&bucket.flow[way].packets, __ATOMIC_RELAXED);
+    flow.bytes = __atomic_load_n(&bucket.flow[way].bytes, __ATOMIC_RELAXED);
+    flow.first_ns = __atomic_load_n(&bucket.flow[way].first_ns, __ATOMIC_RELAXED);
+    flow.last_tick = __atomic_load_n(&bucket.flow[way].last_tick, __ATOMIC_RELAXED);
+    flow.tcp_flags = __atomic_load_n(&bucket.flow[way].tcp_flags, __ATOMIC_RELAXED);
+    flow.bits = __atomic_load_n(&bucket.flow[way].bits, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    flow.generation = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_RELAXED);
+    if (flow.generation != before) return;
+    if (shadow.expected() != before) return;  // an eviction record of this slot is still to be read
+    const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
+    if (packets == 0) return;
+    shadow.Read(flow.packets, flow.bytes);
+    emit(key, flow, packets, bytes);
+  }
+
+  std::span<const Bucket> buckets_;
+  ShadowArray shadows_;
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_TABLE_READER_H_

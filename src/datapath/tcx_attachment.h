@@ -1,0 +1,35 @@
+// An Attachment as a tcx link (Linux 6.6): the kernel frees it when this process dies. Made by attachment.cc alone.
+#ifndef KNP_DATAPATH_TCX_ATTACHMENT_H_
+#define KNP_DATAPATH_TCX_ATTACHMENT_H_
+
+#include <memory>
+#include <vector>
+
+#include "src/datapath/attachment.h"
+
+namespace knp::datapath {
+
+class TcxAttachment : public Attachment {
+ public:
+  static absl::StatusOr<std::unique_ptr<Attachment>> Attach(const Target& target, ProgramHandle program);
+  ~TcxAttachment() override;
+
+  absl::Status Detach() override;
+  absl::Status Replace(int program_fd) override;
+  absl::Status MoveToHead() override;
+  bool Stands() const override;
+  Mechanism mechanism() const override { return Mechanism::kTcx; }
+
+ private:
+  using Attachment::Attachment;
+  absl::Status Link();
+
+  UniqueFd link_;  // none: detached
+};
+
+// Ids of the programs at the hook, in run order. Empty on kernels without tcx. NotFound: no such interface.
+absl::StatusOr<std::vector<std::uint32_t>> ListTcxPrograms(std::uint32_t ifindex, Direction direction);
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_TCX_ATTACHMENT_H_

@@ -1,0 +1,231 @@
+// See json_lines.h. Statistics, alerts, losses and the summary: a few lines an interval.
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "src/export/json/json_lines.h"
+#include "src/export/json/json_text.h"
+
+namespace knp::json {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Interface names are bytes, not UTF-8: what is none is replaced instead of thrown at us.
+void AppendLine(std::string& out, const Json& json) {
+  out += json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  out += '\n';
+}
+
+Json CountJson(const Count& count) { return {{"packets", count.packets}, {"bytes", count.bytes}}; }
+
+Json TrafficJson(const TrafficCount& count) {
+  return {{"packets", count.packets}, {"bytes", count.bytes}, {"skbs", count.skbs}, {"skb_bytes", count.skb_bytes}};
+}
+
+Json CountsJson(const std::map<std::string, Count>& counts) {
+  Json json = Json::object();
+  for (const auto& [name, count] : counts) json[name] = CountJson(count);
+  return json;
+}
+
+Json LedgerJson(const Ledger& ledger) {
+  return {{"seen", CountJson(ledger.seen)},
+          {"in_flows", CountJson(ledger.in_flows)},
+          {"in_flight", CountJson(ledger.in_flight)},
+          {"remainder", CountsJson(ledger.remainder)},
+          {"lost", CountsJson(ledger.lost)}};
+}
+
+Json WholeLedgerJson(const PacketStats& stats) {
+  std::map<std::string, Ledger> by_name;  // an interface that went and came again has two entries
+  for (const InterfaceStats& interface : stats.interfaces) by_name[interface.name] += interface.ledger;
+  Json interfaces = Json::object();
+  for (const auto& [name, ledger] : by_name) interfaces[name] = LedgerJson(ledger);
+  return {{"since", TimeText(stats.since_unix_ns)},
+          {"total", LedgerJson(stats.total)},
+          {"interfaces", std::move(interfaces)}};
+}
+
+double Rounded(double value) { return std::round(value * 1000) / 1000; }
+
+Json RatesJson(const Rates& rates) {
+  return {{"rx_packets_per_second", Rounded(rates.rx_packets_per_second)},
+          {"rx_bytes_per_second", Rounded(rates.rx_bytes_per_second)},
+          {"tx_packets_per_second", Rounded(rates.tx_packets_per_second)},
+          {"tx_bytes_per_second", Rounded(rates.tx_bytes_per_second)},
+          {"window_s", rates.window_s}};
+}
+
+Json SizesJson(const std::vector<PacketSizeBucket>& sizes) {
+  Json json = Json::array();
+  for (const PacketSizeBucket& bucket : sizes) {
+    Json row = Json::object();
+    if (bucket.up_to_bytes != 0) row["up_to_bytes"] = bucket.up_to_bytes;
+    row["rx_packets"] = bucket.rx_packets;
+    row["tx_packets"] = bucket.tx_packets;
+    json.push_back(std::move(row));
+  }
+  return json;
+}
+
+Json UnseenJson(const Unseen& unseen) {
+  Json json = {{"rx_packets", unseen.rx_packets}, {"tx_packets", unseen.tx_packets}};
+  if (!unseen.cause.empty()) json["cause"] = unseen.cause;
+  return json;
+}
+
+Json EndpointJson(const Endpoint& endpoint) {
+  Json json = {{"ip", endpoint.ip.ToString()}};
+  if (endpoint.port != 0) json["port"] = endpoint.port;
+  return json;
+}
+
+const char* AlertStateName(AlertState state) {
+  switch (state) {
+    case AlertState::kOpened: return "opened";
+    case AlertState::kUpdated: return "updated";
+    case AlertState::kClosed: return "closed";
+  }
+  return "unknown";
+}
+
+Json EvidenceJson(const Alert& alert) {
+  Json json = Json::object();
+  if (!alert.evidence_ports.empty()) json["ports"] = alert.evidence_ports;
+  if (!alert.evidence_targets.empty()) {
+    json["targets"] = Json::array();
+    for (const IpAddress& ip : alert.evidence_targets) json["targets"].push_back({{"ip", ip.ToString()}});
+  }
+  json["counts"] = {{"ports", alert.distinct_ports}, {"targets", alert.distinct_targets}};
+  return json;
+}
+
+// Live flows by the interface that saw them; a flow that was seen on several is live on each of them.
+std::map<std::string, std::uint64_t> ActiveByInterface(const FlowStats& flows) {
+  std::map<std::string, std::uint64_t> active;
+  for (const FlowRecord& flow : flows.flows)
+    for (std::size_t i = 0; i < flow.observations.size(); ++i) {
+      const std::string& name = flow.observations[i].interface;
+      bool counted = false;
+      for (std::size_t earlier = 0; earlier < i; ++earlier)
+        counted = counted || flow.observations[earlier].interface == name;
+      if (!counted) ++active[name];
+    }
+  return active;
+}
+
+Json StatsJson(const PacketStats& stats, const InterfaceStats& interface, std::chrono::milliseconds interval) {
+  Json json = {{"kind", "stats"},
+               {"time", TimeText(stats.time_unix_ns)},
+               {"interface", interface.name},
+               {"state", interface.gone       ? "gone"
+                         : interface.attached ? "attached"
+                                              : "detached"},
+               {"rx", TrafficJson(interface.rx)},
+               {"tx", TrafficJson(interface.tx)},
+               {"protocols", CountsJson(interface.protocols)}};
+  if (const Rates* rates = NearestWindow(interface, interval)) json["rates"] = RatesJson(*rates);
+  json["rate_windows"] = Json::array();
+  for (const Rates& rates : interface.rates) json["rate_windows"].push_back(RatesJson(rates));
+  json["packet_sizes"] = SizesJson(interface.sizes);
+  return json;
+}
+
+}  // namespace
+
+const Rates* NearestWindow(const InterfaceStats& stats, std::chrono::milliseconds interval) {
+  const Rates* nearest = nullptr;
+  const auto distance = [&](const Rates& rates) {
+    return std::abs(static_cast<std::int64_t>(rates.window_s) * 1000 - interval.count());
+  };
+  for (const Rates& rates : stats.rates)
+    if (nearest == nullptr || distance(rates) < distance(*nearest)) nearest = &rates;
+  return nearest;
+}
+
+std::uint64_t MalformedPackets(const Ledger& ledger) {
+  std::uint64_t packets = 0;
+  for (const auto& [reason, count] : ledger.remainder)
+    if (reason != "arp" && reason != "non_ip" && reason != "no_interface") packets += count.packets;
+  return packets;
+}
+
+void AppendAlert(std::string& out, const Alert& alert) {
+  Json json = {{"kind", "alert"},
+               {"id", alert.id},
+               {"type", alert.type},
+               {"severity", alert.severity},
+               {"state", AlertStateName(alert.state)},
+               {"time", TimeText(alert.time_unix_ns)},
+               {"first_seen", TimeText(alert.first_seen_unix_ns)},
+               {"last_seen", TimeText(alert.last_seen_unix_ns)},
+               {"packets_seen", alert.packets_seen}};
+  if (alert.source) json["source"] = EndpointJson(*alert.source);
+  if (alert.target) json["target"] = EndpointJson(*alert.target);
+  json["rule"] = {{"name", alert.rule.name},
+                  {"observed", alert.rule.observed},
+                  {"threshold", alert.rule.threshold},
+                  {"window_s", alert.rule.window_s}};
+  json["evidence"] = EvidenceJson(alert);
+  json["summary"] = alert.summary;
+  AppendLine(out, json);
+}
+
+void AppendStats(std::string& out, const PacketStats& stats, const FlowStats* flows,
+                 std::chrono::milliseconds interval) {
+  const Json ledger = WholeLedgerJson(stats);
+  std::map<std::string, std::uint64_t> active;
+  if (flows != nullptr) active = ActiveByInterface(*flows);
+  for (const InterfaceStats& interface : stats.interfaces) {
+    Json json = StatsJson(stats, interface, interval);
+    if (flows != nullptr) json["active_flows"] = active[interface.name];
+    json["unseen"] = UnseenJson(interface.unseen);
+    json["hook_shadowed"] = interface.hook_shadowed;
+    if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
+    json["ledger"] = ledger;
+    AppendLine(out, json);
+  }
+}
+
+void AppendLosses(std::string& out, const PacketStats& before, const PacketStats& now) {
+  for (const InterfaceStats& interface : now.interfaces) {
+    const Ledger* earlier = nullptr;
+    for (const InterfaceStats& other : before.interfaces)
+      if (other.name == interface.name && other.ifindex == interface.ifindex) earlier = &other.ledger;
+    for (const auto& [where, count] : interface.ledger.lost) {
+      Count old;
+      if (earlier != nullptr && earlier->lost.contains(where)) old = earlier->lost.at(where);
+      if (count.packets <= old.packets) continue;
+      const Count grown = count - old;
+      AppendLine(out, {{"kind", "loss"},
+                       {"time", TimeText(now.time_unix_ns)},
+                       {"where", where},
+                       {"interface", interface.name},
+                       {"packets", grown.packets},
+                       {"bytes", grown.bytes}});
+    }
+  }
+  if (now.events_lost > before.events_lost)
+    AppendLine(out, {{"kind", "loss"},
+                     {"time", TimeText(now.time_unix_ns)},
+                     {"where", "events_ring_full"},
+                     {"records", now.events_lost - before.events_lost}});
+}
+
+void AppendSummary(std::string& out, const Summary& summary) {
+  const PacketStats& stats = summary.stats;
+  const std::uint64_t run_ns = stats.time_unix_ns > stats.since_unix_ns ? stats.time_unix_ns - stats.since_unix_ns : 0;
+  AppendLine(out, {{"kind", "summary"},
+                   {"time", TimeText(stats.time_unix_ns)},
+                   {"packets", stats.total.seen.packets},
+                   {"bytes", stats.total.seen.bytes},
+                   {"flows", summary.flows},
+                   {"alerts", summary.alerts},
+                   {"malformed", MalformedPackets(stats.total)},
+                   {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
+                   {"ledger", WholeLedgerJson(stats)}});
+}
+
+}  // namespace knp::json

@@ -1,0 +1,155 @@
+// Conversations in user space: both directions of a flow, and every place where it was seen, merged into one record.
+// Fed with deltas and notices by the monitor, read by sinks through records. Bounded: when full, the conversation that
+// was idle longest is ended and reported.
+//
+// The ledger's `in_flows` is summed here, from what the emitted records say: a packet counts once its conversation has
+// been reported, no earlier. Not thread-safe. Time is passed in.
+#ifndef KNP_FLOW_FLOW_TABLE_H_
+#define KNP_FLOW_FLOW_TABLE_H_
+
+#include <absl/container/flat_hash_set.h>
+#include <absl/container/inlined_vector.h>
+#include <knp/types.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/base/flow_delta.h"
+
+namespace knp::flow {
+
+// The two endpoints in an order that does not depend on the direction. ICMP echo and its reply are one conversation,
+// other ICMP messages one for each type and code.
+struct ConversationKey {
+  std::array<std::uint8_t, 16> low{}, high{};
+  std::uint16_t low_port = 0, high_port = 0;
+  std::uint16_t vlan = 0;
+  std::uint16_t icmp = 0;  // type << 8 | code, of the request for echo
+  std::uint8_t protocol = 0;
+  std::uint8_t ip_version = 4;
+  friend bool operator==(const ConversationKey&, const ConversationKey&) = default;
+};
+
+// `swapped`: the tuple's source is the high end.
+ConversationKey MakeKey(const FlowTuple& tuple, bool* swapped);
+
+class FlowTable {
+ public:
+  struct Options {
+    std::size_t capacity = 65536;
+    std::uint64_t idle_timeout_ns = 60'000'000'000;
+    std::uint64_t closed_timeout_ns = 2'000'000'000;
+    std::uint64_t report_interval_ns = 5'000'000'000;
+  };
+  // Turns ids and monotonic times into what a record shows.
+  struct Context {
+    std::function<const std::string&(InterfaceId)> interface_name;
+    std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
+    // Gets each record; valid during the call only. Empty: records are counted all the same.
+    std::function<void(const FlowRecord&)> emit;
+  };
+  // Per interface, summed from records (`in_flows`) or from deltas (`protocols`).
+  struct InterfaceSums {
+    Count in_flows;
+    Count received;  // deltas taken: in_flows lags behind it by what is not reported yet
+    std::array<Count, 256> protocols{};
+  };
+
+  FlowTable(const Options& options, Context context);
+  FlowTable(const FlowTable&) = delete;
+  FlowTable& operator=(const FlowTable&) = delete;
+
+  struct Contact {
+    bool new_conversation = false;
+    std::uint64_t id = 0;
+  };
+  void Add(const FlowDelta& delta);
+  // A packet worth a notice; makes its conversation known before its counts come.
+  Contact Notice(const PacketNotice& notice);
+
+  // Ends what has timed out, and reports live conversations that changed, each once in the report interval; does at most
+  // `most` of each, so that a call stays short.
+  void Advance(std::uint64_t now_mono_ns, std::size_t most);
+  // Ends and reports up to `most` conversations; true when none is left.
+  bool EndSome(std::size_t most);
+
+  std::vector<FlowRecord> Snapshot() const;
+  std::size_t size() const { return index_.size(); }
+  std::uint64_t opened() const { return opened_; }
+  std::uint64_t evicted() const { return evicted_; }
+  const InterfaceSums& Sums(InterfaceId id);
+
+ private:
+  using Index = std::uint32_t;
+  static constexpr Index kNone = ~Index{0};
+  // One place and sense of a conversation.
+  struct Sight {
+    InterfaceId interface;
+    Direction direction;
+    bool forward;  // from the opener
+    Count total;
+    Count emitted;
+  };
+  struct Conversation {
+    ConversationKey key;
+    bool source_is_high = false;
+    Opener opener = Opener::kFirstPacket;
+    bool fragments = false;
+    bool live = false;
+    bool closed = false;  // in the short-lived list
+    std::uint8_t flags_sent = 0, flags_received = 0;
+    Index newer = kNone, older = kNone;  // in its list
+    std::uint64_t id = 0;
+    std::uint64_t first_mono_ns = 0, last_mono_ns = 0, reported_mono_ns = 0;
+    absl::InlinedVector<Sight, 2> sights;
+  };
+  // By last packet: oldest first.
+  struct List {
+    Index newest = kNone, oldest = kNone;
+  };
+  struct KeyHash {
+    using is_transparent = void;
+    const FlowTable* table;
+    std::size_t operator()(Index i) const { return (*this)(table->slab_[i].key); }
+    std::size_t operator()(const ConversationKey& key) const;
+  };
+  struct KeyEqual {
+    using is_transparent = void;
+    const FlowTable* table;
+    bool operator()(Index a, Index b) const { return a == b; }
+    bool operator()(Index a, const ConversationKey& b) const { return table->slab_[a].key == b; }
+    bool operator()(const ConversationKey& a, Index b) const { return table->slab_[b].key == a; }
+  };
+
+  Index FindOrOpen(const FlowTuple& tuple, std::uint64_t first_mono_ns, bool* source_is_high, bool* opened);
+  void SettleOpener(Conversation* c, bool source_is_high, std::uint64_t first_mono_ns, std::uint8_t tcp_flags,
+                    bool is_first_packet);
+  void Touch(Index index, std::uint64_t mono_ns);
+  void Link(Index index);
+  void Unlink(Index index);
+  void End(Index index);
+  void Report(Conversation* c, bool final);
+  FlowState StateOf(const Conversation& c, bool final) const;
+  void Describe(const Conversation& c, bool final, FlowRecord* record) const;
+
+  Options options_;
+  Context context_;
+  std::vector<Conversation> slab_;
+  std::vector<Index> free_;
+  absl::flat_hash_set<Index, KeyHash, KeyEqual> index_;
+  List open_list_, closed_list_;
+  Index report_at_ = 0;
+  std::uint64_t last_advance_ns_ = 0;
+  double report_credit_ = 0;
+  std::uint64_t opened_ = 0, evicted_ = 0;
+  std::vector<InterfaceSums> sums_;
+  FlowRecord scratch_;
+};
+
+}  // namespace knp::flow
+
+#endif  // KNP_FLOW_FLOW_TABLE_H_

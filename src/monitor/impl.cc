@@ -1,0 +1,336 @@
+// See impl.h.
+#include "src/monitor/impl.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace knp {
+namespace {
+
+constexpr std::size_t kRecordsATurn = 1024;
+constexpr std::size_t kConversationsATurn = 1024;
+constexpr std::uint64_t kWatchNs = 1'000'000'000;
+
+std::uint64_t Clock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+std::uint64_t MonoNow() { return Clock(CLOCK_MONOTONIC); }
+
+std::uint64_t Nanoseconds(std::chrono::milliseconds ms) { return static_cast<std::uint64_t>(ms.count()) * 1'000'000; }
+
+absl::Status CheckOptions(const MonitorOptions& options) {
+  const auto positive = [](std::chrono::milliseconds value, const char* name) {
+    return value.count() > 0 ? absl::OkStatus()
+                             : absl::InvalidArgumentError(fmt::format("{} is {} ms: must be at least 1 ms", name, value.count()));
+  };
+  for (const absl::Status& status :
+       {positive(options.drain_interval, "drain_interval"), positive(options.scan_interval, "scan_interval"),
+        positive(options.report_interval, "report_interval"), positive(options.idle_timeout, "idle_timeout"),
+        positive(options.closed_timeout, "closed_timeout")})
+    if (!status.ok()) return status;
+  if (options.flow_capacity == 0 || options.flow_capacity > 100'000'000)
+    return absl::InvalidArgumentError(fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
+  return absl::OkStatus();
+}
+
+// What the kernel calls an interface; "?" for one that is not known any more, which cannot be.
+const std::string& NameOf(const datapath::Datapath& datapath, InterfaceId id) {
+  static const std::string kUnknown = "?";
+  const datapath::Interface* interface = datapath.Find(id);
+  return interface ? interface->name() : kUnknown;
+}
+
+Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, const FlowTuple& tuple, std::uint16_t port) {
+  const bool icmp = tuple.protocol == IPPROTO_ICMP || tuple.protocol == IPPROTO_ICMPV6;
+  return {.ip = {.bytes = bytes, .version = tuple.ip_version}, .port = icmp ? std::uint16_t{0} : port};
+}
+
+// A first packet by which its sender tries a port: SYN alone, or a probe without ACK; any UDP packet. What answers
+// (SYN-ACK, RST) or goes on (ACK) is none.
+bool IsAttempt(const PacketNotice& notice) {
+  constexpr std::uint8_t kAckOrRst = 16 | 4;
+  return notice.tuple.protocol == IPPROTO_UDP || (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & kAckOrRst));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Create(const std::string& object_path,
+                                                                                   const MonitorOptions& options) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  std::unique_ptr<Impl> impl(new Impl(options));
+  auto datapath = datapath::Datapath::Create(object_path, options, impl.get());
+  if (!datapath.ok()) return datapath.status();
+  impl->datapath_ = *std::move(datapath);
+  return impl;
+}
+
+NetworkMonitor::Impl::Impl(const MonitorOptions& options)
+    : options_(options),
+      mono_to_unix_(Clock(CLOCK_REALTIME) - MonoNow()),
+      since_unix_ns_(Clock(CLOCK_REALTIME)),
+      flows_({.capacity = options.flow_capacity,
+              .idle_timeout_ns = Nanoseconds(options.idle_timeout),
+              .closed_timeout_ns = Nanoseconds(options.closed_timeout),
+              .report_interval_ns = Nanoseconds(options.report_interval)},
+             {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
+              .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
+              .emit = [this](const FlowRecord& record) {
+                if (handlers_.wants_flows()) outbox_.emplace_back(record);
+              }}),
+      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }) {}
+
+NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
+
+// Runs `work` on the state, then tells the handlers what came of it.
+template <typename Work>
+void NetworkMonitor::Impl::Locked(Work&& work) {
+  monitor::Outbox outbox;
+  {
+    const std::lock_guard lock(state_mutex_);
+    work();
+    outbox.swap(outbox_);
+  }
+  handlers_.Deliver(&outbox);
+}
+
+void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
+  const flow::FlowTable::Contact contact = flows_.Notice(notice);
+  const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
+  if (started && !contact.new_conversation) return;  // the other direction, or another interface: no news
+  if (started && IsAttempt(notice))
+    port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns), PacketsSeen());
+  if (!handlers_.wants_events()) return;
+  Event event;
+  event.type = started                                                     ? EventType::kFlowStarted
+               : notice.kind == PacketNotice::Kind::kConnectionReset ? EventType::kConnectionReset
+                                                                           : EventType::kSecurityCandidate;
+  event.time_unix_ns = ToUnix(notice.mono_ns);
+  event.interface = NameOf(*datapath_, notice.interface);
+  event.flow_id = contact.id;
+  event.protocol = notice.tuple.protocol;
+  event.source = MakeEndpoint(notice.tuple.source, notice.tuple, notice.tuple.source_port);
+  event.destination = MakeEndpoint(notice.tuple.destination, notice.tuple, notice.tuple.destination_port);
+  event.tcp_flags = notice.tcp_flags;
+  outbox_.emplace_back(std::move(event));
+}
+
+void NetworkMonitor::Impl::OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) {
+  outbox_.emplace_back(monitor::UserEvent{type, {payload.begin(), payload.end()}});
+}
+
+std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
+  std::uint64_t packets = 0;
+  for (const auto& interface : datapath_->interfaces()) {
+    const datapath::KernelCounters counters = interface->Read();
+    packets += counters.rx.packets + counters.tx.packets;
+  }
+  return packets;
+}
+
+absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
+  bool reuse = false;
+  Locked([&] { reuse = datapath_->MustReuseSlot(); });
+  if (reuse)
+    if (absl::Status status = ReadEverything(); !status.ok()) return status;
+  absl::Status status;
+  Locked([&] {
+    const auto id = datapath_->Attach(interface);
+    status = id.status();
+    if (!id.ok()) return;
+    rates_.resize(std::max<std::size_t>(rates_.size(), *id + 1));
+    rates_[*id].Sample(MonoNow(), {}, {});
+  });
+  return status;
+}
+
+absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
+  absl::Status status;
+  Locked([&] { status = datapath_->Detach(interface); });
+  return status;
+}
+
+absl::Status NetworkMonitor::Impl::Start() {
+  const std::lock_guard lock(thread_mutex_);
+  if (running_) return absl::FailedPreconditionError("event processing runs already");
+  running_ = true;
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  return absl::OkStatus();
+}
+
+absl::Status NetworkMonitor::Impl::Stop() {
+  if (IsReader()) return absl::FailedPreconditionError("event processing cannot be stopped from within a handler");
+  const std::lock_guard lock(thread_mutex_);
+  if (!running_) return absl::OkStatus();
+  thread_.request_stop();
+  thread_.join();
+  running_ = false;
+  return absl::OkStatus();
+}
+
+void NetworkMonitor::Impl::Run(std::stop_token stop) {
+  reader_id_ = std::this_thread::get_id();
+  pthread_setname_np(pthread_self(), "knp-reader");
+  // Ahead of ordinary work: what the reader misses while it waits is lost. It sleeps most of the time.
+  setpriority(PRIO_PROCESS, 0, -10);
+  while (!stop.stop_requested())
+    if (!Turn()) std::this_thread::sleep_for(options_.drain_interval);
+  reader_id_ = std::thread::id();
+}
+
+bool NetworkMonitor::Impl::Turn() {
+  bool more = false;
+  Locked([&] {
+    const auto consumed = datapath_->Consume(kRecordsATurn);
+    more = consumed.ok() && *consumed;
+    const std::uint64_t now = MonoNow();
+    const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
+    last_turn_ns_ = now;
+    const auto total = static_cast<double>(datapath_->total_buckets());
+    scan_credit_ = std::min(scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)), total);
+    if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, 4096.0)); buckets > 0) {
+      datapath_->Scan(buckets);
+      scan_credit_ -= static_cast<double>(buckets);
+    }
+    flows_.Advance(now, kConversationsATurn);
+    if (now - last_watch_ns_ >= kWatchNs) Housekeep(now);
+  });
+  return more;
+}
+
+void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
+  last_watch_ns_ = now;
+  for (datapath::Datapath::WatchEvent& watch : datapath_->Check(now)) {
+    Event event;
+    event.type = watch.event.type;
+    event.time_unix_ns = ToUnix(now);
+    event.interface = NameOf(*datapath_, watch.interface);
+    event.detail = std::move(watch.event.detail);
+    outbox_.emplace_back(std::move(event));
+  }
+  for (const auto& interface : datapath_->interfaces()) {
+    const datapath::KernelCounters counters = interface->Read();
+    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
+  }
+  port_rate_.Advance(now, ToUnix(now));
+}
+
+absl::Status NetworkMonitor::Impl::ReadEverything() {
+  absl::Status status;
+  for (bool more = true; more && status.ok();)
+    Locked([&] {
+      const auto consumed = datapath_->Consume(kRecordsATurn);
+      status = consumed.status();
+      more = consumed.ok() && *consumed;
+    });
+  Locked([&] { datapath_->RestartScan(); });
+  for (bool done = false; !done && status.ok();) Locked([&] { done = datapath_->Scan(kRecordsATurn / KNP_WAYS); });
+  return status;
+}
+
+absl::Status NetworkMonitor::Impl::Finish() {
+  if (absl::Status status = Stop(); !status.ok()) return status;
+  if (!datapath_) return absl::OkStatus();
+  Locked([&] {
+    Housekeep(MonoNow());
+    datapath_->DetachAll();
+  });
+  absl::Status status = ReadEverything();
+  Locked([&] { port_rate_.CloseAll(ToUnix(MonoNow())); });
+  for (bool done = false; !done;) Locked([&] { done = flows_.EndSome(kConversationsATurn); });
+  return status;
+}
+
+// The flows' part of an interface's ledger. Taken before the kernel's counters are read, so that packets in between show
+// as in flight.
+void NetworkMonitor::Impl::Settle(InterfaceStats* stats) {
+  Ledger& ledger = stats->ledger;
+  Count rest = ledger.seen - ledger.in_flows;
+  for (const auto& [reason, count] : ledger.remainder) rest = rest - count;
+  for (const auto& [where, count] : ledger.lost) rest = rest - count;
+  // More in the records than was seen is no flight but a broken promise: it stays visible, for Balanced() to fail.
+  const auto positive = [](std::uint64_t n) { return static_cast<std::int64_t>(n) > 0 ? n : 0; };
+  ledger.in_flight = {positive(rest.packets), positive(rest.bytes)};
+}
+
+absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
+  if (!running_)
+    if (absl::Status status = ReadEverything(); !status.ok()) return status;
+  PacketStats stats;
+  Locked([&] {
+    const std::uint64_t now = MonoNow();
+    stats.time_unix_ns = ToUnix(now);
+    stats.since_unix_ns = since_unix_ns_;
+    for (const auto& interface : datapath_->interfaces()) {
+      InterfaceStats& one = stats.interfaces.emplace_back();
+      const flow::FlowTable::InterfaceSums& sums = flows_.Sums(interface->id());
+      one.ledger.in_flows = sums.in_flows;
+      for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
+        if (sums.protocols[protocol].packets != 0)
+          one.protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = sums.protocols[protocol];
+      interface->Describe(&one, now);
+      one.rates = rates_[interface->id()].Read(MonoNow(), one.rx, one.tx);
+      Settle(&one);
+      stats.total += one.ledger;
+    }
+    const datapath::KernelCounters stray = datapath_->Unattributed();
+    if (stray.rx.packets + stray.tx.packets != 0) {
+      Ledger ledger;
+      ledger.seen = stray.rx;
+      ledger.seen += stray.tx;
+      ledger.remainder["no_interface"] = ledger.seen;
+      stats.total += ledger;
+    }
+    const auto events = datapath_->ReadEventCounters();
+    stats.events_suppressed = events.suppressed;
+    stats.events_lost = events.ring_full + events.malformed_records;
+    stats.degraded = datapath_->Degraded();
+  });
+  return stats;
+}
+
+absl::StatusOr<FlowStats> NetworkMonitor::Impl::GetFlowStats() {
+  if (!running_)
+    if (absl::Status status = ReadEverything(); !status.ok()) return status;
+  FlowStats stats;
+  Locked([&] {
+    stats.time_unix_ns = ToUnix(MonoNow());
+    stats.active_flows = flows_.size();
+    stats.total_flows = flows_.opened();
+    stats.evicted_flows = flows_.evicted();
+    stats.kernel_evictions = datapath_->ReadEventCounters().evicted;
+    stats.flows = flows_.Snapshot();
+  });
+  return stats;
+}
+
+absl::Status NetworkMonitor::Impl::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
+  switch (parameter) {
+    case SecurityParameter::kPortScanPortsPerSecond:
+      if (value > 65535)
+        return absl::InvalidArgumentError(fmt::format("port-scan threshold {}: must be 0 (off) to 65535 ports a second", value));
+      Locked([&] {
+        const std::uint64_t now = MonoNow();
+        port_rate_.SetThreshold(static_cast<std::uint16_t>(value), now, ToUnix(now));
+      });
+      return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("unknown security parameter");
+}
+
+absl::StatusOr<RawMap> NetworkMonitor::Impl::OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size) {
+  const std::lock_guard lock(state_mutex_);
+  return datapath_->OpenMap(name, key_size, value_size);
+}
+
+std::vector<ProgramInfo> NetworkMonitor::Impl::Programs() {
+  const std::lock_guard lock(state_mutex_);
+  return datapath_->Programs();
+}
+
+}  // namespace knp

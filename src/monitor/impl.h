@@ -1,0 +1,83 @@
+// NetworkMonitor's inside: the wiring of data plane, flows and detection, and the thread that turns it. No logic of its
+// own beyond who is called when, and under which lock.
+#ifndef KNP_MONITOR_IMPL_H_
+#define KNP_MONITOR_IMPL_H_
+
+#include <knp/network_monitor.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "src/base/rate_meter.h"
+#include "src/datapath/datapath.h"
+#include "src/detect/port_rate/port_rate.h"
+#include "src/flow/flow_table.h"
+#include "src/monitor/outbox.h"
+
+namespace knp {
+
+class NetworkMonitor::Impl : private datapath::Sink {
+ public:
+  static absl::StatusOr<std::unique_ptr<Impl>> Create(const std::string& object_path, const MonitorOptions& options);
+  ~Impl() override;
+
+  absl::Status Attach(const std::string& interface);
+  absl::Status Detach(const std::string& interface);
+  absl::Status Finish();
+  absl::Status Start();
+  absl::Status Stop();
+  absl::StatusOr<PacketStats> GetPacketStats();
+  absl::StatusOr<FlowStats> GetFlowStats();
+  absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);
+  absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size);
+  std::vector<ProgramInfo> Programs();
+  monitor::Handlers& handlers() { return handlers_; }
+
+ private:
+  explicit Impl(const MonitorOptions& options);
+  // Sink: called under state_mutex_.
+  void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
+  void OnNotice(const PacketNotice& notice) override;
+  void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
+
+  void Run(std::stop_token stop);
+  // One turn of the thread; true if the ring has more.
+  bool Turn();
+  void Housekeep(std::uint64_t now);
+  // Reads all that the kernel has, in slices, and hands on what comes of it.
+  absl::Status ReadEverything();
+  template <typename Work>
+  void Locked(Work&& work);
+  bool IsReader() const { return reader_id_.load() == std::this_thread::get_id(); }
+  void Settle(InterfaceStats* stats);
+  std::uint64_t ToUnix(std::uint64_t mono_ns) const { return mono_ns + mono_to_unix_; }
+  std::uint64_t PacketsSeen() const;
+
+  const MonitorOptions options_;
+  const std::uint64_t mono_to_unix_;
+  const std::uint64_t since_unix_ns_;
+  monitor::Handlers handlers_;
+
+  std::mutex state_mutex_;  // guards all down to outbox_
+  std::unique_ptr<datapath::Datapath> datapath_;
+  flow::FlowTable flows_;
+  detect::PortRate port_rate_;
+  std::vector<RateMeter> rates_;  // by InterfaceId
+  monitor::Outbox outbox_;
+  std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
+  double scan_credit_ = 0;
+
+  std::mutex thread_mutex_;  // guards thread_
+  std::atomic<std::thread::id> reader_id_{};
+  std::atomic<bool> running_{false};
+  std::jthread thread_;
+};
+
+}  // namespace knp
+
+#endif  // KNP_MONITOR_IMPL_H_
