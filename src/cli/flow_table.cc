@@ -99,7 +99,8 @@ std::vector<Column> RateColumns(const Canvas& canvas) {
 std::vector<Column> Columns(std::uint64_t now_unix_ns, const Canvas& canvas) {
   std::vector<Column> columns;
   const bool names = canvas.width >= kWidthForNames;
-  columns.push_back({names ? "proto" : "L4", 0, Align::kLeft, [](const FlowRow& row) { return ProtocolName(row.flow.protocol); }});
+  columns.push_back(
+      {names ? "proto" : "L4", 0, Align::kLeft, [](const FlowRow& row) { return ProtocolName(row.flow.protocol); }});
   columns.push_back({names ? "state" : "st", 0, Align::kLeft, [names](const FlowRow& row) -> std::string {
                        return names ? FlowStateName(row.flow.state) : ShortStateName(row.flow.state);
                      }});

@@ -17,8 +17,8 @@ namespace knp::cli {
 namespace {
 
 constexpr int kEndless = 1'000'000;
-constexpr int kRoomyHeight = 32;              // from here on: blank lines and every size class
-constexpr int kHeightForDistributions = 16;   // below it, flows are worth more
+constexpr int kRoomyHeight = 32;             // from here on: blank lines and every size class
+constexpr int kHeightForDistributions = 16;  // below it, flows are worth more
 constexpr int kHeightForEvents = 12;
 
 void Append(std::vector<TextLine>& lines, std::vector<TextLine> more) {
@@ -84,8 +84,9 @@ TextLine EventTitle(const MonitorFrame& frame, const Canvas& canvas) {
 
 TextLine EventLine(const EventRow& row, const Canvas& canvas) {
   TextLine line(ClockTime(row.time_unix_ns), Style::kDim);
-  line.Add(" " + Printable(row.label, canvas.utf8) + " ",
-           row.alert ? Style::kBad : row.important ? Style::kWarning : Style::kPlain);
+  line.Add(" " + Printable(row.label, canvas.utf8) + " ", row.alert       ? Style::kBad
+                                                          : row.important ? Style::kWarning
+                                                                          : Style::kPlain);
   if (row.times > 1) line.Add(fmt::format("{}{} ", GlyphsOf(canvas).times, Grouped(row.times)), Style::kBold);
   line.Add(Printable(row.text, canvas.utf8));
   return line;
@@ -133,7 +134,8 @@ std::vector<TextLine> RenderMonitor(const MonitorFrame& frame, const Canvas& can
   const int fixed = 2 + (with_events ? 1 : 0) + 1 + (roomy ? 3 : 0);
   const int left = endless ? kEndless : canvas.height - static_cast<int>(lines.size()) - fixed;
   Shares shares = ShareLines(frame, left);
-  if (!with_events) shares = {std::min<std::size_t>(frame.flows.size(), static_cast<std::size_t>(std::max(left, 0))), 0};
+  if (!with_events)
+    shares = {std::min<std::size_t>(frame.flows.size(), static_cast<std::size_t>(std::max(left, 0))), 0};
 
   if (roomy) lines.emplace_back();
   lines.push_back(FlowTitle(frame, canvas));

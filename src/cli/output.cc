@@ -1,6 +1,7 @@
 // See output.h.
 #include "src/cli/output.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ absl::Status Output::status() const {
 bool Output::ReaderGone() const {
   pollfd peer{fd_, 0, 0};
   return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+void HoldStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+    // open() takes the lowest free number, which is this one; the wrong mode makes every use fail with EBADF.
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 }  // namespace knp::cli

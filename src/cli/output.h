@@ -41,6 +41,10 @@ class Output {
   absl::Status status_;
 };
 
+// Fills closed standard descriptors with ones that cannot be used, so that no later open() takes their numbers and gets
+// our output. To be called before anything is opened.
+void HoldStandardStreams();
+
 }  // namespace knp::cli
 
 #endif  // KNP_CLI_OUTPUT_H_

@@ -20,7 +20,8 @@ constexpr std::size_t kMostLiveEvents = 64;
 
 class TableReporter final : public MonitorReporter {
  public:
-  explicit TableReporter(const ReporterOptions& options) : options_(options), traits_(DetectTerminal(options.no_colour)) {
+  explicit TableReporter(const ReporterOptions& options)
+      : options_(options), traits_(DetectTerminal(options.no_colour)) {
     if (traits_.live) terminal_ = Terminal::Enter();
   }
 

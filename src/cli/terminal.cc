@@ -78,7 +78,8 @@ bool LocaleIsUtf8() {
   std::string locale = Environment("LC_ALL");
   if (locale.empty()) locale = Environment("LC_CTYPE");
   if (locale.empty()) locale = Environment("LANG");
-  std::transform(locale.begin(), locale.end(), locale.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  std::transform(locale.begin(), locale.end(), locale.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   return locale.find("utf-8") != std::string::npos || locale.find("utf8") != std::string::npos;
 }
 

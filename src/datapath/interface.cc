@@ -284,7 +284,8 @@ std::vector<ProgramInfo> Interface::Programs() const {
   for (const Hook& hook : hooks_) {
     if (!hook.attachment) continue;
     const bool tcx = hook.attachment->mechanism() == Mechanism::kTcx;
-    programs.push_back({.name = hook.direction == Direction::kIngress ? "knp_ingress" : "knp_egress", .id = 0,
+    programs.push_back({.name = hook.direction == Direction::kIngress ? "knp_ingress" : "knp_egress",
+                        .id = hook.attachment->program_id(),
                         .interface = link_.name, .direction = hook.direction, .mechanism = tcx ? "tcx" : "clsact"});
   }
   return programs;

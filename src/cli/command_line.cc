@@ -1,0 +1,246 @@
+// See command_line.h. The only file that knows CLI11; its exceptions end here.
+#include "src/cli/command_line.h"
+
+#include <absl/status/status.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "src/cli/nearest_match.h"
+#include "src/cli/parse_values.h"
+
+namespace knp::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+const std::vector<std::string> kCommands = {"monitor", "doctor", "help"};
+
+constexpr const char* kExamples = R"(
+Examples:
+  knp monitor                           the default route's interface, live
+  knp monitor -i eth0 -i eth1 --interval 1s
+  knp monitor -i eth0 -o json --duration 10s | jq 'select(.kind == "flow")'
+  knp doctor                            what this kernel and these rights allow
+  knp doctor --measure 5s               what running monitors cost, ns a packet
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 missing permission, 4 this kernel cannot.
+`knp help COMMAND` shows a command's options.)";
+
+constexpr const char* kMonitorExamples = R"(
+Examples:
+  knp monitor -i eth0
+  knp monitor -i eth0 --interval 1s --duration 1m
+  knp monitor -o json | jq -c 'select(.kind == "stats") | .rates'
+  knp monitor -i eth0 --port-scan-ports-per-second 10
+
+Durations: 500ms, 5s, 1m30s, 2h. Sizes: 512K, 20M, 1G (powers of 1024).
+Ctrl-C ends with a summary, a second one at once. On a terminal q ends too.)";
+
+constexpr const char* kDoctorExamples = R"(
+Examples:
+  knp doctor
+  knp doctor -o json
+  knp doctor --measure 5s               slows every BPF program of this host for 5 s
+
+Exit status: 0 the monitor can run here, 3 rights are missing, 4 the kernel lacks something required.)";
+
+// Collects the first error of a value; CLI11 would want an exception instead.
+class Values {
+ public:
+  // Adds an option whose text goes through `parse`, and then to `take`, which may refuse it.
+  template <typename Parse, typename Take>
+  CLI::Option* Add(CLI::App* app, const std::string& name, const std::string& description, const std::string& type,
+                   Parse parse, Take take) {
+    return app
+        ->add_option_function<std::string>(
+            name,
+            [this, name, parse, take](const std::string& text) {
+              auto value = parse(text);
+              absl::Status status = value.ok() ? take(*value) : value.status();
+              if (!status.ok() && error_.ok())
+                error_ = absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(status.message())));
+            },
+            description)
+        ->type_name(type);
+  }
+  const absl::Status& error() const { return error_; }
+
+ private:
+  absl::Status error_;
+};
+
+// Stores a duration or number that lies between `least` and `most`.
+template <typename T, typename Value>
+std::function<absl::Status(const Value&)> StoreWithin(T& target, Value least, Value most, std::string range) {
+  return [&target, least, most, range = std::move(range)](const Value& value) {
+    if (value < least || value > most) return absl::InvalidArgumentError("must be " + range);
+    target = static_cast<T>(value);
+    return absl::OkStatus();
+  };
+}
+
+void AddOutputFlag(CLI::App* app, bool& json) {
+  app->add_option_function<std::string>(
+         "-o,--output", [&json](const std::string& format) { json = format == "json"; },
+         "table for people (the default), json for programs: one object a line")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->type_name("table|json");
+}
+
+void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
+  MonitorOptions& options = command.options;
+  const auto number = [](std::uint64_t most) {
+    return [most](const std::string& text) { return ParseNumber(text, most); };
+  };
+  const auto any_size = [](std::size_t& target) {
+    return StoreWithin<std::size_t, std::size_t>(target, 1, std::numeric_limits<std::size_t>::max(), "more than 0");
+  };
+  values.Add(app, "--table-budget", "Kernel memory of the flow table (20M)", "SIZE", ParseSize,
+             any_size(options.table_budget_bytes));
+  values.Add(app, "--ring-size", "Kernel memory of the event ring (4M); raise it if the ledger shows lost ring_full",
+             "SIZE", ParseSize, any_size(options.ring_bytes));
+  values.Add(app, "--drain-interval", "How often the ring is emptied (2ms)", "DURATION", ParseDuration,
+             StoreWithin<milliseconds, milliseconds>(options.drain_interval, milliseconds(1), milliseconds(10'000),
+                                                     "1ms to 10s"));
+  values.Add(app, "--events-per-second", "Most optional events a second, 0 for none (20000)", "N",
+             number(std::numeric_limits<std::uint32_t>::max()),
+             StoreWithin<std::uint32_t, std::uint64_t>(options.events_per_second, 0,
+                                                       std::numeric_limits<std::uint32_t>::max(), ""));
+  values.Add(app, "--flow-capacity", "Conversations kept in user space (65536), about 250 bytes each", "N",
+             number(std::uint64_t{1} << 32),
+             StoreWithin<std::size_t, std::uint64_t>(options.flow_capacity, 1, std::uint64_t{1} << 32, "1 or more"));
+  values.Add(app, "--port-scan-ports-per-second",
+             "Raise an alert when one source tries more ports than this a second (0, off)", "N", number(65535),
+             StoreWithin<std::uint64_t, std::uint64_t>(command.port_scan_ports_per_second, 0, 65535, ""));
+  app->add_option("--disable-features", options.disable_features,
+                  "Kernel features to do without, separated by commas (`knp doctor` lists them)")
+      ->type_name("LIST");
+  app->add_option("--object", command.object_file, "A BPF object to load instead of the built-in programs")
+      ->type_name("FILE");
+}
+
+void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
+  app->footer(kMonitorExamples);
+  app->add_option("-i,--interface", command.interfaces,
+                  "Interface to watch; repeat for more. Else $NETWORK_INTERFACE, else the default route's")
+      ->type_name("IFACE")
+      ->allow_extra_args(false);
+  values.Add(app, "--interval", "How often statistics and live flows are reported (5s)", "DURATION", ParseDuration,
+             StoreWithin<milliseconds, milliseconds>(command.interval, milliseconds(100), std::chrono::hours(24),
+                                                     "100ms to 24h"));
+  values.Add(app, "--duration", "Ends by itself after this time", "DURATION", ParseDuration,
+             [&command](const milliseconds& duration) {
+               if (duration <= milliseconds(0)) return absl::InvalidArgumentError("must be more than 0");
+               command.duration = duration;
+               return absl::OkStatus();
+             });
+  AddOutputFlag(app, command.json);
+  values.Add(
+      app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
+      [](const std::string& text) { return ParseNumber(text, 10'000); },
+      StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
+  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddMonitorTuning(app, values, command);
+}
+
+void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
+  app->footer(kDoctorExamples);
+  AddOutputFlag(app, command.json);
+  constexpr const char* kDefault = "2s";
+  values
+      .Add(
+          app, "--measure", "Measure what the loaded knp programs cost, for DURATION (2s); at most 60s", "[DURATION]",
+          [](const std::string& text) { return ParseDuration(text.empty() ? kDefault : text); },
+          [&command](const milliseconds& duration) {
+            if (duration < milliseconds(1) || duration > std::chrono::seconds(60))
+              return absl::InvalidArgumentError("must be 1ms to 60s");
+            command.measure = duration;
+            return absl::OkStatus();
+          })
+      ->expected(0, 1);
+  app->add_option("--disable-features", command.disable_features,
+                  "Judge as if the kernel lacked these features, separated by commas")
+      ->type_name("LIST");
+  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+}
+
+std::vector<std::string> OptionNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+std::string Suggestion(const std::string& word, const std::vector<std::string>& candidates) {
+  const std::optional<std::string> nearest = NearestMatch(word, candidates);
+  return nearest ? fmt::format("; did you mean {}?", *nearest) : "";
+}
+
+// What was left over after everything known was taken.
+absl::Status Unexpected(const CLI::App& app, const CLI::App& chosen) {
+  const std::vector<std::string> left = app.remaining(true);
+  const std::string word = left.empty() ? "" : left.front();
+  const std::string name = word.substr(0, word.find('='));
+  if (!word.starts_with("-"))
+    return absl::InvalidArgumentError(fmt::format("'{}' is not expected here{}", word,
+                                                  chosen.get_name() == "monitor" ? "; interfaces follow -i" : ""));
+  return absl::InvalidArgumentError(
+      fmt::format("there is no option {}{}", name, Suggestion(name, OptionNames(chosen))));
+}
+
+absl::Status CheckCommandName(const std::vector<std::string>& arguments, const std::string& help) {
+  if (arguments.empty()) return absl::InvalidArgumentError("a command is missing\n\n" + help);
+  const std::string& word = arguments.front();
+  if (word.starts_with("-") || std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end())
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("there is no command '{}'{} (commands: monitor, doctor, help)", word, Suggestion(word, kCommands)));
+}
+
+}  // namespace
+
+absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) {
+  std::vector<std::string> arguments = given;
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    arguments.resize(std::min<std::size_t>(arguments.size(), 1));
+    arguments.emplace_back("--help");
+  }
+  Values values;
+  MonitorCommand monitor;
+  DoctorCommand doctor;
+  CLI::App app("KubeNetProbe: watches network interfaces from inside the kernel, exactly.", "knp");
+  app.set_version_flag("--version", "knp " KNP_VERSION);
+  app.footer(kExamples);
+  app.get_formatter()->column_width(38);
+  CLI::App* monitor_app = app.add_subcommand("monitor", "Watch interfaces of this machine");
+  CLI::App* doctor_app = app.add_subcommand("doctor", "Tell what this kernel and these rights allow");
+  AddMonitor(monitor_app, values, monitor);
+  AddDoctor(doctor_app, values, doctor);
+  if (absl::Status status = CheckCommandName(arguments, app.help()); !status.ok()) return status;
+  const auto chosen = [&]() -> CLI::App& {
+    return monitor_app->parsed() ? *monitor_app : doctor_app->parsed() ? *doctor_app : app;
+  };
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // what CLI11 wants
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    return Command(PrintText{app.help()});
+  } catch (const CLI::CallForVersion& version) {
+    return Command(PrintText{std::string(version.what()) + "\n"});
+  } catch (const CLI::ExtrasError&) {
+    return Unexpected(app, chosen());
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  if (!values.error().ok()) return values.error();
+  if (monitor_app->parsed()) return Command(std::move(monitor));
+  if (doctor_app->parsed()) return Command(std::move(doctor));
+  return absl::InvalidArgumentError("a command is missing (commands: monitor, doctor, help)");
+}
+
+}  // namespace knp::cli

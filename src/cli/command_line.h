@@ -1,0 +1,29 @@
+// The words after `knp`, understood: which command with which settings, or a text to print, or what is wrong with them.
+// Read by apps/knp/main.cc. Starts nothing.
+#ifndef KNP_CLI_COMMAND_LINE_H_
+#define KNP_CLI_COMMAND_LINE_H_
+
+#include <absl/status/statusor.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/cli/doctor_command.h"
+#include "src/cli/monitor_command.h"
+
+namespace knp::cli {
+
+// For --help, --version and `knp help`.
+struct PrintText {
+  std::string text;
+};
+
+using Command = std::variant<MonitorCommand, DoctorCommand, PrintText>;
+
+// `arguments` without the program's name. InvalidArgument: what is wrong, and what may have been meant.
+absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& arguments);
+
+}  // namespace knp::cli
+
+#endif  // KNP_CLI_COMMAND_LINE_H_

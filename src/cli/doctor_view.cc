@@ -1,0 +1,188 @@
+// See doctor_view.h.
+#include "src/cli/doctor_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "src/cli/quantities.h"
+
+namespace knp::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kAnswerWidth = 9;
+
+std::string Line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+bool Works(const FeatureReport& feature) { return feature.available == Answer::kYes && !feature.disabled; }
+
+bool Refused(const FeatureReport& feature) {
+  return feature.required && (feature.available == Answer::kNo || feature.disabled);
+}
+
+Style StyleOf(const FeatureReport& feature) {
+  if (Works(feature)) return Style::kGood;
+  if (Refused(feature)) return Style::kBad;
+  return Style::kWarning;
+}
+
+std::vector<std::string> Words(const std::string& text) {
+  std::vector<std::string> words(1);
+  for (const char c : text) {
+    if (c != ' ')
+      words.back() += c;
+    else if (!words.back().empty())
+      words.emplace_back();
+  }
+  return words;
+}
+
+// `text` wrapped into lines of the canvas, all indented by `indent`.
+void AppendWrapped(std::vector<TextLine>& lines, const std::string& text, int indent, const Canvas& canvas) {
+  const std::string margin(static_cast<std::size_t>(indent), ' ');
+  std::string line;
+  for (const std::string& word : Words(Printable(text, canvas.utf8))) {
+    if (!line.empty() && indent + DisplayWidth(line) + 1 + DisplayWidth(word) > canvas.width) {
+      lines.emplace_back(margin + line, Style::kDim);
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + word;
+  }
+  if (!line.empty()) lines.emplace_back(margin + line, Style::kDim);
+}
+
+int NameWidth(const Diagnosis& diagnosis) {
+  int width = 8;
+  for (const CapabilityReport& capability : diagnosis.capabilities)
+    width = std::max(width, DisplayWidth(capability.name));
+  for (const FeatureReport& feature : diagnosis.features) width = std::max(width, DisplayWidth(feature.name));
+  return width + 2;
+}
+
+void AppendFeature(std::vector<TextLine>& lines, const FeatureReport& feature, int name_width, const Canvas& canvas) {
+  TextLine line("  " + Cell(feature.name, name_width, Align::kLeft, ""), Style::kBold);
+  const char* answer = feature.disabled ? "off" : AnswerName(feature.available);
+  line.Add(Cell(answer, kAnswerWidth, Align::kLeft, ""), StyleOf(feature));
+  std::string remark = feature.required ? "required" : "optional";
+  if (!feature.since.empty()) remark += ", since Linux " + feature.since;
+  if (feature.disabled) remark += ", switched off by --disable-features or KNP_DISABLE_FEATURES";
+  line.Add(remark, Style::kDim);
+  lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
+  if (Works(feature)) return;
+  const int indent = 2 + name_width + kAnswerWidth;
+  if (!feature.without_it.empty()) AppendWrapped(lines, "without it: " + feature.without_it, indent, canvas);
+  if (!feature.detail.empty()) AppendWrapped(lines, feature.detail, indent, canvas);
+}
+
+TextLine Verdict(const Diagnosis& diagnosis, const Canvas& canvas) {
+  const Glyphs& glyphs = GlyphsOf(canvas);
+  if (diagnosis.can_run) return TextLine(fmt::format("{} knp monitor can run here", glyphs.check), Style::kGood);
+  std::string missing;
+  const auto add = [&missing](const std::string& name) { missing += (missing.empty() ? "" : ", ") + name; };
+  const bool kernel = ExitStatusOf(diagnosis) == kExitKernel;
+  if (kernel) {
+    for (const FeatureReport& feature : diagnosis.features)
+      if (Refused(feature)) add(feature.name);
+  } else {
+    for (const CapabilityReport& capability : diagnosis.capabilities)
+      if (!capability.held) add(capability.name);
+  }
+  if (missing.empty()) missing = "see above";
+  const char* advice = kernel ? "needs a newer kernel, or the feature switched on" : "run it as root, or grant these";
+  return TextLine(fmt::format("{} knp monitor cannot run here: {} ({})", glyphs.cross, missing, advice), Style::kBad);
+}
+
+}  // namespace
+
+std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& canvas) {
+  std::vector<TextLine> lines;
+  TextLine kernel("KERNEL ", Style::kTitle);
+  kernel.Add(fmt::format("Linux {}, {}, {} possible CPUs", Printable(diagnosis.kernel, canvas.utf8), diagnosis.machine,
+                         diagnosis.possible_cpus));
+  lines.push_back(std::move(kernel));
+  const int name_width = NameWidth(diagnosis);
+  lines.emplace_back();
+  lines.emplace_back("RIGHTS", Style::kTitle);
+  for (const CapabilityReport& capability : diagnosis.capabilities) {
+    TextLine line("  " + Cell(capability.name, name_width, Align::kLeft, ""), Style::kBold);
+    line.Add(Cell(capability.held ? "yes" : "no", kAnswerWidth, Align::kLeft, ""),
+             capability.held ? Style::kGood : Style::kWarning);
+    line.Add(capability.needed_for, Style::kDim);
+    lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
+  }
+  lines.emplace_back();
+  lines.emplace_back("FEATURES of this kernel", Style::kTitle);
+  for (const FeatureReport& feature : diagnosis.features) AppendFeature(lines, feature, name_width, canvas);
+  lines.emplace_back();
+  lines.push_back(Verdict(diagnosis, canvas));
+  return lines;
+}
+
+std::vector<TextLine> RenderCosts(const std::vector<ProgramCost>& costs, std::chrono::milliseconds duration,
+                                  const Canvas& canvas) {
+  std::vector<TextLine> lines;
+  lines.emplace_back(fmt::format("PROGRAMS of knp, measured for {}", DurationText(duration)), Style::kTitle);
+  if (costs.empty()) lines.emplace_back("  none is loaded: start `knp monitor` first, then measure", Style::kWarning);
+  const char* ellipsis = GlyphsOf(canvas).ellipsis;
+  const auto row = [&](const std::string& id, const std::string& name, const std::string& runs, const std::string& cost,
+                       const std::string& where, Style style) {
+    TextLine line("  " + Cell(id, 6, Align::kRight, ellipsis) + "  " + Cell(name, 16, Align::kLeft, ellipsis) +
+                      Cell(runs, 15, Align::kRight, ellipsis) + Cell(cost, 10, Align::kRight, ellipsis) + "  " + where,
+                  style);
+    lines.push_back(std::move(line.CutTo(canvas.width, ellipsis)));
+  };
+  if (!costs.empty()) row("id", "name", "runs", "ns a run", "where", Style::kDim);
+  for (const ProgramCost& cost : costs)
+    row(std::to_string(cost.id), Printable(cost.name, canvas.utf8), Grouped(cost.runs),
+        cost.runs == 0 ? "-" : fmt::format("{:.1f}", cost.ns_per_run), Printable(cost.where, canvas.utf8),
+        Style::kPlain);
+  return lines;
+}
+
+std::string DiagnosisJson(const Diagnosis& diagnosis) {
+  Json capabilities = Json::array(), features = Json::array();
+  for (const CapabilityReport& capability : diagnosis.capabilities)
+    capabilities.push_back(
+        Json{{"name", capability.name}, {"held", capability.held}, {"needed_for", capability.needed_for}});
+  for (const FeatureReport& feature : diagnosis.features) {
+    Json json{{"name", feature.name},
+              {"available", AnswerName(feature.available)},
+              {"required", feature.required},
+              {"disabled", feature.disabled}};
+    if (!feature.since.empty()) json["since"] = feature.since;
+    if (!feature.without_it.empty()) json["without_it"] = feature.without_it;
+    if (!feature.detail.empty()) json["detail"] = feature.detail;
+    features.push_back(std::move(json));
+  }
+  return Line({{"kind", "diagnosis"},
+               {"kernel", diagnosis.kernel},
+               {"machine", diagnosis.machine},
+               {"possible_cpus", diagnosis.possible_cpus},
+               {"can_run", diagnosis.can_run},
+               {"capabilities", std::move(capabilities)},
+               {"features", std::move(features)}});
+}
+
+std::string CostsJson(const std::vector<ProgramCost>& costs) {
+  std::string lines;
+  for (const ProgramCost& cost : costs) {
+    Json json{{"kind", "program"}, {"name", cost.name}, {"id", cost.id}, {"runs", cost.runs}};
+    if (cost.runs > 0) json["ns_per_run"] = cost.ns_per_run;
+    if (!cost.where.empty()) json["where"] = cost.where;
+    lines += Line(json);
+  }
+  return lines;
+}
+
+ExitStatus ExitStatusOf(const Diagnosis& diagnosis) {
+  if (diagnosis.can_run) return kExitDone;
+  if (std::any_of(diagnosis.features.begin(), diagnosis.features.end(), Refused)) return kExitKernel;
+  const bool lacks_right = std::any_of(diagnosis.capabilities.begin(), diagnosis.capabilities.end(),
+                                       [](const CapabilityReport& capability) { return !capability.held; });
+  return lacks_right ? kExitPermission : kExitKernel;
+}
+
+}  // namespace knp::cli
