@@ -12,6 +12,7 @@ struct Line {
   double ns;     // a packet, driver included
   double above;  // the empty program
   double ratio;  // to the empty program
+  double least;
 };
 
 std::vector<Line> MeasureDataPath(const std::string& floors_path, unsigned rounds);

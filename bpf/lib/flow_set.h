@@ -3,6 +3,10 @@
  * One family's flow table: a set-associative array, one part a CPU. A template: included once with KNP_FAMILY 4, once
  * with 6 (bpf/lib/flow_table.h). A hit touches the set's keys and one flow; it takes no lock and reads no clock.
  *
+ * A flow lives in its first set, or in its second one if the first was full when it came: so the table fills to over nine
+ * tenths before it has to give a live flow up. Slots are never freed, hence a set with a free way has never overflowed,
+ * and only a full one sends the search to the second.
+ *
  * Rewriting a slot: the generation turns odd, key and counters change, the generation turns even. Stores stay in
  * order on x86; KNP_WMB orders them elsewhere. A reader that sees an odd or a changed generation skips the slot: the
  * eviction record, or the next read, brings the same counts.
@@ -48,28 +52,24 @@ static __always_inline long KNP_NAME(knp_evict)(struct __sk_buff *skb, const KNP
   return knp_emit(skb, &e, sizeof e);
 }
 
-/* Gives the packet's flow a slot and counts the packet in it. -1, or why no slot could be had (enum knp_loss): the
- * packet is then lost for the flows. Out of line, and looks everything up again: the hot path stays short. */
-static __attribute__((noinline)) int KNP_NAME(knp_table_insert)(struct __sk_buff *skb, const struct knp_packet *p,
-                                                                __u32 index, __u32 turn) {
-  __u32 cpu_id = bpf_get_smp_processor_id();
-  __u32 tick = (__u32)bpf_jiffies64();
-  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &index);
-  struct knp_flow *f;
+/* The way that holds `key`, or the first free one; KNP_WAYS: neither. `*hit` tells which. */
+static __always_inline __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const KNP_KEY *key, int *hit) {
   __u32 way = KNP_WAYS;
-
-  if (!cpu || !b) return KNP_L_MAP;
+  *hit = 0;
 #pragma unroll
-  for (__u32 i = 0; i < KNP_WAYS; i++)
+  for (__u32 i = 0; i < KNP_WAYS; i++) {
+    if (KNP_NAME(knp_key_equal)(&b->key[i], key)) {
+      *hit = 1;
+      return i;
+    }
     if (way == KNP_WAYS && !b->key[i].meta) way = i;
-  if (way == KNP_WAYS) {
-    way = KNP_NAME(knp_victim)(b, tick, turn + (__u32)cpu->inserted) & (KNP_WAYS - 1);
-    if (KNP_NAME(knp_evict)(skb, b, index, way, cpu_id)) return KNP_L_RING_FULL;
-    cpu->evicted++;
   }
-  way &= KNP_WAYS - 1;
-  f = &b->flow[way];
+  return way;
+}
+
+static __always_inline void KNP_NAME(knp_take)(KNP_BUCKET *b, __u32 way, const struct knp_packet *p,
+                                               struct knp_cpu_state *cpu) {
+  struct knp_flow *f = &b->flow[way];
   cpu->inserted++;
   KNP_STORE(f->generation, f->generation + 1);
   KNP_WMB(cpu);
@@ -77,45 +77,68 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_insert)(struct __sk_buff
   f->packets = p->packets;
   f->bytes = p->bytes;
   f->first_ns = bpf_ktime_get_ns();
-  f->last_tick = tick;
+  f->last_tick = (__u32)bpf_jiffies64();
   f->tcp_flags = p->tcp_flags;
   f->bits = p->bits | (p->tcp_flags & KNP_TCP_RST ? KNP_F_RESET_SENT : 0);
   KNP_WMB(cpu);
   KNP_STORE(f->generation, f->generation + 1);
+}
+
+/* For a flow that is not in its first set: looks into the second, else gives it a slot, and counts the packet there. -1,
+ * or why no slot could be had (enum knp_loss): the packet is then lost for the flows. Out of line, and looks everything
+ * up again: the hot path stays short. */
+static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *skb, const struct knp_packet *p,
+                                                              __u32 first, __u32 second) {
+  __u32 cpu_id = bpf_get_smp_processor_id();
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &first);
+  KNP_BUCKET *other = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &second);
+  __u32 way;
+  int hit;
+
+  if (!cpu || !b || !other) return KNP_L_MAP;
+  way = KNP_NAME(knp_search)(b, &p->KNP_NAME(key), &hit);
+  if (way == KNP_WAYS) {
+    way = KNP_NAME(knp_search)(other, &p->KNP_NAME(key), &hit);
+    if (hit) {
+      knp_count_in(skb, p, &other->flow[way & (KNP_WAYS - 1)]);
+      return -1;
+    }
+    if (way < KNP_WAYS) {
+      b = other;
+    } else {
+      way = KNP_NAME(knp_victim)(b, (__u32)bpf_jiffies64(), (__u32)cpu->inserted) & (KNP_WAYS - 1);
+      if (KNP_NAME(knp_evict)(skb, b, first, way, cpu_id)) return KNP_L_RING_FULL;
+      cpu->evicted++;
+    }
+  }
+  KNP_NAME(knp_take)(b, way & (KNP_WAYS - 1), p, cpu);
+  knp_emit_packet_event(skb, p, KNP_EVENT_flow_started);
+  if (knp_is_notable(p)) knp_emit_packet_event(skb, p, knp_notable_type(p));
   return -1;
 }
 
 /* Counts the packet in its flow. -1, or where it was lost (enum knp_loss). */
 static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id) {
   const KNP_KEY *key = &p->KNP_NAME(key);
-  __u32 hash = KNP_NAME(knp_hash)(key);
-  __u32 index = cpu_id * KNP_BUCKETS + (__u32)(((__u64)hash * KNP_BUCKETS) >> 32);
-  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &index);
+  __u64 hash = KNP_NAME(knp_hash)(key);
+  __u32 base = cpu_id * KNP_BUCKETS;
+  __u32 first = base + (__u32)(((hash >> 32) * KNP_BUCKETS) >> 32);
+  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &first);
   struct knp_flow *f;
 
   if (!b) return KNP_L_MAP;
-  if (KNP_NAME(knp_key_equal)(&b->key[0], key)) {
+  if (KNP_NAME(knp_key_equal)(&b->key[0], key))
     f = &b->flow[0];
-  } else if (KNP_NAME(knp_key_equal)(&b->key[1], key)) {
+  else if (KNP_NAME(knp_key_equal)(&b->key[1], key))
     f = &b->flow[1];
-  } else if (KNP_NAME(knp_key_equal)(&b->key[2], key)) {
+  else if (KNP_NAME(knp_key_equal)(&b->key[2], key))
     f = &b->flow[2];
-  } else if (KNP_NAME(knp_key_equal)(&b->key[3], key)) {
+  else if (KNP_NAME(knp_key_equal)(&b->key[3], key))
     f = &b->flow[3];
-  } else {
-    int loss = KNP_NAME(knp_table_insert)(skb, p, index, hash >> 8);
-    if (loss < 0) {
-      knp_emit_packet_event(skb, p, KNP_EVENT_flow_started);
-      if (knp_is_notable(p)) knp_emit_packet_event(skb, p, knp_notable_type(p));
-    }
-    return loss;
-  }
-  f->packets += p->packets;
-  f->bytes += p->bytes;
-  f->last_tick = (__u32)bpf_jiffies64();
-  f->tcp_flags |= p->tcp_flags;
-  f->bits |= p->bits;
-  if (knp_is_notable(p)) knp_notable(skb, p, f);
+  else
+    return KNP_NAME(knp_table_miss)(skb, p, first, base + (__u32)(((hash & 0xffffffff) * KNP_BUCKETS) >> 32));
+  knp_count_in(skb, p, f);
   return -1;
 }
 

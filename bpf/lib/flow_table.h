@@ -19,22 +19,22 @@
 #define KNP_MIX2 0xc2b2ae3d27d4eb4full
 #define KNP_MIX3 0x165667b19e3779f9ull
 
-/* 128 bits and the seed to 32: three multiplications, each followed by folding the high half down. */
-static __always_inline __u32 knp_mix(__u64 a, __u64 b) {
+/* 128 bits and the seed to 64: three multiplications, each followed by folding the high half down. */
+static __always_inline __u64 knp_mix(__u64 a, __u64 b) {
   __u64 h = (a ^ knp_config.seed) * KNP_MIX1;
   h ^= h >> 32;
   h = (h + b) * KNP_MIX2;
   h ^= h >> 29;
   h *= KNP_MIX3;
-  return (__u32)(h >> 32);
+  return h ^ h >> 31;
 }
 
-static __always_inline __u32 knp_hash4(const struct knp_key4 *k) {
+static __always_inline __u64 knp_hash4(const struct knp_key4 *k) {
   const __u64 *w = (const __u64 *)k;
   return knp_mix(w[0], w[1]);
 }
 
-static __always_inline __u32 knp_hash6(const struct knp_key6 *k) {
+static __always_inline __u64 knp_hash6(const struct knp_key6 *k) {
   const __u64 *w = (const __u64 *)k;
   __u64 a = (w[0] * KNP_MIX2) ^ w[1], b = (w[2] * KNP_MIX3) ^ w[3];
   a ^= a >> 31;
@@ -70,6 +70,15 @@ static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_
     f->bits |= KNP_F_RESET_SENT;
   }
   knp_emit_packet_event(skb, p, type);
+}
+
+static __always_inline void knp_count_in(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {
+  f->packets += p->packets;
+  f->bytes += p->bytes;
+  f->last_tick = (__u32)bpf_jiffies64();
+  f->tcp_flags |= p->tcp_flags;
+  f->bits |= p->bits;
+  if (knp_is_notable(p)) knp_notable(skb, p, f);
 }
 
 #define KNP_FAMILY 4

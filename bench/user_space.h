@@ -1,0 +1,24 @@
+// See user_space.cc.
+#ifndef KNP_BENCH_USER_SPACE_H_
+#define KNP_BENCH_USER_SPACE_H_
+
+#include <cstdint>
+#include <string>
+
+namespace knp::bench {
+
+struct UserSpaceResult {
+  double ns_a_record = 0;          // reading, merging, reporting
+  double empty_scan_us = 0;        // one look at every slot of the table, nothing new
+  double new_flows_per_second = 0; // highest rate of the ramp without a loss
+  double offered_at_that = 0;
+  double reader_cpu = 0;           // share of one CPU that user space used at that rate
+  double peak_rss_mib = 0;         // of the process, table and ring included
+  double kernel_mib = 0;           // table and ring alone
+};
+
+UserSpaceResult MeasureUserSpace(const std::string& floors_path);
+
+}  // namespace knp::bench
+
+#endif  // KNP_BENCH_USER_SPACE_H_
