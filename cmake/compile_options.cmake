@@ -9,12 +9,35 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug, Release, RelWithDebInfo, MinSizeRel" FORCE)
 endif()
 
-find_program(KNP_CCACHE ccache)
-if(KNP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KNP_CCACHE})
+# Line tables are enough for a backtrace and compile a fifth faster; the preset "debug" has the rest.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
+if(KNP_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1") # asserts stay in
 endif()
 
+find_program(KNP_CCACHE ccache)
+if(KNP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${KNP_CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>) # ccache needs to see which one is used
+  endif()
+endif()
+
+# What nearly every file includes, compiled once a target: halves the build. Off in the preset "tsan" and for clang-tidy,
+# so that a file which forgets an include does not get by.
+function(knp_precompile target)
+  if(KNP_PCH)
+    target_precompile_headers(
+      ${target} PRIVATE <absl/status/statusor.h> <fmt/format.h> <algorithm> <chrono> <functional> <map> <memory>
+      <optional> <string> <vector> ${ARGN})
+  endif()
+endfunction()
+
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wpedantic;-Werror>")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 sees overlaps and overruns in inlined std::string that are not there (GCC bugs 105329, 105651).
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds;-Wno-restrict;-Wno-stringop-overflow;-Wno-stringop-overread>")
+endif()
 
 if(KNP_SANITIZE STREQUAL "address")
   set(knp_sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all)

@@ -10,6 +10,7 @@ add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
 add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)
 add_dependencies(kubenetprobe network-monitor)
 set_target_properties(kubenetprobe PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+knp_precompile(kubenetprobe)
 target_compile_features(kubenetprobe PUBLIC cxx_std_20)
 target_include_directories(
   kubenetprobe

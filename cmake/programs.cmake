@@ -2,6 +2,7 @@
 file(GLOB knp_cli_sources CONFIGURE_DEPENDS src/cli/*.cc src/export/*/*.cc)
 if(knp_cli_sources)
   add_library(knp_cli STATIC ${knp_cli_sources})
+  knp_precompile(knp_cli)
   target_include_directories(knp_cli PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_definitions(knp_cli PRIVATE KNP_VERSION="${PROJECT_VERSION}")
   target_link_libraries(knp_cli PUBLIC kubenetprobe nlohmann_json::nlohmann_json CLI11::CLI11 fmt::fmt absl::strings

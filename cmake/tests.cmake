@@ -17,6 +17,7 @@ function(knp_add_gtest name label pattern)
     return()
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${sources}) # a plain build stays short; ./dev test names them
+  knp_precompile(${name} <gtest/gtest.h>)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE KNP_BUILD_DIR="${PROJECT_BINARY_DIR}" KNP_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              KNP_OBJECT_FILE="${KNP_OBJECT_FILE}")

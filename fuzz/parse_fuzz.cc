@@ -21,17 +21,17 @@ struct Context {
 };
 static_assert(sizeof(Context) == 16);
 
-#define KNP_CHECK(condition)                                             \
-  do {                                                                   \
-    if (!(condition)) {                                                  \
+#define KNP_CHECK(condition)                                               \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
       std::fprintf(stderr, "parse_fuzz: does not hold: " #condition "\n"); \
-      std::abort();                                                      \
-    }                                                                    \
+      std::abort();                                                        \
+    }                                                                      \
   } while (0)
 
 int Parse(const knp_frame& frame, knp_buffer& buffer, std::size_t linear, knp_packet& packet) {
   const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + linear};
-  std::memset(&packet, 0, sizeof packet); // padding too: results are compared as bytes
+  std::memset(&packet, 0, sizeof packet);  // padding too: results are compared as bytes
   return knp_parse(&cursor, &frame, &packet);
 }
 

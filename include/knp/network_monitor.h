@@ -84,6 +84,11 @@ class NetworkMonitor {
   // Every live conversation, as of the last scan (options.scan_interval), or of now if no events are processed.
   absl::StatusOr<FlowStats> GetFlowStats();
 
+  // The same without a copy of everything: `visit` is called with each live conversation, in no order, while the
+  // monitor's state is locked: it must be quick and call nothing of the monitor's. The record is valid during the call.
+  // `flows` of the result is empty.
+  absl::StatusOr<FlowStats> VisitFlows(const std::function<void(const FlowRecord&)>& visit);
+
   // InvalidArgument: the value is out of the parameter's range (0 … 65535 for the port rule).
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);
 

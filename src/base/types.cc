@@ -14,6 +14,7 @@ std::string IpAddress::ToString() const {
 
 std::optional<IpAddress> ParseIpAddress(const std::string& text) {
   IpAddress address;
+  if (text.find('\0') != std::string::npos) return std::nullopt;
   if (inet_pton(AF_INET, text.c_str(), address.bytes.data()) == 1) return address;
   address.version = 6;
   if (inet_pton(AF_INET6, text.c_str(), address.bytes.data()) == 1) return address;

@@ -41,17 +41,18 @@ std::vector<std::string> Words(const std::string& text) {
 }
 
 // `text` wrapped into lines of the canvas, all indented by `indent`.
-void AppendWrapped(std::vector<TextLine>& lines, const std::string& text, int indent, const Canvas& canvas) {
+void AppendWrapped(std::vector<TextLine>& lines, const std::string& text, int indent, Style style,
+                   const Canvas& canvas) {
   const std::string margin(static_cast<std::size_t>(indent), ' ');
   std::string line;
   for (const std::string& word : Words(Printable(text, canvas.utf8))) {
     if (!line.empty() && indent + DisplayWidth(line) + 1 + DisplayWidth(word) > canvas.width) {
-      lines.emplace_back(margin + line, Style::kDim);
+      lines.emplace_back(margin + line, style);
       line.clear();
     }
     line += (line.empty() ? "" : " ") + word;
   }
-  if (!line.empty()) lines.emplace_back(margin + line, Style::kDim);
+  if (!line.empty()) lines.emplace_back(margin + line, style);
 }
 
 int NameWidth(const Diagnosis& diagnosis) {
@@ -73,26 +74,28 @@ void AppendFeature(std::vector<TextLine>& lines, const FeatureReport& feature, i
   lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
   if (Works(feature)) return;
   const int indent = 2 + name_width + kAnswerWidth;
-  if (!feature.without_it.empty()) AppendWrapped(lines, "without it: " + feature.without_it, indent, canvas);
-  if (!feature.detail.empty()) AppendWrapped(lines, feature.detail, indent, canvas);
+  if (!feature.without_it.empty())
+    AppendWrapped(lines, "without it: " + feature.without_it, indent, Style::kDim, canvas);
+  if (!feature.detail.empty()) AppendWrapped(lines, feature.detail, indent, Style::kDim, canvas);
 }
 
-TextLine Verdict(const Diagnosis& diagnosis, const Canvas& canvas) {
+void AppendVerdict(std::vector<TextLine>& lines, const Diagnosis& diagnosis, const Canvas& canvas) {
   const Glyphs& glyphs = GlyphsOf(canvas);
-  if (diagnosis.can_run) return TextLine(fmt::format("{} knp monitor can run here", glyphs.check), Style::kGood);
+  if (diagnosis.can_run) {
+    lines.emplace_back(fmt::format("{} knp monitor can run here", glyphs.check), Style::kGood);
+    return;
+  }
   std::string missing;
   const auto add = [&missing](const std::string& name) { missing += (missing.empty() ? "" : ", ") + name; };
   const bool kernel = ExitStatusOf(diagnosis) == kExitKernel;
-  if (kernel) {
-    for (const FeatureReport& feature : diagnosis.features)
-      if (Refused(feature)) add(feature.name);
-  } else {
-    for (const CapabilityReport& capability : diagnosis.capabilities)
-      if (!capability.held) add(capability.name);
-  }
+  for (const FeatureReport& feature : diagnosis.features)
+    if (kernel && Refused(feature)) add(feature.name);
+  for (const CapabilityReport& capability : diagnosis.capabilities)
+    if (!kernel && !capability.held) add(capability.name);
   if (missing.empty()) missing = "see above";
   const char* advice = kernel ? "needs a newer kernel, or the feature switched on" : "run it as root, or grant these";
-  return TextLine(fmt::format("{} knp monitor cannot run here: {} ({})", glyphs.cross, missing, advice), Style::kBad);
+  AppendWrapped(lines, fmt::format("{} knp monitor cannot run here: {} ({})", glyphs.cross, missing, advice), 0,
+                Style::kBad, canvas);
 }
 
 }  // namespace
@@ -110,14 +113,20 @@ std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& 
     TextLine line("  " + Cell(capability.name, name_width, Align::kLeft, ""), Style::kBold);
     line.Add(Cell(capability.held ? "yes" : "no", kAnswerWidth, Align::kLeft, ""),
              capability.held ? Style::kGood : Style::kWarning);
-    line.Add(capability.needed_for, Style::kDim);
-    lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
+    const int indent = line.width();
+    std::vector<TextLine> remark;
+    AppendWrapped(remark, capability.needed_for, 0, Style::kDim, {.width = canvas.width - indent, .utf8 = canvas.utf8});
+    for (std::size_t i = 0; i < remark.size(); ++i) {
+      if (i > 0) line = TextLine(std::string(static_cast<std::size_t>(indent), ' '));
+      lines.push_back(std::move(line.Add(remark[i]).CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
+    }
+    if (remark.empty()) lines.push_back(std::move(line));
   }
   lines.emplace_back();
   lines.emplace_back("FEATURES of this kernel", Style::kTitle);
   for (const FeatureReport& feature : diagnosis.features) AppendFeature(lines, feature, name_width, canvas);
   lines.emplace_back();
-  lines.push_back(Verdict(diagnosis, canvas));
+  AppendVerdict(lines, diagnosis, canvas);
   return lines;
 }
 

@@ -13,25 +13,21 @@ double PerSecond(std::uint64_t now, std::uint64_t before, double seconds) {
   return now > before ? static_cast<double>(now - before) / seconds : 0;
 }
 
-struct Rank {
-  double bytes_per_second;
-  std::uint64_t bytes;
-  std::uint64_t id;  // so that equals keep their places on the screen
-  const FlowRecord* flow;
-};
+std::tuple<double, std::uint64_t> Weight(const FlowRow& row) {
+  return {row.sent_bytes_per_second + row.received_bytes_per_second, row.flow.sent.bytes + row.flow.received.bytes};
+}
 
-bool Busier(const Rank& a, const Rank& b) {
-  return std::tie(b.bytes_per_second, b.bytes, a.id) < std::tie(a.bytes_per_second, a.bytes, b.id);
+bool Busier(const FlowRow& a, const FlowRow& b) {
+  const auto weight_a = Weight(a), weight_b = Weight(b);
+  return weight_a != weight_b ? weight_a > weight_b : a.flow.id < b.flow.id;  // equals keep their places on the screen
 }
 
 }  // namespace
 
-FlowRow FlowRates::RowOf(const FlowRecord& flow, std::uint64_t now_ns) const {
-  Totals old;
-  if (const auto found = before_.find(flow.id); found != before_.end()) old = found->second;
-  std::uint64_t span_ns = now_ns - before_ns_;
+FlowRow FlowRates::RatesOf(const FlowRecord& flow, const Totals& old) const {
+  std::uint64_t span_ns = now_ns_ - before_ns_;
   // At first there is only the flow's life to divide by; what is younger than a second has no meaningful rate yet.
-  if (before_ns_ == 0) span_ns = std::max(now_ns - std::min(flow.start_unix_ns, now_ns), kNsPerSecond);
+  if (before_ns_ == 0) span_ns = std::max(now_ns_ - std::min(flow.start_unix_ns, now_ns_), kNsPerSecond);
   const double seconds = static_cast<double>(span_ns) / static_cast<double>(kNsPerSecond);
   FlowRow row;
   row.sent_packets_per_second = PerSecond(flow.sent.packets, old.sent.packets, seconds);
@@ -41,26 +37,48 @@ FlowRow FlowRates::RowOf(const FlowRecord& flow, std::uint64_t now_ns) const {
   return row;
 }
 
-const std::vector<FlowRow>& FlowRates::Update(const FlowStats& stats, std::size_t most) {
-  if (before_ns_ != 0 && stats.time_unix_ns <= before_ns_) return rows_;
-  std::vector<Rank> ranks;
-  ranks.reserve(stats.flows.size());
-  for (const FlowRecord& flow : stats.flows) {
-    const FlowRow row = RowOf(flow, stats.time_unix_ns);
-    ranks.push_back({row.sent_bytes_per_second + row.received_bytes_per_second, flow.sent.bytes + flow.received.bytes,
-                     flow.id, &flow});
-  }
-  const auto end = ranks.begin() + static_cast<std::ptrdiff_t>(std::min(most, ranks.size()));
-  std::partial_sort(ranks.begin(), end, ranks.end(), Busier);
-  rows_.clear();
-  for (auto rank = ranks.begin(); rank != end; ++rank) {
-    rows_.push_back(RowOf(*rank->flow, stats.time_unix_ns));
-    rows_.back().flow = *rank->flow;
-  }
-  before_.clear();
-  for (const FlowRecord& flow : stats.flows) before_[flow.id] = {flow.sent, flow.received};
-  before_ns_ = stats.time_unix_ns;
+void FlowRates::Begin(std::uint64_t now_unix_ns, std::size_t most) {
+  open_ = before_ns_ == 0 || now_unix_ns > before_ns_;
+  now_ns_ = now_unix_ns;
+  most_ = most;
+  floor_ = 0;
+  gathered_.clear();  // of a snapshot that never came to its end
+  ++snapshot_;
+}
+
+void FlowRates::Add(const FlowRecord& flow) {
+  if (!open_) return;
+  Totals& totals = before_[flow.id];
+  FlowRow row = RatesOf(flow, totals);
+  totals = {flow.sent, flow.received, snapshot_};
+  if (row.sent_bytes_per_second + row.received_bytes_per_second < floor_) return;
+  row.flow = flow;
+  gathered_.push_back(std::move(row));
+  if (gathered_.size() >= 2 * most_ + 64) KeepBusiest();
+}
+
+void FlowRates::KeepBusiest() {
+  const auto end = gathered_.begin() + static_cast<std::ptrdiff_t>(std::min(most_, gathered_.size()));
+  std::partial_sort(gathered_.begin(), end, gathered_.end(), Busier);
+  gathered_.erase(end, gathered_.end());
+  if (most_ > 0 && gathered_.size() == most_) floor_ = std::get<0>(Weight(gathered_.back()));
+}
+
+const std::vector<FlowRow>& FlowRates::End() {
+  if (!open_) return rows_;
+  open_ = false;
+  KeepBusiest();
+  rows_.swap(gathered_);
+  gathered_.clear();
+  absl::erase_if(before_, [this](const auto& entry) { return entry.second.snapshot != snapshot_; });
+  before_ns_ = now_ns_;
   return rows_;
+}
+
+const std::vector<FlowRow>& FlowRates::Update(const FlowStats& stats, std::size_t most) {
+  Begin(stats.time_unix_ns, most);
+  for (const FlowRecord& flow : stats.flows) Add(flow);
+  return End();
 }
 
 }  // namespace knp::cli

@@ -22,11 +22,17 @@ class JsonReporter final : public MonitorReporter {
     output_.Add([&](std::string& buffer) { json::AppendAlert(buffer, alert); });
   }
 
+  bool BeginLiveFlows(std::uint64_t) override {
+    active_.clear();
+    return true;
+  }
+  void OnLiveFlow(const FlowRecord& flow) override { json::CountActive(active_, flow); }
+
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     // Rendered before the lock is taken: the handlers need not wait for it.
     std::string lines;
     json::AppendLosses(lines, before_, stats);
-    json::AppendStats(lines, stats, flows, interval_);
+    json::AppendStats(lines, stats, flows == nullptr ? nullptr : &active_, interval_);
     output_.Add([&](std::string& buffer) { buffer += lines; });
     output_.Flush();
     before_ = stats;
@@ -47,6 +53,7 @@ class JsonReporter final : public MonitorReporter {
   const std::chrono::milliseconds interval_;
   Output output_{STDOUT_FILENO};
   PacketStats before_;
+  json::ActiveFlows active_;
 };
 
 }  // namespace

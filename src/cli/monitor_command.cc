@@ -112,8 +112,11 @@ absl::Status MonitorRun::Start() {
 absl::Status MonitorRun::Report() {
   absl::StatusOr<PacketStats> stats = monitor_->GetPacketStats();
   if (!stats.ok()) return stats.status();
-  absl::StatusOr<FlowStats> flows = monitor_->GetFlowStats();
   stats_ = *std::move(stats);
+  const bool wanted = reporter_->BeginLiveFlows(stats_.time_unix_ns);
+  absl::StatusOr<FlowStats> flows = monitor_->VisitFlows([&](const FlowRecord& flow) {
+    if (wanted) reporter_->OnLiveFlow(flow);
+  });
   reporter_->Report(stats_, flows.ok() ? &*flows : nullptr);
   return absl::OkStatus();
 }
@@ -169,10 +172,10 @@ End MonitorRun::Loop() {
 
 absl::Status MonitorRun::Finish() {
   if (absl::Status status = monitor_->Finish(); !status.ok()) return status;
-  if (!reporter_->live())
-    if (absl::Status status = Report(); !status.ok()) return status;  // the settled numbers
+  if (command_.json)
+    if (absl::Status status = Report(); !status.ok()) return status;  // the settled numbers of each interface
   absl::StatusOr<PacketStats> stats = monitor_->GetPacketStats();
-  absl::StatusOr<FlowStats> flows = monitor_->GetFlowStats();
+  absl::StatusOr<FlowStats> flows = monitor_->VisitFlows([](const FlowRecord&) {});
   if (!stats.ok()) return stats.status();
   if (!flows.ok()) return flows.status();
   const json::Summary summary{.stats = *std::move(stats), .flows = flows->total_flows, .alerts = alerts_};

@@ -8,10 +8,10 @@
 #include <string>
 
 #include "src/cli/distribution_panel.h"
-#include "src/cli/flow_table.h"
 #include "src/cli/interface_table.h"
 #include "src/cli/ledger_text.h"
 #include "src/cli/quantities.h"
+#include "src/cli/top_flows.h"
 
 namespace knp::cli {
 namespace {

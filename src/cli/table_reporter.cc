@@ -30,6 +30,12 @@ class TableReporter final : public MonitorReporter {
   void OnEvent(const Event& event) override { events_.Add(event); }
   void OnAlert(const Alert& alert) override { events_.Add(alert); }
 
+  bool BeginLiveFlows(std::uint64_t now_unix_ns) override {
+    rates_.Begin(now_unix_ns, MostFlows());
+    return true;
+  }
+  void OnLiveFlow(const FlowRecord& flow) override { rates_.Add(flow); }
+
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     const bool first_frame = !frame_;
     MonitorFrame frame;
@@ -40,7 +46,7 @@ class TableReporter final : public MonitorReporter {
       frame.total_flows = flows->total_flows;
       frame.evicted_flows = flows->evicted_flows;
       frame.kernel_evictions = flows->kernel_evictions;
-      frame.flows = rates_.Update(*flows, MostFlows());
+      frame.flows = rates_.End();
     }
     frame_ = std::move(frame);
     if (live())

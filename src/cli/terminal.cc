@@ -157,13 +157,16 @@ absl::Status Terminal::Draw(const std::vector<TextLine>& lines, bool colour) {
     if (!InForeground()) return absl::OkStatus();
     Take();
   }
+  const TerminalSize size = GetTerminalSize();
   std::string frame = "\x1b[H";
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) frame += "\r\n";
     frame += lines[i].Text(colour);
-    frame += "\x1b[K";
+    // After the last column the cursor stands still upon it: erasing the rest would take that character.
+    if (lines[i].width() < size.width) frame += "\x1b[K";
   }
-  frame += "\x1b[J";
+  if (static_cast<int>(lines.size()) < size.height) frame += "\r\n\x1b[J";
+  frame += "\x1b[H";  // a terminal that shrinks drops the lines below its cursor, and scrolls those above it
   if (!WriteAll(STDOUT_FILENO, frame)) return absl::UnavailableError(std::string("the terminal: ") + strerror(errno));
   return absl::OkStatus();
 }

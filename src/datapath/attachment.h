@@ -29,7 +29,7 @@ struct ChainLink {
   std::uint32_t program_id = 0;  // 0: a classifier that is no BPF program
   std::string program_name;      // "" if it may not be read; the kind ("u32", "flower", …) of what is no BPF program
   bool tcx = false;
-  bool ours = false;             // this Attachment
+  bool ours = false;  // this Attachment
 };
 
 // The whole chain at a hook, whoever asks: no link is marked as ours.

@@ -30,12 +30,13 @@ absl::StatusOr<std::unique_ptr<Attachment>> ClsactAttachment::Attach(const Targe
   if (!socket.ok()) return socket.status();
   std::unique_ptr<ClsactAttachment> attachment(
       new ClsactAttachment(target, std::move(program), watchdog, *std::move(socket)));
-  absl::StatusOr<std::vector<FilterInfo>> filters = ListFilters(attachment->socket_, target.ifindex, attachment->parent_);
+  absl::StatusOr<std::vector<FilterInfo>> filters =
+      ListFilters(attachment->socket_, target.ifindex, attachment->parent_);
   if (!filters.ok()) return filters.status();
   for (const FilterInfo& filter : *filters) {
     if (filter.program_id == attachment->program_.id) {
-      return absl::AlreadyExistsError(fmt::format("program '{}' is attached to {} already", attachment->program_.name,
-                                                  attachment->Place()));
+      return absl::AlreadyExistsError(
+          fmt::format("program '{}' is attached to {} already", attachment->program_.name, attachment->Place()));
     }
   }
   // From here on the destructor undoes what was done.
@@ -52,7 +53,7 @@ ClsactAttachment::ClsactAttachment(const Target& target, ProgramHandle program, 
       socket_(std::move(socket)),
       parent_(ClsactParent(target.direction)) {}
 
-ClsactAttachment::~ClsactAttachment() { Detach().IgnoreError(); }
+ClsactAttachment::~ClsactAttachment() { ClsactAttachment::Detach().IgnoreError(); }
 
 FilterId ClsactAttachment::Id() const { return {target_.ifindex, parent_, program_.id, owns_qdisc_ ? 1u : 0u}; }
 
@@ -87,10 +88,10 @@ absl::Status ClsactAttachment::EnsureQdisc() {
   if (!kind.ok()) return kind.status();
   // An `ingress` qdisc takes egress filters too, and runs them on ingress: every packet would count twice.
   if (*kind != "clsact" && target_.direction == Direction::kEgress) {
-    return absl::FailedPreconditionError(fmt::format(
-        "{} has the qdisc '{}', which has no egress hook and keeps clsact out; replace it "
-        "(tc qdisc replace dev {} clsact) and try again",
-        target_.interface, *kind, target_.interface));
+    return absl::FailedPreconditionError(
+        fmt::format("{} has the qdisc '{}', which has no egress hook and keeps clsact out; replace it "
+                    "(tc qdisc replace dev {} clsact) and try again",
+                    target_.interface, *kind, target_.interface));
   }
   return absl::OkStatus();
 }

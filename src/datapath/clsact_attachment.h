@@ -1,5 +1,8 @@
 // An Attachment as a direct-action BPF filter of a clsact qdisc: for kernels before 6.6. The filter outlives this
 // process, so a Watchdog knows of it before it exists. Made by attachment.cc alone.
+//
+// When a clsact qdisc is made or deleted, the kernel drops what the interface sends within about a millisecond (it
+// halts the device's queues: qdisc_graft in net/sched/sch_api.c); replacing and moving a filter costs no packet.
 #ifndef KNP_DATAPATH_CLSACT_ATTACHMENT_H_
 #define KNP_DATAPATH_CLSACT_ATTACHMENT_H_
 
@@ -43,7 +46,7 @@ class ClsactAttachment : public Attachment {
   // Not const to its owner: every question goes through it.
   mutable NetlinkSocket socket_;
   std::uint32_t parent_;
-  FilterPlace place_;       // of our filter; handle 0: it does not stand
+  FilterPlace place_;  // of our filter; handle 0: it does not stand
   bool registered_ = false;
   bool owns_qdisc_ = false;  // we made it, or another attachment of this kind, in whatever process
   UniqueFd alive_mark_, owner_mark_;

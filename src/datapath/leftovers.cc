@@ -18,7 +18,8 @@ namespace {
 bool IsLeftover(const FilterInfo& filter, std::uint32_t ifindex, const std::vector<std::uint32_t>& live_program_ids) {
   if (filter.kind != "bpf" || filter.chain != 0 || filter.handle == 0) return false;
   if (filter.program_name.rfind("knp_", 0) != 0) return false;
-  const bool listed = std::find(live_program_ids.begin(), live_program_ids.end(), filter.program_id) != live_program_ids.end();
+  const bool listed =
+      std::find(live_program_ids.begin(), live_program_ids.end(), filter.program_id) != live_program_ids.end();
   return !listed && !HasMark(Mark::kAlive, filter.program_id, ifindex, filter.parent, true);
 }
 
@@ -36,10 +37,11 @@ absl::StatusOr<int> RemoveLeftovers(std::uint32_t ifindex, const std::vector<std
       if (!IsLeftover(filter, ifindex, live_program_ids)) continue;
       const int deleted = DeleteFiltersOf(*socket, ifindex, parent, filter.program_id);
       if (deleted < 0) {
-        return socket->Explain(deleted, fmt::format("cannot delete the leftover filter '{}' of interface {}; delete it with "
-                                               "tc filter del dev … {} pref {} handle {} bpf",
-                                               filter.program_name, ifindex, DirectionName(direction),
-                                               filter.preference, filter.handle));
+        return socket->Explain(
+            deleted,
+            fmt::format("cannot delete the leftover filter '{}' of interface {}; delete it with "
+                        "tc filter del dev … {} pref {} handle {} bpf",
+                        filter.program_name, ifindex, DirectionName(direction), filter.preference, filter.handle));
       }
       removed += deleted;
     }

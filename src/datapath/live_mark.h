@@ -14,8 +14,8 @@
 namespace knp::datapath {
 
 enum class Mark {
-  kAlive,       // the owner of the filter lives: it is no leftover
-  kOwnsQdisc,   // the clsact qdisc in which the filter stands was made by one of us: the last of us takes it along
+  kAlive,      // the owner of the filter lives: it is no leftover
+  kOwnsQdisc,  // the clsact qdisc in which the filter stands was made by one of us: the last of us takes it along
 };
 
 // Marks the filter that runs `program_id` at this hook, while the descriptor is open. Also OK if the mark is there

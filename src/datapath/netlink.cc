@@ -10,6 +10,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <climits>
 #include <limits>
 #include <optional>
 
@@ -30,8 +31,7 @@ void ReadXdp(Bytes nested, LinkInfo* link) {
       case IFLA_XDP_HW_PROG_ID:
         if (const auto id = attribute.As<std::uint32_t>(); id != 0) link->xdp_program_id = id;
         break;
-      default:
-        break;
+      default: break;
     }
   }
 }
@@ -57,15 +57,9 @@ LinkInfo ParseLink(Bytes body) {
   Bytes rest = AttributesAfter<ifinfomsg>(body);
   for (Attribute attribute; NextAttribute(&rest, &attribute);) {
     switch (attribute.type) {
-      case IFLA_IFNAME:
-        link.name = attribute.String();
-        break;
-      case IFLA_STATS64:
-        ReadStats(attribute, &link);
-        break;
-      case IFLA_XDP:
-        ReadXdp(attribute.payload, &link);
-        break;
+      case IFLA_IFNAME: link.name = attribute.String(); break;
+      case IFLA_STATS64: ReadStats(attribute, &link); break;
+      case IFLA_XDP: ReadXdp(attribute.payload, &link); break;
       case IFLA_LINKINFO: {
         Bytes nested = attribute.payload;
         for (Attribute inner; NextAttribute(&nested, &inner);) {
@@ -73,8 +67,7 @@ LinkInfo ParseLink(Bytes body) {
         }
         break;
       }
-      default:
-        break;
+      default: break;
     }
   }
   return link;
@@ -159,7 +152,7 @@ absl::StatusOr<LinkInfo> GetLink(const std::string& name) {
 
 absl::StatusOr<LinkInfo> GetLink(std::uint32_t ifindex) {
   const std::string shown = fmt::format("with index {}", ifindex);
-  if (ifindex == 0) return absl::NotFoundError(fmt::format("interface {} cannot exist", shown));
+  if (ifindex == 0 || ifindex > INT_MAX) return absl::NotFoundError(fmt::format("interface {} cannot exist", shown));
   ifinfomsg header{};
   header.ifi_index = static_cast<int>(ifindex);
   NetlinkRequest request(RTM_GETLINK, 0, header);

@@ -16,10 +16,10 @@ namespace knp::datapath {
 struct LinkInfo {
   std::uint32_t ifindex = 0;
   std::string name;
-  std::string kind;            // IFLA_INFO_KIND: "veth", "bridge", …; empty for hardware
-  std::uint16_t arp_type = 0;  // ARPHRD_*
-  bool up = false;             // IFF_UP
-  bool loopback = false;       // IFF_LOOPBACK
+  std::string kind;                  // IFLA_INFO_KIND: "veth", "bridge", …; empty for hardware
+  std::uint16_t arp_type = 0;        // ARPHRD_*
+  bool up = false;                   // IFF_UP
+  bool loopback = false;             // IFF_LOOPBACK
   std::uint32_t xdp_program_id = 0;  // 0 = none
   // IFLA_STATS64
   std::uint64_t rx_packets = 0, rx_bytes = 0, rx_dropped = 0, rx_missed = 0;
@@ -37,7 +37,7 @@ absl::StatusOr<std::string> DefaultRouteInterface();
 // A classifier at a clsact hook.
 struct FilterInfo {
   std::uint32_t parent = 0;
-  std::uint32_t chain = 0;       // only chain 0 is run by the hook itself
+  std::uint32_t chain = 0;  // only chain 0 is run by the hook itself
   std::uint32_t preference = 0;
   std::uint16_t protocol = 0;    // host byte order; ETH_P_ALL = any. One preference has one kind and one protocol
   std::uint32_t handle = 0;      // 0: the row stands for the preference itself, which may hold no filter

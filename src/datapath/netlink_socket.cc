@@ -14,7 +14,9 @@ namespace {
 
 constexpr int kDumpAttempts = 10;
 
-std::size_t Aligned(std::size_t size) { return (size + NLMSG_ALIGNTO - 1) & ~static_cast<std::size_t>(NLMSG_ALIGNTO - 1); }
+std::size_t Aligned(std::size_t size) {
+  return (size + NLMSG_ALIGNTO - 1) & ~static_cast<std::size_t>(NLMSG_ALIGNTO - 1);
+}
 
 }  // namespace
 

@@ -28,12 +28,11 @@ using Bytes = std::span<const std::byte>;
 
 // The first bytes of `bytes` as a T; zeroes where `bytes` is shorter (older kernels send shorter structures).
 template <typename T>
-  requires std::is_trivially_copyable_v<T>
-T ReadAs(Bytes bytes) {
-  T value{};
-  std::memcpy(&value, bytes.data(), bytes.size() < sizeof(T) ? bytes.size() : sizeof(T));
-  return value;
-}
+  requires std::is_trivially_copyable_v<T> T ReadAs(Bytes bytes) {
+    T value{};
+    std::memcpy(&value, bytes.data(), bytes.size() < sizeof(T) ? bytes.size() : sizeof(T));
+    return value;
+  }
 
 struct Attribute {
   std::uint16_t type = 0;  // without the NLA_F_* bits

@@ -67,14 +67,17 @@ class TableReader {
   std::size_t buckets() const { return buckets_.size(); }
 
   // Reads `count` buckets from `first` on; `emit(key, flow, packets, bytes)` gets a copy of each slot that changed, and
-  // what is new in it.
+  // what is new in it: seldom bytes alone, whose packet was told before.
   template <typename Emit>
   void Scan(std::size_t first, std::size_t count, Emit&& emit) {
     const std::size_t end = std::min(first + count, buckets_.size());
     for (std::size_t i = first; i < end; i++)
       for (std::size_t way = 0; way < KNP_WAYS; way++) {
         Shadow& shadow = shadows_[i * KNP_WAYS + way];
-        if (__atomic_load_n(&buckets_[i].flow[way].packets, __ATOMIC_RELAXED) != shadow.packets)
+        const knp_flow& flow = buckets_[i].flow[way];
+        // Bytes too: a read between the kernel's two additions has a packet without its bytes.
+        if (__atomic_load_n(&flow.packets, __ATOMIC_RELAXED) != shadow.packets ||
+            shadow.NewBytes(__atomic_load_n(&flow.bytes, __ATOMIC_RELAXED)) != 0)
           Read(buckets_[i], way, shadow, emit);
       }
   }
@@ -89,7 +92,7 @@ class TableReader {
     if (!in_step) shadow.Settle(0);
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
     shadow.Settle(flow.generation);
-    if (packets != 0) emit(key, flow, packets, bytes);
+    if (packets != 0 || bytes != 0) emit(key, flow, packets, bytes);
     return in_step;
   }
 
@@ -111,7 +114,7 @@ class TableReader {
     if (flow.generation != before) return;
     if (shadow.expected() != before) return;  // an eviction record of this slot is still to be read
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
-    if (packets == 0) return;
+    if (packets == 0 && bytes == 0) return;
     shadow.Read(flow.packets, flow.bytes);
     emit(key, flow, packets, bytes);
   }

@@ -66,7 +66,7 @@ absl::StatusOr<std::unique_ptr<Attachment>> TcxAttachment::Attach(const Target& 
   return attachment;
 }
 
-TcxAttachment::~TcxAttachment() { Detach().IgnoreError(); }
+TcxAttachment::~TcxAttachment() { TcxAttachment::Detach().IgnoreError(); }
 
 absl::Status TcxAttachment::Link() {
   LinkCreateArguments arguments{};

@@ -200,7 +200,8 @@ absl::Status Watchdog::Send(std::uint32_t operation, const FilterId& filter) {
 
 absl::Status Watchdog::Add(const FilterId& filter) {
   const std::lock_guard lock(mutex_);
-  const auto known = std::find_if(filters_.begin(), filters_.end(), [&](const FilterId& f) { return f.SameFilter(filter); });
+  const auto known =
+      std::find_if(filters_.begin(), filters_.end(), [&](const FilterId& f) { return f.SameFilter(filter); });
   const std::vector<FilterId> previous = filters_;
   if (known != filters_.end()) {
     *known = filter;

@@ -11,7 +11,7 @@
 namespace knp::flow {
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
+constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
 
@@ -41,7 +41,8 @@ ConversationKey MakeKey(const FlowTuple& tuple, bool* swapped) {
     destination_port = source_port;  // the identifier belongs to both ends
   }
   const int order = std::memcmp(tuple.source.data(), tuple.destination.data(), 16);
-  *swapped = order > 0 || (order == 0 && source_port > destination_port);
+  *swapped = order > 0 || (order == 0 && source_port > destination_port) ||
+             (order == 0 && IsIcmp(tuple.protocol) && key.icmp != tuple.destination_port);  // a host's reply to itself
   key.low = *swapped ? tuple.destination : tuple.source;
   key.high = *swapped ? tuple.source : tuple.destination;
   key.low_port = *swapped ? destination_port : source_port;
@@ -96,7 +97,7 @@ FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, std::uint64_t fir
   c.key = key;
   c.live = true;
   c.source_is_high = *source_is_high;
-  c.id = ++opened_;
+  c.id = ++last_id_;
   c.first_mono_ns = c.last_mono_ns = first_mono_ns;
   index_.insert(index);
   Link(index);
@@ -130,6 +131,7 @@ void FlowTable::Add(const FlowDelta& delta) {
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
   SettleOpener(&c, source_is_high, first_mono_ns, delta.tcp_flags, only_syn);
   const bool forward = source_is_high == c.source_is_high;
+  opened_ += c.sights.empty();  // known by a notice alone, it may end and come again
   auto sight = std::find_if(c.sights.begin(), c.sights.end(), [&](const Sight& s) {
     return s.interface == delta.interface && s.direction == delta.direction && s.forward == forward;
   });
@@ -202,7 +204,7 @@ void FlowTable::Report(Conversation* c, bool final) {
   for (Sight& sight : c->sights) {
     sums_[sight.interface].in_flows += sight.total - sight.emitted;
     sight.emitted = sight.total;
-    any |= sight.total.packets != 0;
+    any |= !(sight.total == Count{});
   }
   // A conversation known by a notice alone has no counts yet: they come under a new id, if this one ends before.
   if (!any || !context_.emit) return;
@@ -211,6 +213,8 @@ void FlowTable::Report(Conversation* c, bool final) {
 }
 
 void FlowTable::Advance(std::uint64_t now_mono_ns, std::size_t most) {
+  const std::uint64_t elapsed = last_advance_ns_ == 0 ? 0 : now_mono_ns - last_advance_ns_;
+  last_advance_ns_ = now_mono_ns;  // before anything ends: a record's state depends on it
   const auto end_older = [&](const List& list, std::uint64_t timeout_ns) {
     for (std::size_t i = 0; i < most && list.oldest != kNone; i++) {
       if (slab_[list.oldest].last_mono_ns + timeout_ns > now_mono_ns) break;
@@ -221,8 +225,6 @@ void FlowTable::Advance(std::uint64_t now_mono_ns, std::size_t most) {
   end_older(closed_list_, options_.closed_timeout_ns);
 
   // A steady walk over the slab, once round in the report interval.
-  const std::uint64_t elapsed = last_advance_ns_ == 0 ? 0 : now_mono_ns - last_advance_ns_;
-  last_advance_ns_ = now_mono_ns;
   report_credit_ += static_cast<double>(slab_.size()) * static_cast<double>(elapsed) / static_cast<double>(options_.report_interval_ns);
   report_credit_ = std::min(report_credit_, static_cast<double>(slab_.size()));
   for (std::size_t i = 0; i < most && report_credit_ >= 1; i++, report_credit_ -= 1) {
@@ -249,8 +251,10 @@ FlowState FlowTable::StateOf(const Conversation& c, bool final) const {
   if (c.flags_sent & c.flags_received & kFin) return FlowState::kClosed;
   const bool timed_out = final && last_advance_ns_ != 0 && c.last_mono_ns + options_.idle_timeout_ns <= last_advance_ns_;
   if (timed_out) return FlowState::kTimedOut;
-  return (c.flags_sent & kAck) || (c.flags_received & kAck && !(c.flags_received & kSyn)) ? FlowState::kEstablished
-                                                                                            : FlowState::kHalfOpen;
+  // The third ACK, or what only comes after it: data or a FIN from the other side, or anything but its SYN-ACK. (The two
+  // directions are read at different moments: either may tell first.)
+  const bool answered = (c.flags_received & kAck) && (!(c.flags_received & kSyn) || (c.flags_received & (kPsh | kFin)));
+  return (c.flags_sent & kAck) || answered ? FlowState::kEstablished : FlowState::kHalfOpen;
 }
 
 void FlowTable::Describe(const Conversation& c, bool final, FlowRecord* record) const {
@@ -275,15 +279,16 @@ void FlowTable::Describe(const Conversation& c, bool final, FlowRecord* record) 
   record->fragments = c.fragments;
   record->sent = record->received = {};
   record->observations.clear();
-  // Attributed once: to the interface that saw it first, by one hook for each sense.
-  bool sent = false, received = false;
+  // Attributed once: to the interface that saw it first, by one hook for each sense. An interface that was detached and
+  // attached again has two ids and one name.
+  const Sight *sent = nullptr, *received = nullptr;
   for (const Sight& sight : c.sights) {
-    if (sight.interface == c.sights.front().interface) {
-      bool& taken = sight.forward ? sent : received;
-      if (!taken) (sight.forward ? record->sent : record->received) = sight.total;
-      taken = true;
-    }
     const std::string& name = context_.interface_name(sight.interface);
+    if (sight.interface == c.sights.front().interface || name == record->observations.front().interface) {
+      const Sight*& first = sight.forward ? sent : received;
+      if (!first) first = &sight;
+      if (first->direction == sight.direction) (sight.forward ? record->sent : record->received) += sight.total;
+    }
     auto same = std::find_if(record->observations.begin(), record->observations.end(), [&](const Observation& o) {
       return o.direction == sight.direction && o.interface == name;  // lo sees both senses at its one hook
     });
@@ -294,14 +299,12 @@ void FlowTable::Describe(const Conversation& c, bool final, FlowRecord* record) 
   }
 }
 
-std::vector<FlowRecord> FlowTable::Snapshot() const {
-  std::vector<FlowRecord> records;
-  records.reserve(index_.size());
+void FlowTable::Visit(const std::function<void(const FlowRecord&)>& visit) {
   for (const Conversation& c : slab_) {
     if (!c.live || c.sights.empty()) continue;
-    Describe(c, false, &records.emplace_back());
+    Describe(c, false, &scratch_);
+    visit(scratch_);
   }
-  return records;
 }
 
 }  // namespace knp::flow

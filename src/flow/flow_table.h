@@ -77,8 +77,10 @@ class FlowTable {
   // Ends and reports up to `most` conversations; true when none is left.
   bool EndSome(std::size_t most);
 
-  std::vector<FlowRecord> Snapshot() const;
+  // Each live conversation that has carried anything, as a record that is valid during the call.
+  void Visit(const std::function<void(const FlowRecord&)>& visit);
   std::size_t size() const { return index_.size(); }
+  // Conversations that have carried anything, ever.
   std::uint64_t opened() const { return opened_; }
   std::uint64_t evicted() const { return evicted_; }
   const InterfaceSums& Sums(InterfaceId id);
@@ -104,7 +106,7 @@ class FlowTable {
     std::uint8_t flags_sent = 0, flags_received = 0;
     Index newer = kNone, older = kNone;  // in its list
     std::uint64_t id = 0;
-    std::uint64_t first_mono_ns = 0, last_mono_ns = 0, reported_mono_ns = 0;
+    std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
     absl::InlinedVector<Sight, 2> sights;
   };
   // By last packet: oldest first.
@@ -145,7 +147,7 @@ class FlowTable {
   Index report_at_ = 0;
   std::uint64_t last_advance_ns_ = 0;
   double report_credit_ = 0;
-  std::uint64_t opened_ = 0, evicted_ = 0;
+  std::uint64_t last_id_ = 0, opened_ = 0, evicted_ = 0;
   std::vector<InterfaceSums> sums_;
   FlowRecord scratch_;
 };

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
+constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
 constexpr std::uint64_t kWatchNs = 1'000'000'000;
 
 std::uint64_t Clock(clockid_t clock) {
@@ -83,20 +84,20 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
               .emit = [this](const FlowRecord& record) {
                 if (handlers_.wants_flows()) outbox_.emplace_back(record);
               }}),
-      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }) {}
+      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, [this] { return PacketsSeen(); }) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
 
 // Runs `work` on the state, then tells the handlers what came of it.
 template <typename Work>
 void NetworkMonitor::Impl::Locked(Work&& work) {
-  monitor::Outbox outbox;
+  bool posted = false;
   {
     const std::lock_guard lock(state_mutex_);
     work();
-    outbox.swap(outbox_);
+    posted = handlers_.Post(&outbox_);
   }
-  handlers_.Deliver(&outbox);
+  if (posted) handlers_.Deliver();
 }
 
 void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
@@ -104,7 +105,7 @@ void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
   if (started && !contact.new_conversation) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice))
-    port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns), PacketsSeen());
+    port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
   if (!handlers_.wants_events()) return;
   Event event;
   event.type = started                                                     ? EventType::kFlowStarted
@@ -134,12 +135,10 @@ std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
 }
 
 absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
-  bool reuse = false;
-  Locked([&] { reuse = datapath_->MustReuseSlot(); });
-  if (reuse)
-    if (absl::Status status = ReadEverything(); !status.ok()) return status;
   absl::Status status;
   Locked([&] {
+    if (datapath_->MustReuseSlot()) status = ReadEarlierOwners();
+    if (!status.ok()) return;
     const auto id = datapath_->Attach(interface);
     status = id.status();
     if (!id.ok()) return;
@@ -149,13 +148,34 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
   return status;
 }
 
+// What the kernel still has of interfaces that are detached, before a slot of theirs gets a new owner. Under one lock with
+// the attachment: another thread may detach meanwhile, and it would be that slot. The ring again after the tables, for
+// what was evicted while they were read.
+absl::Status NetworkMonitor::Impl::ReadEarlierOwners() {
+  absl::Status status;
+  const auto consume = [&] {
+    for (bool more = true; more && status.ok();) {
+      const auto consumed = datapath_->Consume(kRecordsATurn);
+      status = consumed.status();
+      more = consumed.ok() && *consumed;
+    }
+  };
+  consume();
+  datapath_->RestartScan();
+  datapath_->Scan(datapath_->total_buckets());
+  consume();
+  return status;
+}
+
 absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
   absl::Status status;
   Locked([&] { status = datapath_->Detach(interface); });
   return status;
 }
 
+// Neither Start nor Stop may wait for a thread that waits for the handler that called them.
 absl::Status NetworkMonitor::Impl::Start() {
+  if (handlers_.InHandler()) return absl::FailedPreconditionError("event processing cannot be started from within a handler");
   const std::lock_guard lock(thread_mutex_);
   if (running_) return absl::FailedPreconditionError("event processing runs already");
   running_ = true;
@@ -164,7 +184,7 @@ absl::Status NetworkMonitor::Impl::Start() {
 }
 
 absl::Status NetworkMonitor::Impl::Stop() {
-  if (IsReader()) return absl::FailedPreconditionError("event processing cannot be stopped from within a handler");
+  if (handlers_.InHandler()) return absl::FailedPreconditionError("event processing cannot be stopped from within a handler");
   const std::lock_guard lock(thread_mutex_);
   if (!running_) return absl::OkStatus();
   thread_.request_stop();
@@ -174,13 +194,11 @@ absl::Status NetworkMonitor::Impl::Stop() {
 }
 
 void NetworkMonitor::Impl::Run(std::stop_token stop) {
-  reader_id_ = std::this_thread::get_id();
   pthread_setname_np(pthread_self(), "knp-reader");
   // Ahead of ordinary work: what the reader misses while it waits is lost. It sleeps most of the time.
   setpriority(PRIO_PROCESS, 0, -10);
   while (!stop.stop_requested())
     if (!Turn()) std::this_thread::sleep_for(options_.drain_interval);
-  reader_id_ = std::thread::id();
 }
 
 bool NetworkMonitor::Impl::Turn() {
@@ -193,10 +211,11 @@ bool NetworkMonitor::Impl::Turn() {
     last_turn_ns_ = now;
     const auto total = static_cast<double>(datapath_->total_buckets());
     scan_credit_ = std::min(scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)), total);
-    if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, 4096.0)); buckets > 0) {
+    if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, kBucketsATurn)); buckets > 0) {
       datapath_->Scan(buckets);
       scan_credit_ -= static_cast<double>(buckets);
     }
+    more |= scan_credit_ >= kBucketsATurn;
     flows_.Advance(now, kConversationsATurn);
     if (now - last_watch_ns_ >= kWatchNs) Housekeep(now);
   });
@@ -229,7 +248,7 @@ absl::Status NetworkMonitor::Impl::ReadEverything() {
       more = consumed.ok() && *consumed;
     });
   Locked([&] { datapath_->RestartScan(); });
-  for (bool done = false; !done && status.ok();) Locked([&] { done = datapath_->Scan(kRecordsATurn / KNP_WAYS); });
+  for (bool done = false; !done && status.ok();) Locked([&] { done = datapath_->Scan(static_cast<std::size_t>(kBucketsATurn)); });
   return status;
 }
 
@@ -294,7 +313,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
   return stats;
 }
 
-absl::StatusOr<FlowStats> NetworkMonitor::Impl::GetFlowStats() {
+absl::StatusOr<FlowStats> NetworkMonitor::Impl::VisitFlows(const std::function<void(const FlowRecord&)>& visit) {
   if (!running_)
     if (absl::Status status = ReadEverything(); !status.ok()) return status;
   FlowStats stats;
@@ -304,7 +323,7 @@ absl::StatusOr<FlowStats> NetworkMonitor::Impl::GetFlowStats() {
     stats.total_flows = flows_.opened();
     stats.evicted_flows = flows_.evicted();
     stats.kernel_evictions = datapath_->ReadEventCounters().evicted;
-    stats.flows = flows_.Snapshot();
+    flows_.Visit(visit);
   });
   return stats;
 }

@@ -32,7 +32,7 @@ class NetworkMonitor::Impl : private datapath::Sink {
   absl::Status Start();
   absl::Status Stop();
   absl::StatusOr<PacketStats> GetPacketStats();
-  absl::StatusOr<FlowStats> GetFlowStats();
+  absl::StatusOr<FlowStats> VisitFlows(const std::function<void(const FlowRecord&)>& visit);
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);
   absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size);
   std::vector<ProgramInfo> Programs();
@@ -51,9 +51,9 @@ class NetworkMonitor::Impl : private datapath::Sink {
   void Housekeep(std::uint64_t now);
   // Reads all that the kernel has, in slices, and hands on what comes of it.
   absl::Status ReadEverything();
+  absl::Status ReadEarlierOwners();  // state_mutex_ held
   template <typename Work>
   void Locked(Work&& work);
-  bool IsReader() const { return reader_id_.load() == std::this_thread::get_id(); }
   void Settle(InterfaceStats* stats);
   std::uint64_t ToUnix(std::uint64_t mono_ns) const { return mono_ns + mono_to_unix_; }
   std::uint64_t PacketsSeen() const;
@@ -73,7 +73,6 @@ class NetworkMonitor::Impl : private datapath::Sink {
   double scan_credit_ = 0;
 
   std::mutex thread_mutex_;  // guards thread_
-  std::atomic<std::thread::id> reader_id_{};
   std::atomic<bool> running_{false};
   std::jthread thread_;
 };

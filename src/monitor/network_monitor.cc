@@ -28,7 +28,15 @@ absl::Status NetworkMonitor::Finish() { return impl_->Finish(); }
 absl::Status NetworkMonitor::StartEventProcessing() { return impl_->Start(); }
 absl::Status NetworkMonitor::StopEventProcessing() { return impl_->Stop(); }
 absl::StatusOr<PacketStats> NetworkMonitor::GetPacketStats() { return impl_->GetPacketStats(); }
-absl::StatusOr<FlowStats> NetworkMonitor::GetFlowStats() { return impl_->GetFlowStats(); }
+absl::StatusOr<FlowStats> NetworkMonitor::GetFlowStats() {
+  std::vector<FlowRecord> flows;
+  absl::StatusOr<FlowStats> stats = impl_->VisitFlows([&flows](const FlowRecord& flow) { flows.push_back(flow); });
+  if (stats.ok()) stats->flows = std::move(flows);
+  return stats;
+}
+absl::StatusOr<FlowStats> NetworkMonitor::VisitFlows(const std::function<void(const FlowRecord&)>& visit) {
+  return impl_->VisitFlows(visit);
+}
 absl::Status NetworkMonitor::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
   return impl_->SetSecurityConfig(parameter, value);
 }

@@ -1,14 +1,18 @@
-// What is to be told to handlers: gathered while the monitor's state is locked, told after it is unlocked, in order.
+// What is to be told to handlers: gathered and posted while the monitor's state is locked, told after it is unlocked, in
+// the order of posting whichever thread tells it.
 #ifndef KNP_MONITOR_OUTBOX_H_
 #define KNP_MONITOR_OUTBOX_H_
 
 #include <knp/network_monitor.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -23,7 +27,8 @@ struct UserEvent {
 using Message = std::variant<FlowRecord, Event, Alert, UserEvent>;
 using Outbox = std::vector<Message>;
 
-// The handlers, and the one-at-a-time calling of them.
+// The handlers, and the one-at-a-time calling of them. Thread-safe. Set and Deliver must not be called under a lock that
+// a handler may want.
 class Handlers {
  public:
   void Set(NetworkMonitor::EventHandler handler) {
@@ -44,15 +49,38 @@ class Handlers {
   bool wants_flows() const { return wants_flows_.load(std::memory_order_relaxed); }
   bool wants_events() const { return wants_events_.load(std::memory_order_relaxed); }
 
-  // Empties `outbox`. Waits while another thread calls handlers.
-  void Deliver(Outbox* outbox) {
-    if (outbox->empty()) return;
-    const std::lock_guard lock(mutex_);
-    for (Message& message : *outbox) std::visit([this](const auto& m) { Call(m); }, message);
+  // Queues and empties `outbox`. True if there was something: then Deliver is due, once the caller's lock is released.
+  bool Post(Outbox* outbox) {
+    if (outbox->empty()) return false;
+    const std::lock_guard lock(queue_mutex_);
+    if (queue_.empty())
+      queue_.swap(*outbox);
+    else
+      std::move(outbox->begin(), outbox->end(), std::back_inserter(queue_));
     outbox->clear();
+    return true;
   }
 
+  // Calls the handlers for all that is queued. Waits while another thread does so, and then nothing posted before the
+  // call is left; from within a handler it returns at once, for whoever called that goes on with the queue.
+  void Deliver() {
+    if (InHandler()) return;
+    const std::lock_guard lock(mutex_);
+    caller_ = std::this_thread::get_id();
+    for (Outbox batch = Take(); !batch.empty(); batch = Take())
+      for (const Message& message : batch) std::visit([this](const auto& m) { Call(m); }, message);
+    caller_ = std::thread::id();
+  }
+
+  // Whether the calling thread is within a handler.
+  bool InHandler() const { return caller_ == std::this_thread::get_id(); }
+
  private:
+  Outbox Take() {
+    const std::lock_guard lock(queue_mutex_);
+    return std::exchange(queue_, {});
+  }
+
   // A handler may replace itself while it runs: the call keeps it alive.
   template <typename Handler>
   using Slot = std::shared_ptr<const Handler>;
@@ -75,7 +103,10 @@ class Handlers {
   }
 
   std::atomic<bool> wants_flows_{false}, wants_events_{false};
-  std::recursive_mutex mutex_;  // a handler may set handlers
+  std::mutex queue_mutex_;  // guards queue_; the last to be locked
+  Outbox queue_;
+  std::atomic<std::thread::id> caller_{};
+  std::recursive_mutex mutex_;  // guards the slots and who calls them; a handler may set handlers
   Slot<NetworkMonitor::EventHandler> event_;
   Slot<NetworkMonitor::AlertHandler> alert_;
   Slot<NetworkMonitor::FlowHandler> flow_;

@@ -178,8 +178,10 @@ absl::Status NetnsRig::Configure(Side side, const Options& options) {
     if (status.ok()) status = WriteSysctl(conf + "disable_ipv6", "1");
   } else if (options.quiet) {
     const std::pair<const char*, const char*> settings[] = {
-        {"addr_gen_mode", "1"},       // no link-local address
-        {"router_solicitations", "0"}, {"accept_ra", "0"}, {"dad_transmits", "0"},
+        {"addr_gen_mode", "1"},  // no link-local address
+        {"router_solicitations", "0"},
+        {"accept_ra", "0"},
+        {"dad_transmits", "0"},
         {"mldv2_unsolicited_report_interval", "1"}};  // milliseconds, not a second: reports end soon
     for (const auto& [name, value] : settings) {
       if (status.ok()) status = WriteSysctl(conf + name, value);
@@ -207,7 +209,7 @@ absl::Status NetnsRig::AddAddresses(Side side, const Options& options) {
   inet_pton(AF_INET, ipv4(side).c_str(), &address4);
   NetlinkRequest request4(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, header);
   request4.Put(IFA_LOCAL, &address4, sizeof(address4)).Put(IFA_ADDRESS, &address4, sizeof(address4));
-  const absl::Status status = socket->Execute(request4, "cannot add " + ipv4(side));
+  absl::Status status = socket->Execute(request4, "cannot add " + ipv4(side));
   if (!status.ok() || !options.ipv6) return status;
 
   header.ifa_family = AF_INET6;
@@ -233,7 +235,7 @@ absl::Status NetnsRig::AddNeighbours(Side side, const Options& options) {
   inet_pton(AF_INET, ipv4(other).c_str(), &address4);
   NetlinkRequest request4(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, header);
   request4.Put(NDA_DST, &address4, sizeof(address4)).Put(NDA_LLADDR, mac, sizeof(mac));
-  const absl::Status status = socket->Execute(request4, "cannot add the neighbour " + ipv4(other));
+  absl::Status status = socket->Execute(request4, "cannot add the neighbour " + ipv4(other));
   if (!status.ok() || !options.ipv6) return status;
 
   header.ndm_family = AF_INET6;

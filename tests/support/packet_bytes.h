@@ -18,16 +18,12 @@ inline Bytes Join(std::initializer_list<Bytes> parts) {
   return all;
 }
 
-inline Bytes Be16(unsigned value) {
-  return {static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
-}
+inline Bytes Be16(unsigned value) { return {static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)}; }
 
 // `size` bytes of a pattern that is no header's.
 inline Bytes Fill(std::size_t size) { return Bytes(size, 0xa5); }
 
-inline Bytes Ethernet(unsigned type) {
-  return Join({{0x02, 0, 0, 0, 0, 2}, {0x02, 0, 0, 0, 0, 1}, Be16(type)});
-}
+inline Bytes Ethernet(unsigned type) { return Join({{0x02, 0, 0, 0, 0, 2}, {0x02, 0, 0, 0, 0, 1}, Be16(type)}); }
 
 // What follows an EtherType of 802.1Q: the tag, and the EtherType of what follows the tag.
 inline Bytes VlanTag(unsigned id, unsigned next_type) { return Join({Be16(0x6000 | id), Be16(next_type)}); }
@@ -35,10 +31,10 @@ inline Bytes VlanTag(unsigned id, unsigned next_type) { return Join({Be16(0x6000
 struct Ipv4Header {
   unsigned protocol = 6;
   unsigned version = 4;
-  unsigned ihl = 5;                // in 4 bytes; options are no-operations
-  int total = -1;                  // -1: what is true
-  unsigned fragment = 0x4000;      // flags and offset; don't fragment
-  std::uint8_t source_host = 1;    // 10.0.0.x
+  unsigned ihl = 5;              // in 4 bytes; options are no-operations
+  int total = -1;                // -1: what is true
+  unsigned fragment = 0x4000;    // flags and offset; don't fragment
+  std::uint8_t source_host = 1;  // 10.0.0.x
   std::uint8_t target_host = 2;
 };
 
@@ -118,9 +114,7 @@ inline Bytes Icmp(unsigned type, unsigned code = 0, unsigned id = 0x1234) {
   return Join({{static_cast<std::uint8_t>(type), static_cast<std::uint8_t>(code), 0, 0}, Be16(id), {0, 1}, Fill(16)});
 }
 
-inline Bytes Sctp(unsigned sport = 3868, unsigned dport = 3869) {
-  return Join({Be16(sport), Be16(dport), Fill(24)});
-}
+inline Bytes Sctp(unsigned sport = 3868, unsigned dport = 3869) { return Join({Be16(sport), Be16(dport), Fill(24)}); }
 
 }  // namespace knp::testing
 

@@ -15,14 +15,14 @@ namespace knp::testing {
 struct FrameContext {
   std::uint32_t gso_segs = 0;
   std::uint32_t gso_size = 0;
-  int offloaded_vlan = -1;         // -1: no tag was taken off
+  int offloaded_vlan = -1;  // -1: no tag was taken off
   std::uint32_t l2_len = 14;
-  std::uint16_t ether_type = 0;    // where l2_len is 0
+  std::uint16_t ether_type = 0;  // where l2_len is 0
 };
 
 struct ParseExpectation {
   int reason = KNP_OK;
-  int ip_version = 4;              // this and what follows: of frames that belong to a flow
+  int ip_version = 4;  // this and what follows: of frames that belong to a flow
   int protocol = 6;
   int sport = 40000;
   int dport = 443;
@@ -31,15 +31,15 @@ struct ParseExpectation {
   bool fragment = false;
   std::uint32_t header_len = 0;
   std::uint32_t packets = 1;
-  std::uint64_t bytes = 0;         // 0: the frame's length
+  std::uint64_t bytes = 0;  // 0: the frame's length
 };
 
 struct ParseCase {
-  std::string name;                // Subject_Condition
+  std::string name;  // Subject_Condition
   Bytes frame;
   ParseExpectation expected;
   FrameContext context;
-  std::size_t needed = 0;          // bytes without which it is in no flow; 0: all
+  std::size_t needed = 0;  // bytes without which it is in no flow; 0: all
 };
 
 std::vector<ParseCase> ParseCases();

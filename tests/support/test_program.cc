@@ -30,15 +30,15 @@ absl::StatusOr<TestProgram> TestProgram::Load(const std::string& name, int verdi
   result.counter_ = UniqueFd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "test_counter", 4, 8, 1, nullptr));
   if (!result.counter_.valid()) return ErrnoStatus(-result.counter_.get(), "cannot create a test's map");
   const bpf_insn code[] = {
-      Instruction(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),                    // key = 0
-      Instruction(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),                  // r2 = &key
-      Instruction(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
+      Instruction(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),    // key = 0
+      Instruction(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),  // r2 = &key
+      Instruction(BPF_ALU64 | BPF_ADD, 2, 0, 0, -4),          // BPF_K is 0
       Instruction(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, result.counter_.get()),
       Instruction(0, 0, 0, 0, 0),
       Instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
       Instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2, 0),
       Instruction(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 1),
-      Instruction(BPF_STX | BPF_ATOMIC | BPF_DW, 0, 1, 0, BPF_ADD),           // *r0 += 1
+      Instruction(BPF_STX | BPF_ATOMIC | BPF_DW, 0, 1, 0, BPF_ADD),  // *r0 += 1
       Instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, verdict),
       Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   };

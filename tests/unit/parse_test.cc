@@ -23,8 +23,7 @@ Parsed Parse(const std::uint8_t* frame, std::size_t size, const FrameContext& co
   std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
   std::copy_n(frame, size, exact.get());
   knp_buffer buffer = {.data = exact.get(), .len = static_cast<__u32>(size)};
-  const knp_cursor cursor = {
-      .packet = &buffer, .data = exact.get(), .end = exact.get() + std::min(linear, size)};
+  const knp_cursor cursor = {.packet = &buffer, .data = exact.get(), .end = exact.get() + std::min(linear, size)};
   const knp_frame in = {
       .len = buffer.len,
       .gso_segs = context.gso_segs,
@@ -159,9 +158,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, ParseCaseTest, ::testing::ValuesIn(ParseCases())
 TEST(ParseTest, Ipv4Tcp_CutAtEveryLength_ReasonIsTheLayers) {
   const Bytes frame = Join({Ethernet(0x0800), Ipv4({.ihl = 7}, Tcp())});
   for (std::size_t size = 0; size < frame.size(); size++) {
-    const int expected = size < 14            ? KNP_R_L2_TRUNCATED
-                         : size < 14 + 20 + 8 ? KNP_R_IPV4_TRUNCATED
-                                              : KNP_R_IPV4_LENGTH;
+    const int expected = size < 14 ? KNP_R_L2_TRUNCATED : size < 14 + 20 + 8 ? KNP_R_IPV4_TRUNCATED : KNP_R_IPV4_LENGTH;
     EXPECT_EQ(Parse(frame.data(), size, {}, size).reason, expected) << size;
   }
 }
@@ -169,9 +166,7 @@ TEST(ParseTest, Ipv4Tcp_CutAtEveryLength_ReasonIsTheLayers) {
 TEST(ParseTest, Ipv6Chain_CutAtEveryLength_ReasonIsTheLayers) {
   const Bytes frame = Join({Ethernet(0x86dd), Ipv6({.next = 0}, Join({Extension(60), Extension(6, 16), Tcp()}))});
   for (std::size_t size = 0; size < frame.size(); size++) {
-    const int expected = size < 14        ? KNP_R_L2_TRUNCATED
-                         : size < 14 + 40 ? KNP_R_IPV6_TRUNCATED
-                                          : KNP_R_IPV6_LENGTH;
+    const int expected = size < 14 ? KNP_R_L2_TRUNCATED : size < 14 + 40 ? KNP_R_IPV6_TRUNCATED : KNP_R_IPV6_LENGTH;
     EXPECT_EQ(Parse(frame.data(), size, {}, size).reason, expected) << size;
   }
 }
@@ -180,7 +175,7 @@ TEST(ParseTest, TcpFlagsOdd_EveryCombination_OnlyHonestOnesPass) {
   constexpr unsigned kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
   for (unsigned flags = 0; flags < 256; flags++) {
     const bool fin = flags & kFin, syn = flags & kSyn, rst = flags & kRst, ack = flags & kAck;
-    bool honest = ack || syn || rst;             // only the first SYN and a RST go without ACK
+    bool honest = ack || syn || rst;  // only the first SYN and a RST go without ACK
     if (syn && (fin || rst)) honest = false;
     if (rst && fin && !ack) honest = false;
     EXPECT_EQ(knp_tcp_flags_odd(static_cast<__u8>(flags)), !honest) << flags;

@@ -26,13 +26,15 @@ class PortRate {
   static constexpr std::uint64_t kWindowNs = 1'000'000'000, kQuietNs = 10'000'000'000, kUpdateNs = 5'000'000'000;
 
   using Raise = std::function<void(const Alert&)>;
-  explicit PortRate(Raise raise) : raise_(std::move(raise)) {}
+  // `packets_seen`: handled by the monitor so far; asked when an alert opens.
+  PortRate(Raise raise, std::function<std::uint64_t()> packets_seen)
+      : raise_(std::move(raise)), packets_seen_(std::move(packets_seen)) {}
 
   // 0 switches the rule off and closes what is open.
   void SetThreshold(std::uint16_t ports, std::uint64_t mono_ns, std::uint64_t unix_ns);
 
-  // A source's first packet of a conversation that it opened. `packets_seen`: handled by the monitor so far.
-  void OnContact(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t unix_ns, std::uint64_t packets_seen);
+  // A source's first packet of a conversation that it opened.
+  void OnContact(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t unix_ns);
   // Updates and closes alerts; about once a second.
   void Advance(std::uint64_t mono_ns, std::uint64_t unix_ns);
   void CloseAll(std::uint64_t unix_ns);
@@ -50,6 +52,7 @@ class PortRate {
   struct Attempt {
     std::uint64_t mono_ns;
     std::uint16_t port;
+    std::array<std::uint8_t, 16> target;
   };
   struct Open {
     Alert alert;
@@ -63,12 +66,13 @@ class PortRate {
   };
 
   void Prune(std::uint64_t mono_ns);
-  void OpenAlert(Source* source, const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t unix_ns,
-                 std::uint64_t packets_seen);
-  void AddEvidence(Open* open, const FlowTuple& tuple, std::uint16_t port, std::uint64_t unix_ns);
+  void OpenAlert(const Key& key, Source* source, std::uint64_t unix_ns);
+  void AddEvidence(Open* open, const Attempt& attempt, std::uint64_t unix_ns);
   void Close(Source* source, std::uint64_t unix_ns);
 
   Raise raise_;
+  std::function<std::uint64_t()> packets_seen_;
+  std::uint64_t last_prune_ns_ = 0;
   std::uint16_t threshold_ = 0;
   std::size_t open_ = 0;
   absl::flat_hash_map<Key, Source> sources_;

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace knp::json {
@@ -19,8 +20,12 @@ void AppendFlow(std::string& out, const FlowRecord& flow);
 void AppendEvent(std::string& out, const Event& event);
 void AppendAlert(std::string& out, const Alert& alert);
 
-// One `stats` line an interface. `flows` may be null (not known). `rates` is the window nearest to `interval`.
-void AppendStats(std::string& out, const PacketStats& stats, const FlowStats* flows,
+// Live flows by the interface that saw them; a flow that was seen on several is live on each of them.
+using ActiveFlows = std::map<std::string, std::uint64_t>;
+void CountActive(ActiveFlows& active, const FlowRecord& flow);
+
+// One `stats` line an interface. `active` may be null (not known). `rates` is the window nearest to `interval`.
+void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* active,
                  std::chrono::milliseconds interval);
 
 // One `loss` line for each place of each interface where `now` lost more than `before`, and one (`where` =

@@ -1,4 +1,5 @@
 // See json_lines.h. Statistics, alerts, losses and the summary: a few lines an interval.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -102,20 +103,6 @@ Json EvidenceJson(const Alert& alert) {
   return json;
 }
 
-// Live flows by the interface that saw them; a flow that was seen on several is live on each of them.
-std::map<std::string, std::uint64_t> ActiveByInterface(const FlowStats& flows) {
-  std::map<std::string, std::uint64_t> active;
-  for (const FlowRecord& flow : flows.flows)
-    for (std::size_t i = 0; i < flow.observations.size(); ++i) {
-      const std::string& name = flow.observations[i].interface;
-      bool counted = false;
-      for (std::size_t earlier = 0; earlier < i; ++earlier)
-        counted = counted || flow.observations[earlier].interface == name;
-      if (!counted) ++active[name];
-    }
-  return active;
-}
-
 Json StatsJson(const PacketStats& stats, const InterfaceStats& interface, std::chrono::milliseconds interval) {
   Json json = {{"kind", "stats"},
                {"time", TimeText(stats.time_unix_ns)},
@@ -173,14 +160,20 @@ void AppendAlert(std::string& out, const Alert& alert) {
   AppendLine(out, json);
 }
 
-void AppendStats(std::string& out, const PacketStats& stats, const FlowStats* flows,
+void CountActive(ActiveFlows& active, const FlowRecord& flow) {
+  for (auto seen = flow.observations.begin(); seen != flow.observations.end(); ++seen) {
+    const bool counted = std::any_of(flow.observations.begin(), seen,
+                                     [&](const Observation& earlier) { return earlier.interface == seen->interface; });
+    if (!counted) ++active[seen->interface];
+  }
+}
+
+void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* active,
                  std::chrono::milliseconds interval) {
   const Json ledger = WholeLedgerJson(stats);
-  std::map<std::string, std::uint64_t> active;
-  if (flows != nullptr) active = ActiveByInterface(*flows);
   for (const InterfaceStats& interface : stats.interfaces) {
     Json json = StatsJson(stats, interface, interval);
-    if (flows != nullptr) json["active_flows"] = active[interface.name];
+    if (active != nullptr) json["active_flows"] = active->contains(interface.name) ? active->at(interface.name) : 0;
     json["unseen"] = UnseenJson(interface.unseen);
     json["hook_shadowed"] = interface.hook_shadowed;
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;

@@ -1,6 +1,6 @@
 // The busiest flows as lines of text: who talks to whom, how fast, how much, since when. Part of the monitor's view.
-#ifndef KNP_CLI_FLOW_TABLE_H_
-#define KNP_CLI_FLOW_TABLE_H_
+#ifndef KNP_CLI_TOP_FLOWS_H_
+#define KNP_CLI_TOP_FLOWS_H_
 
 #include <knp/types.h>
 
@@ -23,4 +23,4 @@ std::string EndpointText(const Endpoint& endpoint, bool with_port, int width, co
 
 }  // namespace knp::cli
 
-#endif  // KNP_CLI_FLOW_TABLE_H_
+#endif  // KNP_CLI_TOP_FLOWS_H_

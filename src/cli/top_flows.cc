@@ -1,5 +1,5 @@
-// See flow_table.h.
-#include "src/cli/flow_table.h"
+// See top_flows.h.
+#include "src/cli/top_flows.h"
 
 #include <fmt/format.h>
 
@@ -13,10 +13,10 @@
 namespace knp::cli {
 namespace {
 
-constexpr int kLeastAddressWidth = 21;  // "255.255.255.255:65535"
-constexpr int kWidthForNames = 100;     // of a canvas: full names of states
-constexpr int kWidthForPackets = 120;   // packet rates and counts
-constexpr int kWidthForInterface = 150;
+constexpr int kLeastAddressWidth = 21;   // "255.255.255.255:65535"
+constexpr int kWidthForNames = 100;      // of a canvas: full names of states
+constexpr int kWidthForPackets = 120;    // packet rates and counts
+constexpr int kWidthForInterface = 175;  // below it, two full IPv6 addresses are worth more
 
 struct Column {
   std::string head;

@@ -1,0 +1,47 @@
+// The `knp` command: flags and signals. What the commands do is in src/cli/.
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "src/cli/command_line.h"
+#include "src/cli/output.h"
+#include "src/cli/terminal.h"
+
+namespace {
+
+using namespace knp::cli;
+
+// The second Ctrl-C: no summary. The kernel frees what we hold.
+void ExitNow() {
+  RestoreTerminalNow();
+  PrintError("knp", "stopped at once, without a summary");
+  _exit(kExitFailed);
+}
+
+ExitStatus Run(const PrintText& command) {
+  const bool written = std::fputs(command.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return written ? kExitDone : kExitFailed;
+}
+
+ExitStatus Run(const DoctorCommand& command) { return RunDoctor(command); }
+
+ExitStatus Run(const MonitorCommand& command) {
+  absl::StatusOr<std::unique_ptr<SignalWatch>> signals = SignalWatch::Start(ExitNow);
+  if (!signals.ok()) return ReportError("knp monitor", signals.status());
+  return RunMonitor(command, **signals);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  HoldStandardStreams();
+  const absl::StatusOr<Command> command = ParseCommandLine(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  if (!command.ok()) {
+    PrintError("knp", std::string(command.status().message()));
+    PrintError("knp", "`knp help` shows commands and options");
+    return kExitUsage;
+  }
+  return std::visit([](const auto& chosen) -> int { return Run(chosen); }, *command);
+}

@@ -1,0 +1,285 @@
+// The page of `knp monitor` (src/cli/monitor_view.h and its parts): it fits its canvas whatever the data are, and shows
+// what it must.
+#include "src/cli/monitor_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+
+#include <random>
+
+#include "src/cli/ledger_text.h"
+#include "src/cli/monitor_summary.h"
+#include "src/cli/top_flows.h"
+
+namespace knp::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::uint64_t kStart = 1'767'323'045'000'000'000;
+constexpr std::uint64_t kMost = 0xffffffffffffffff;
+
+std::string Joined(const std::vector<TextLine>& lines) {
+  std::string text;
+  for (const TextLine& line : lines) text += line.Text(false) + "\n";
+  return text;
+}
+
+Endpoint At(const std::string& ip, std::uint16_t port) { return {*ParseIpAddress(ip), port}; }
+
+InterfaceStats Interface(const std::string& name) {
+  InterfaceStats interface;
+  interface.name = name;
+  interface.attached = true;
+  interface.rx = {{1'234'567, 98'765'432}, 1000, 98'000'000};
+  interface.tx = {{12, 800}, 12, 800};
+  interface.protocols = {{"TCP", {900, 90'000}}, {"UDP", {100, 10'000}}};
+  for (const std::uint32_t up_to : {64, 127, 255, 511, 1023, 1518, 9018, 0}) interface.sizes.push_back({up_to, 10, 5});
+  interface.rates = {{1, 10, 1000, 1, 10}, {10, 20, 2000, 2, 20}, {60, 30, 3000, 3, 30}};
+  interface.ledger.seen = {1000, 100'000};
+  interface.ledger.in_flows = {990, 99'000};
+  interface.ledger.remainder = {{"arp", {8, 800}}};
+  interface.ledger.in_flight = {2, 200};
+  return interface;
+}
+
+FlowRow Row(std::uint64_t id, const std::string& source, const std::string& destination) {
+  FlowRow row;
+  row.flow.id = id;
+  row.flow.protocol = IPPROTO_TCP;
+  row.flow.state = FlowState::kEstablished;
+  row.flow.start_unix_ns = kStart;
+  row.flow.source = At(source, 65535);
+  row.flow.destination = At(destination, 65535);
+  row.flow.observations = {{"eth0", Direction::kIngress, {1, 1}}};
+  return row;
+}
+
+MonitorFrame Frame() {
+  MonitorFrame frame;
+  frame.stats.since_unix_ns = kStart;
+  frame.stats.time_unix_ns = kStart + 65'000'000'000;
+  frame.stats.interfaces = {Interface("eth0")};
+  frame.stats.total = frame.stats.interfaces[0].ledger;
+  frame.active_flows = frame.total_flows = 2;
+  frame.flows = {Row(1, "10.0.0.1", "10.0.0.2"), Row(2, "10.0.0.3", "10.0.0.4")};
+  frame.keys_work = true;
+  return frame;
+}
+
+Ledger HugeLedger() {
+  Ledger ledger;
+  ledger.seen = ledger.in_flows = {kMost, kMost};
+  return ledger;
+}
+
+// Everything as long, as many and as large as it can be.
+MonitorFrame NastyFrame(std::size_t interfaces, std::size_t flows) {
+  MonitorFrame frame;
+  frame.stats.time_unix_ns = kMost;
+  frame.active_flows = frame.total_flows = frame.evicted_flows = frame.kernel_evictions = kMost;
+  frame.stats.events_suppressed = frame.stats.events_lost = kMost;
+  frame.stats.degraded = {std::string(300, 'd'), "tcx\x1b[2J"};
+  frame.interval = std::chrono::milliseconds(86'399'999);
+  for (std::size_t i = 0; i < interfaces; ++i) {
+    InterfaceStats interface = Interface("cali0123456789a");
+    if (i % 4 == 1) interface.name = "\x1b[31m\xff\n\t日本語日";
+    interface.rx = interface.tx = {{kMost, kMost}, kMost, kMost};
+    for (Rates& rates : interface.rates) rates = {rates.window_s, 1e30, 1e30, 1e30, 1e30};
+    for (PacketSizeBucket& bucket : interface.sizes) bucket.rx_packets = kMost / 64;
+    for (unsigned protocol = 0; protocol < 256; ++protocol)
+      interface.protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = {kMost / 512, kMost};
+    interface.hook_shadowed = i % 2 == 0;
+    interface.gone = i % 3 == 0;
+    interface.unseen = {kMost, kMost, std::string(200, 'c') + "\x1b]0;title\x07"};
+    interface.ledger = HugeLedger();
+    frame.stats.interfaces.push_back(interface);
+  }
+  frame.stats.total = HugeLedger();
+  for (std::size_t i = 0; i < flows; ++i) {
+    FlowRow row = Row(i, "2001:db8:85a3:1111:2222:8a2e:1370:7334", "fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+    if (i % 5 == 0) row = Row(i, "255.255.255.255", "255.255.255.255");
+    row.flow.state = static_cast<FlowState>(i % 6);
+    row.flow.protocol = i % 7 == 0 ? IPPROTO_ICMPV6 : i % 7 == 1 ? 253 : IPPROTO_TCP;
+    row.flow.start_unix_ns = i % 3 == 0 ? 0 : kMost;
+    row.flow.sent = row.flow.received = {kMost / 2, kMost / 2};
+    row.sent_bytes_per_second = row.received_bytes_per_second = row.sent_packets_per_second = 1e30;
+    if (i % 11 == 0) row.flow.observations.clear();
+    frame.flows.push_back(row);
+  }
+  for (std::size_t i = 0; i < 64; ++i)
+    frame.events.push_back({.time_unix_ns = kMost,
+                            .important = i % 2 == 0,
+                            .alert = i % 4 == 0,
+                            .label = "ALERT critical ddos.amplification",
+                            .text = std::string(400, 'x') + "\x1b[2J\n",
+                            .times = kMost});
+  frame.keys_work = true;
+  return frame;
+}
+
+void ExpectFits(const MonitorFrame& frame, const Canvas& canvas) {
+  const std::vector<TextLine> lines = RenderMonitor(frame, canvas);
+  if (canvas.height > 0) {
+    EXPECT_EQ(static_cast<int>(lines.size()), canvas.height);
+  }
+  for (const TextLine& line : lines) {
+    const std::string text = line.Text(false);
+    EXPECT_LE(DisplayWidth(text), canvas.width) << text;
+    EXPECT_EQ(DisplayWidth(text), line.width()) << text;
+    for (const char c : text) EXPECT_FALSE(static_cast<unsigned char>(c) < 0x20) << text;
+    EXPECT_EQ(Printable(text), text) << "no byte that a terminal would obey";
+  }
+}
+
+TEST(MonitorView, NastyData_FitEveryCanvas) {
+  for (const std::size_t interfaces : {0, 1, 3, 40})
+    for (const std::size_t flows : {0, 1, 2000}) {
+      const MonitorFrame frame = NastyFrame(interfaces, flows);
+      for (const bool utf8 : {true, false})
+        for (const auto& [width, height] :
+             {std::pair{80, 24}, {160, 50}, {100, 30}, {132, 43}, {40, 10}, {300, 100}, {80, 0}, {120, 0}}) {
+          SCOPED_TRACE(testing::Message() << width << "x" << height << " utf8=" << utf8 << " interfaces=" << interfaces
+                                          << " flows=" << flows);
+          ExpectFits(frame, {.width = width, .height = height, .colour = false, .utf8 = utf8});
+        }
+    }
+}
+
+TEST(MonitorView, AnySize_NeitherBreaksNorOverflows) {
+  const MonitorFrame frame = NastyFrame(5, 50);
+  for (int width = 1; width < 200; width += 7)
+    for (int height = 1; height < 70; ++height) {
+      const std::vector<TextLine> lines = RenderMonitor(frame, {.width = width, .height = height});
+      ASSERT_EQ(static_cast<int>(lines.size()), height);
+      for (const TextLine& line : lines) ASSERT_LE(line.width(), width) << width << "x" << height;
+    }
+}
+
+TEST(MonitorView, Standard80x24_ShowsEverySection) {
+  MonitorFrame frame = Frame();
+  frame.events = {{.time_unix_ns = kStart,
+                   .important = true,
+                   .alert = true,
+                   .label = "ALERT high scan.vertical",
+                   .text = "10.0.0.9 tried 11 ports",
+                   .times = 1}};
+  const std::vector<TextLine> lines = RenderMonitor(frame, {.width = 80, .height = 24});
+  const std::string page = Joined(lines);
+  for (const char* text :
+       {"knp monitor eth0", "up 1m05s", "every 5s", "q quits", "INTERFACE", "PROTOCOLS", "PACKET SIZES", "TCP", "90.0%",
+        "2 active", "10.0.0.1:65535", "EVENTS", "scan.vertical", "1.23M pkt", "98.8MB"})
+    EXPECT_THAT(page, HasSubstr(text));
+  for (const char* window : {"  1s ", " 10s ", " 60s "}) EXPECT_THAT(page, HasSubstr(window));
+  EXPECT_EQ(lines.back().Text(false),
+            "LEDGER seen 1,000 = in flows 990 + remainder 8 + lost 0 + in flight 2 ✓ balanced");
+}
+
+TEST(MonitorView, ManyInterfaces_SayHowManyAreNotShown) {
+  MonitorFrame frame = Frame();
+  for (int i = 0; i < 30; ++i) frame.stats.interfaces.push_back(Interface("veth" + std::to_string(i)));
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})), HasSubstr("more interfaces"));
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 0})), Not(HasSubstr("more interfaces")));
+}
+
+TEST(MonitorView, Troubles_AreNamedWithTheirCause) {
+  MonitorFrame frame = Frame();
+  frame.stats.degraded = {"ringbuf: perf buffer instead"};
+  frame.stats.interfaces[0].hook_shadowed = true;
+  frame.stats.interfaces[0].unseen = {12, 0, "program 'y' (id 8) ends the chain before us"};
+  const std::string page = Joined(RenderMonitor(frame, {.width = 80, .height = 24}));
+  EXPECT_THAT(page, HasSubstr("degraded: ringbuf"));
+  EXPECT_THAT(page, HasSubstr("eth0: SHADOWED; unseen rx 12 tx 0: program 'y' (id 8) ends the chain"));
+  frame.stats.interfaces[0].gone = true;
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 160, .height = 24})), HasSubstr("eth0: GONE"));
+}
+
+TEST(MonitorView, MoreFlowsAndEventsThanLines_ShareThem) {
+  MonitorFrame frame = NastyFrame(1, 100);
+  const std::string page = Joined(RenderMonitor(frame, {.width = 80, .height = 40}));
+  std::size_t events = 0;
+  for (std::size_t at = 0; (at = page.find("ALERT critical", at)) != std::string::npos; ++at) ++events;
+  EXPECT_GE(events, 3u);
+  EXPECT_LE(events, 10u);
+  frame.flows.clear();
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})), HasSubstr("ALERT critical"));
+}
+
+TEST(MonitorView, Colour_IsThereOnlyWhenAskedFor) {
+  for (const TextLine& line : RenderMonitor(Frame(), {.width = 80, .height = 24}))
+    EXPECT_THAT(line.Text(false), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RenderMonitor(Frame(), {.width = 80, .height = 24})[0].Text(true), HasSubstr("\x1b[1;36m"));
+}
+
+TEST(MonitorView, Ascii_UsesNoOtherCharacters) {
+  for (const TextLine& line : RenderMonitor(Frame(), {.width = 160, .height = 50, .colour = false, .utf8 = false}))
+    for (const char c : line.Text(false)) ASSERT_LT(static_cast<unsigned char>(c), 0x80) << line.Text(false);
+}
+
+TEST(EndpointText, LongIpv6_KeepsBothEnds) {
+  const Canvas canvas;
+  const Endpoint endpoint = At("2001:db8:85a3:1111:2222:8a2e:1370:7334", 443);
+  EXPECT_EQ(EndpointText(endpoint, true, 50, canvas), "[2001:db8:85a3:1111:2222:8a2e:1370:7334]:443");
+  EXPECT_EQ(EndpointText(endpoint, true, 21, canvas), "[2001:…:7334]:443");
+  EXPECT_EQ(EndpointText(endpoint, true, 26, canvas), "[2001:db8:…:1370:7334]:443");
+  EXPECT_EQ(EndpointText(endpoint, false, 16, canvas), "2001:…:1370:7334");
+  EXPECT_EQ(EndpointText(At("fd00::1", 443), true, 21, canvas), "[fd00::1]:443");
+  EXPECT_EQ(EndpointText(At("10.0.0.1", 80), true, 21, canvas), "10.0.0.1:80");
+  EXPECT_EQ(EndpointText(At("10.0.0.1", 0), false, 21, canvas), "10.0.0.1");
+  for (int width = 0; width < 60; ++width)
+    for (const bool port : {true, false}) EXPECT_LE(DisplayWidth(EndpointText(endpoint, port, width, canvas)), width);
+}
+
+TEST(TopFlows, WideCanvas_ShowsAddressesInFull) {
+  const std::string address = "2001:db8:85a3:1111:2222:8a2e:1370:7334";
+  const std::string text = Joined(RenderFlows({Row(1, address, address)}, 5, kStart, {.width = 160, .height = 0}));
+  EXPECT_THAT(text, HasSubstr("[" + address + "]:65535 → [" + address + "]:65535"));
+  EXPECT_THAT(text, HasSubstr("established"));
+}
+
+TEST(LedgerLine, Imbalance_SaysByHowMuch) {
+  Ledger ledger = Interface("eth0").ledger;
+  ledger.in_flows.packets -= 3;
+  EXPECT_THAT(RenderLedgerLine(ledger, {.width = 80}).Text(false), HasSubstr("✗ 3 packets unaccounted for"));
+  ledger.in_flows.packets += 5;
+  EXPECT_THAT(RenderLedgerLine(ledger, {.width = 80}).Text(false), HasSubstr("✗ 2 packets too many"));
+  ledger = Interface("eth0").ledger;
+  ledger.seen.bytes += 1;
+  EXPECT_THAT(RenderLedgerLine(ledger, {.width = 80}).Text(false), HasSubstr("bytes do not add up"));
+}
+
+TEST(LedgerLine, WideCanvas_HasEveryDigitAndItsLabel) {
+  EXPECT_EQ(RenderLedgerLine(Interface("eth0").ledger, {.width = 120}).Text(false),
+            "LEDGER seen 1,000 = in flows 990 + remainder 8 + lost 0 + in flight 2 ✓ balanced");
+  Ledger ledger;
+  ledger.seen = ledger.in_flows = {123'456'789, 1};
+  EXPECT_EQ(RenderLedgerLine(ledger, {.width = 80}).Text(false),
+            "seen 123,456,789 = in flows 123,456,789 + remainder 0 + lost 0 + in flight 0 ✓")
+      << "the digits are worth more than the label";
+  EXPECT_THAT(RenderLedgerLine(HugeLedger(), {.width = 80}).Text(false), HasSubstr("seen 18.4E = in flows 18.4E"));
+}
+
+TEST(Summary, SettledRun_IsBalancedAndBrokenDown) {
+  json::Summary summary{.stats = Frame().stats, .flows = 1234, .alerts = 2};
+  summary.stats.total.in_flows += summary.stats.total.in_flight;
+  summary.stats.total.in_flight = {};
+  summary.stats.interfaces[0].unseen = {3, 4, ""};
+  const std::string text = Joined(RenderSummary(summary, {.width = 80, .height = 0}));
+  for (const char* part : {"SUMMARY of 1m05s", "1,234,567", "98,765,432", "1,234 flows, 2 alerts, 0 malformed packets",
+                           "arp 8", "✓ balanced: every packet is accounted for",
+                           "3 packets in and 4 out that no hook of ours saw: cause not known"})
+    EXPECT_THAT(text, HasSubstr(part));
+  EXPECT_EQ(ImbalanceText(summary.stats.total), "");
+}
+
+TEST(Summary, UnsettledLedger_IsNotCalledBalanced) {
+  const json::Summary summary{.stats = Frame().stats};
+  EXPECT_THAT(Joined(RenderSummary(summary, {.width = 80})),
+              HasSubstr("✗ NOT BALANCED: 2 packets are still in flight"));
+  EXPECT_EQ(ImbalanceText(summary.stats.total), "2 packets are still in flight");
+}
+
+}  // namespace
+}  // namespace knp::cli
