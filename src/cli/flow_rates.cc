@@ -43,14 +43,14 @@ void FlowRates::Begin(std::uint64_t now_unix_ns, std::size_t most) {
   most_ = most;
   floor_ = 0;
   gathered_.clear();  // of a snapshot that never came to its end
-  ++snapshot_;
+  now_.clear();
 }
 
 void FlowRates::Add(const FlowRecord& flow) {
   if (!open_) return;
-  Totals& totals = before_[flow.id];
-  FlowRow row = RatesOf(flow, totals);
-  totals = {flow.sent, flow.received, snapshot_};
+  const auto old = std::ranges::lower_bound(before_, flow.id, {}, &Totals::id);
+  FlowRow row = RatesOf(flow, old != before_.end() && old->id == flow.id ? *old : Totals{});
+  now_.push_back({flow.id, flow.sent, flow.received});
   if (row.sent_bytes_per_second + row.received_bytes_per_second < floor_) return;
   row.flow = flow;
   gathered_.push_back(std::move(row));
@@ -70,7 +70,8 @@ const std::vector<FlowRow>& FlowRates::End() {
   KeepBusiest();
   rows_.swap(gathered_);
   gathered_.clear();
-  absl::erase_if(before_, [this](const auto& entry) { return entry.second.snapshot != snapshot_; });
+  std::ranges::sort(now_, {}, &Totals::id);
+  before_.swap(now_);
   before_ns_ = now_ns_;
   return rows_;
 }
