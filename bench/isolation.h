@@ -24,6 +24,25 @@ inline void EnterOwnNetworkNamespace() {
   close(fd);
 }
 
+// While it lives, the calling thread keeps to one CPU, as a network card's queue keeps a flow: the kernel's table is per
+// CPU. Threads started before stay free.
+class OnOneCpu {
+ public:
+  OnOneCpu() {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+    if (sched_getaffinity(0, sizeof before_, &before_) != 0 || sched_setaffinity(0, sizeof one, &one) != 0)
+      Die("cannot stay on one CPU");
+  }
+  ~OnOneCpu() { sched_setaffinity(0, sizeof before_, &before_); }
+  OnOneCpu(const OnOneCpu&) = delete;
+  OnOneCpu& operator=(const OnOneCpu&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
 }  // namespace knp::bench
 
 #endif  // KNP_BENCH_ISOLATION_H_

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "bench/isolation.h"
 #include "bench/test_run.h"
 
 namespace knp::bench {
@@ -35,7 +36,10 @@ double Read(NetworkMonitor& monitor) {
   return Microseconds(std::chrono::steady_clock::now() - before);
 }
 
-void MeasureRecords(Floors& floors, UserSpaceResult* result) {
+}  // namespace
+
+void MeasureRecords(const std::string& floors_path, UserSpaceResult* result) {
+  Floors floors(floors_path);
   constexpr std::uint32_t kBurst = 20'000;
   int program = -1;
   const auto monitor = OpenMonitor(&program);
@@ -59,6 +63,8 @@ void MeasureRecords(Floors& floors, UserSpaceResult* result) {
   result->empty_scan_us = idle[idle.size() / 2];
   result->ns_a_record = busy[busy.size() / 2];
 }
+
+namespace {
 
 double ProcessCpuSeconds() {
   rusage usage{};
@@ -107,30 +113,28 @@ double PeakRssMib() {
 
 }  // namespace
 
-UserSpaceResult MeasureUserSpace(const std::string& floors_path) {
-  UserSpaceResult result;
+void MeasureLoad(const std::string& floors_path, UserSpaceResult* result) {
   Floors floors(floors_path);
-  MeasureRecords(floors, &result);
   int program = -1;
   const auto monitor = OpenMonitor(&program);
   monitor->SetFlowHandler([](const FlowRecord&) {});
   if (absl::Status status = monitor->StartEventProcessing(); !status.ok()) Die(std::string(status.message()));
+  const OnOneCpu here;
   floors.Aim(program, kFlowsARun, kFlowsARun);
   for (const double rate : {100e3, 200e3, 250e3, 300e3, 400e3, 500e3, 600e3, 800e3, 1000e3, 1250e3, 1500e3, 2000e3}) {
     double cpu = 0;
     const double held = Offer(floors, *monitor, rate, &cpu);
     if (held == 0) break;
-    if (held < result.new_flows_per_second) break;  // the load itself gives no more
-    result.new_flows_per_second = held;
-    result.offered_at_that = rate;
-    result.reader_cpu = cpu;
+    if (held < result->new_flows_per_second) break;  // the load itself gives no more
+    result->new_flows_per_second = held;
+    result->offered_at_that = rate;
+    result->reader_cpu = cpu;
   }
-  result.peak_rss_mib = PeakRssMib();
+  result->peak_rss_mib = PeakRssMib();
   const MonitorOptions defaults;
-  result.kernel_mib = static_cast<double>(defaults.table_budget_bytes + defaults.ring_bytes) / (1 << 20);
+  result->kernel_mib = static_cast<double>(defaults.table_budget_bytes + defaults.ring_bytes) / (1 << 20);
   const absl::Status status = monitor->Finish();
   if (!status.ok() || !monitor->GetPacketStats()->total.Balanced()) Die("the ledger does not balance");
-  return result;
 }
 
 }  // namespace knp::bench

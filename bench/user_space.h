@@ -17,7 +17,10 @@ struct UserSpaceResult {
   double kernel_mib = 0;           // table and ring alone
 };
 
-UserSpaceResult MeasureUserSpace(const std::string& floors_path);
+// What a record costs. Leaves memory behind: not in the process whose memory is measured.
+void MeasureRecords(const std::string& floors_path, UserSpaceResult* result);
+// The rest.
+void MeasureLoad(const std::string& floors_path, UserSpaceResult* result);
 
 }  // namespace knp::bench
 

@@ -31,17 +31,14 @@ static __always_inline int knp_take_token(struct knp_cpu_state *cpu, __u64 tick)
   return 1;
 }
 
-/* Reports a packet by an event of `type`, if this CPU's budget allows. Out of line: few packets come here. */
+/* Reports a packet by an event of `type`, for which the caller has taken a token. Out of line: few packets come here. */
 static __attribute__((noinline)) void knp_emit_packet_event(struct __sk_buff *skb, const struct knp_packet *p,
-                                                            __u16 type) {
-  __u32 cpu_id = bpf_get_smp_processor_id();
-  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+                                                            struct knp_cpu_state *cpu, __u16 type) {
   struct knp_packet_event e;
-  if (!cpu || !knp_take_token(cpu, bpf_jiffies64())) return;
   __builtin_memset(&e, 0, sizeof e);
   e.h.type = type;
   e.h.size = sizeof e;
-  e.h.cpu = cpu_id;
+  e.h.cpu = bpf_get_smp_processor_id();
   e.time_ns = bpf_ktime_get_ns();
   if (p->ip_version == 4) {
     __builtin_memcpy(e.key.saddr, &p->key4.saddr_be, 4);
@@ -56,6 +53,14 @@ static __attribute__((noinline)) void knp_emit_packet_event(struct __sk_buff *sk
   e.tcp_flags = p->tcp_flags;
   e.bytes = p->bytes;
   if (knp_emit(skb, &e, sizeof e)) cpu->events_ring_full++;
+}
+
+/* The same, if this CPU's budget allows. */
+static __attribute__((noinline)) void knp_offer_packet_event(struct __sk_buff *skb, const struct knp_packet *p,
+                                                             __u16 type) {
+  __u32 cpu_id = bpf_get_smp_processor_id();
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+  if (cpu && knp_take_token(cpu, bpf_jiffies64())) knp_emit_packet_event(skb, p, cpu, type);
 }
 
 /* For user-defined programs: `size` bytes at `payload` (up to KNP_EVENT_MAX_PAYLOAD) reach the handler registered for

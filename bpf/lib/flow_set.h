@@ -113,8 +113,8 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *
     }
   }
   KNP_NAME(knp_take)(b, way & (KNP_WAYS - 1), p, cpu);
-  knp_emit_packet_event(skb, p, KNP_EVENT_flow_started);
-  if (knp_is_notable(p)) knp_emit_packet_event(skb, p, knp_notable_type(p));
+  if (knp_take_token(cpu, bpf_jiffies64())) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
+  if (knp_is_notable(p)) knp_offer_packet_event(skb, p, knp_notable_type(p));
   return -1;
 }
 

@@ -69,7 +69,7 @@ static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_
     if (f->bits & KNP_F_RESET_SENT) return;
     f->bits |= KNP_F_RESET_SENT;
   }
-  knp_emit_packet_event(skb, p, type);
+  knp_offer_packet_event(skb, p, type);
 }
 
 static __always_inline void knp_count_in(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {

@@ -23,6 +23,17 @@ bool Refused(const FeatureReport& feature) {
   return feature.required && (feature.available == Answer::kNo || feature.disabled);
 }
 
+// CAP_SYS_ADMIN only opens extras; its report says so.
+bool LacksNeeded(const CapabilityReport& capability) {
+  return !capability.held && !capability.needed_for.starts_with("only");
+}
+
+bool HasPlaceToAttach(const Diagnosis& diagnosis) {
+  return std::any_of(diagnosis.features.begin(), diagnosis.features.end(), [](const FeatureReport& feature) {
+    return (feature.name == "tcx" || feature.name == "clsact") && feature.available != Answer::kNo && !feature.disabled;
+  });
+}
+
 Style StyleOf(const FeatureReport& feature) {
   if (Works(feature)) return Style::kGood;
   if (Refused(feature)) return Style::kBad;
@@ -72,11 +83,19 @@ void AppendFeature(std::vector<TextLine>& lines, const FeatureReport& feature, i
   if (feature.disabled) remark += ", switched off by --disable-features or KNP_DISABLE_FEATURES";
   line.Add(remark, Style::kDim);
   lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
-  if (Works(feature)) return;
-  const int indent = 2 + name_width + kAnswerWidth;
-  if (!feature.without_it.empty())
-    AppendWrapped(lines, "without it: " + feature.without_it, indent, Style::kDim, canvas);
-  if (!feature.detail.empty()) AppendWrapped(lines, feature.detail, indent, Style::kDim, canvas);
+  const bool missing = feature.disabled || feature.available == Answer::kNo;
+  if (missing && !feature.without_it.empty())
+    AppendWrapped(lines, "without it: " + feature.without_it, 2 + name_width + kAnswerWidth, Style::kDim, canvas);
+}
+
+// Why features are unknown: as a rule all for the same reason, so each reason is told once.
+void AppendReasons(std::vector<TextLine>& lines, const Diagnosis& diagnosis, const Canvas& canvas) {
+  std::vector<std::string> reasons;
+  for (const FeatureReport& feature : diagnosis.features) {
+    const bool known = std::find(reasons.begin(), reasons.end(), feature.detail) != reasons.end();
+    if (feature.available == Answer::kUnknown && !feature.detail.empty() && !known) reasons.push_back(feature.detail);
+  }
+  for (const std::string& reason : reasons) AppendWrapped(lines, "unknown: " + reason, 2, Style::kDim, canvas);
 }
 
 void AppendVerdict(std::vector<TextLine>& lines, const Diagnosis& diagnosis, const Canvas& canvas) {
@@ -85,16 +104,8 @@ void AppendVerdict(std::vector<TextLine>& lines, const Diagnosis& diagnosis, con
     lines.emplace_back(fmt::format("{} knp monitor can run here", glyphs.check), Style::kGood);
     return;
   }
-  std::string missing;
-  const auto add = [&missing](const std::string& name) { missing += (missing.empty() ? "" : ", ") + name; };
-  const bool kernel = ExitStatusOf(diagnosis) == kExitKernel;
-  for (const FeatureReport& feature : diagnosis.features)
-    if (kernel && Refused(feature)) add(feature.name);
-  for (const CapabilityReport& capability : diagnosis.capabilities)
-    if (!kernel && !capability.held) add(capability.name);
-  if (missing.empty()) missing = "see above";
-  const char* advice = kernel ? "needs a newer kernel, or the feature switched on" : "run it as root, or grant these";
-  AppendWrapped(lines, fmt::format("{} knp monitor cannot run here: {} ({})", glyphs.cross, missing, advice), 0,
+  const char* advice = ExitStatusOf(diagnosis) == kExitPermission ? " (run it as root, or grant these)" : "";
+  AppendWrapped(lines, fmt::format("{} knp monitor cannot run here: {}{}", glyphs.cross, diagnosis.problem, advice), 0,
                 Style::kBad, canvas);
 }
 
@@ -125,6 +136,7 @@ std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& 
   lines.emplace_back();
   lines.emplace_back("FEATURES of this kernel", Style::kTitle);
   for (const FeatureReport& feature : diagnosis.features) AppendFeature(lines, feature, name_width, canvas);
+  AppendReasons(lines, diagnosis, canvas);
   lines.emplace_back();
   AppendVerdict(lines, diagnosis, canvas);
   return lines;
@@ -166,13 +178,15 @@ std::string DiagnosisJson(const Diagnosis& diagnosis) {
     if (!feature.detail.empty()) json["detail"] = feature.detail;
     features.push_back(std::move(json));
   }
-  return Line({{"kind", "diagnosis"},
-               {"kernel", diagnosis.kernel},
-               {"machine", diagnosis.machine},
-               {"possible_cpus", diagnosis.possible_cpus},
-               {"can_run", diagnosis.can_run},
-               {"capabilities", std::move(capabilities)},
-               {"features", std::move(features)}});
+  Json json{{"kind", "diagnosis"},
+            {"kernel", diagnosis.kernel},
+            {"machine", diagnosis.machine},
+            {"possible_cpus", diagnosis.possible_cpus},
+            {"can_run", diagnosis.can_run}};
+  if (!diagnosis.problem.empty()) json["problem"] = diagnosis.problem;
+  json["capabilities"] = std::move(capabilities);
+  json["features"] = std::move(features);
+  return Line(json);
 }
 
 std::string CostsJson(const std::vector<ProgramCost>& costs) {
@@ -189,9 +203,9 @@ std::string CostsJson(const std::vector<ProgramCost>& costs) {
 ExitStatus ExitStatusOf(const Diagnosis& diagnosis) {
   if (diagnosis.can_run) return kExitDone;
   if (std::any_of(diagnosis.features.begin(), diagnosis.features.end(), Refused)) return kExitKernel;
-  const bool lacks_right = std::any_of(diagnosis.capabilities.begin(), diagnosis.capabilities.end(),
-                                       [](const CapabilityReport& capability) { return !capability.held; });
-  return lacks_right ? kExitPermission : kExitKernel;
+  if (std::any_of(diagnosis.capabilities.begin(), diagnosis.capabilities.end(), LacksNeeded)) return kExitPermission;
+  if (!HasPlaceToAttach(diagnosis)) return kExitKernel;
+  return kExitUsage;  // kernel and rights would do: the list of features to do without is wrong
 }
 
 }  // namespace knp::cli

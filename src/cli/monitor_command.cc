@@ -36,9 +36,7 @@ absl::StatusOr<std::vector<std::string>> Interfaces(const MonitorCommand& comman
   if (environment != nullptr && *environment != '\0') return std::vector<std::string>{environment};
   absl::StatusOr<std::string> name = DefaultInterface();
   if (name.ok()) return std::vector<std::string>{*std::move(name)};
-  return absl::Status(name.status().code(),
-                      fmt::format("no interface to watch: {}; name one with -i or $NETWORK_INTERFACE",
-                                  std::string(name.status().message())));
+  return absl::Status(name.status().code(), "no interface to watch: " + std::string(name.status().message()));
 }
 
 class MonitorRun {

@@ -73,7 +73,7 @@ TextLine FlowTitle(const MonitorFrame& frame, const Canvas& canvas) {
 TextLine EventTitle(const MonitorFrame& frame, const Canvas& canvas) {
   TextLine line("EVENTS", Style::kTitle);
   const char* dot = GlyphsOf(canvas).dot;
-  if (frame.events.empty()) line.Add(" none yet", Style::kDim);
+  if (frame.events.empty()) line.Add(canvas.height == 0 ? " none since the last report" : " none yet", Style::kDim);
   if (frame.stats.events_suppressed > 0)
     line.Add(fmt::format(" {} {} over the rate (--events-per-second)", dot, Short(frame.stats.events_suppressed)),
              Style::kDim);

@@ -162,6 +162,13 @@ absl::StatusOr<FrameSender> FrameSender::Open(const std::string& interface, bool
   return sender;
 }
 
+absl::Status FrameSender::BypassHooks() {
+  const int on = 1;
+  return setsockopt(fd_.get(), SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on) == 0
+             ? absl::OkStatus()
+             : ErrnoStatus(errno, "cannot bypass the hooks");
+}
+
 absl::Status FrameSender::Send(const Frame& frame, const SuperPacket& super) {
   OffloadHeader header{};
   if (super.gso_size != 0) {

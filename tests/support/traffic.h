@@ -40,6 +40,8 @@ struct SuperPacket {
 class FrameSender {
  public:
   static absl::StatusOr<FrameSender> Open(const std::string& interface, bool super_packets = false);
+  // From now on straight to the driver (PACKET_QDISC_BYPASS): no egress hook sees it.
+  absl::Status BypassHooks();
   // InvalidArgument where the kernel refuses the frame: shorter than the link header or beyond the MTU.
   absl::Status Send(const Frame& frame, const SuperPacket& super = {});
 

@@ -72,8 +72,9 @@ TEST(Doctor, MissingRequiredFeature_EndsWith4) {
   diagnosis.can_run = false;
   diagnosis.features[0].available = Answer::kNo;
   diagnosis.capabilities[0].held = false;
+  diagnosis.problem = "this kernel lacks 'mmap'";
   EXPECT_EQ(ExitStatusOf(diagnosis), kExitKernel) << "no right would help";
-  EXPECT_THAT(Page(diagnosis), HasSubstr("✗ knp monitor cannot run here: mmap"));
+  EXPECT_THAT(Page(diagnosis), HasSubstr("✗ knp monitor cannot run here: this kernel lacks 'mmap'"));
 }
 
 TEST(Doctor, MissingRights_EndWith3AndAreNamed) {
@@ -81,12 +82,27 @@ TEST(Doctor, MissingRights_EndWith3AndAreNamed) {
   diagnosis.can_run = false;
   diagnosis.capabilities[0].held = false;
   diagnosis.features[0].available = Answer::kUnknown;
-  diagnosis.features[0].detail = "cannot be tried without CAP_BPF";
+  diagnosis.features[1].available = Answer::kUnknown;
+  diagnosis.features[0].detail = diagnosis.features[1].detail = "cannot be tried without CAP_BPF";
+  diagnosis.problem = "missing CAP_BPF";
   EXPECT_EQ(ExitStatusOf(diagnosis), kExitPermission);
   const std::string page = Page(diagnosis);
-  EXPECT_THAT(page, HasSubstr("cannot run here: CAP_BPF (run it as root, or grant these)"));
+  EXPECT_THAT(page, HasSubstr("cannot run here: missing CAP_BPF (run it as root, or grant these)"));
   EXPECT_THAT(page, HasSubstr("unknown"));
-  EXPECT_THAT(page, HasSubstr("cannot be tried without CAP_BPF"));
+  const std::size_t reason = page.find("unknown: cannot be tried without CAP_BPF");
+  ASSERT_NE(reason, std::string::npos);
+  EXPECT_EQ(page.find("cannot be tried", reason + 20), std::string::npos) << "told once, though it holds for two";
+}
+
+TEST(Doctor, MissingExtraRight_IsNoObstacle) {
+  Diagnosis diagnosis = Healthy();
+  diagnosis.capabilities.push_back({"CAP_SYS_ADMIN", false, "only: measuring"});
+  EXPECT_EQ(ExitStatusOf(diagnosis), kExitDone);
+  diagnosis.can_run = false;
+  diagnosis.problem = "cannot disable feature 'x'";
+  EXPECT_EQ(ExitStatusOf(diagnosis), kExitUsage) << "neither rights nor the kernel are in the way";
+  diagnosis.features[1].disabled = true;
+  EXPECT_EQ(ExitStatusOf(diagnosis), kExitKernel) << "nothing is left to attach with";
 }
 
 TEST(Doctor, LongTexts_AreWrappedIntoTheCanvas) {

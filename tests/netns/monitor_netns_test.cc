@@ -1,0 +1,429 @@
+// The public API from outside: what it refuses and how it says so, what it tells while it watches, and that handlers and
+// threads may call it as they like.
+#include <bpf/libbpf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/if_ether.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/flow_book.h"
+#include "tests/support/netns_rig.h"
+#include "tests/support/packet_bytes.h"
+#include "tests/support/program_runner.h"
+#include "tests/support/traffic.h"
+#include "tests/support/watched_link.h"
+#include "tests/support/witness.h"
+
+namespace knp::test {
+namespace {
+
+using namespace testing;  // NOLINT: the vocabulary of packet_bytes.h
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+class MonitorTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { libbpf_set_print(nullptr); }
+
+  void SetUp() override {
+    absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
+    ASSERT_TRUE(rig.ok()) << rig.status();
+    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
+  }
+  // In side b's namespace, attached to nothing; what it tells goes to witness_.
+  std::unique_ptr<NetworkMonitor> Create(const MonitorOptions& options = {}) {
+    auto monitor = rig_->RunIn(Side::kB, [&] { return NetworkMonitor::Create(options); });
+    EXPECT_TRUE(monitor.ok()) << monitor.status();
+    if (!monitor.ok()) return nullptr;
+    witness_.Listen(monitor->get());
+    return *std::move(monitor);
+  }
+  std::unique_ptr<NetworkMonitor> Watching(const MonitorOptions& options = {}) {
+    auto monitor = Create(options);
+    if (!monitor) return nullptr;
+    for (const absl::Status& status : {monitor->AttachToInterface("veth_b"), monitor->StartEventProcessing()})
+      EXPECT_TRUE(status.ok()) << status;
+    return monitor;
+  }
+  absl::StatusOr<FloodResult> FloodA(const FloodOptions& options) {
+    return rig_->RunIn(Side::kA, [&] { return Flood("veth_a", options); });
+  }
+  FrameSender SenderA() {
+    auto sender = rig_->RunIn(Side::kA, [] { return FrameSender::Open("veth_a"); });
+    EXPECT_TRUE(sender.ok()) << sender.status();
+    return *std::move(sender);
+  }
+
+  std::unique_ptr<NetnsRig> rig_;
+  Witness witness_;
+};
+
+#define EXPECT_ERROR(expression, is_code, matcher)                                 \
+  do {                                                                             \
+    const absl::Status error_ = (expression);                                      \
+    EXPECT_TRUE(absl::is_code(error_)) << error_;                                  \
+    EXPECT_THAT(std::string(error_.message()), matcher);                           \
+  } while (false)
+
+// ---- what is refused -----------------------------------------------------------------------------------------------
+
+TEST_F(MonitorTest, Interfaces_WrongOnes_AreRefusedByNameAndReason) {
+  MonitorOptions options;
+  options.max_interfaces = 1;
+  auto monitor = Create(options);
+  ASSERT_TRUE(monitor);
+  EXPECT_ERROR(monitor->AttachToInterface("nosuch0"), IsNotFound, HasSubstr("nosuch0"));
+  EXPECT_ERROR(monitor->AttachToInterface(""), IsNotFound, HasSubstr("interface"));
+  EXPECT_ERROR(monitor->AttachToInterface(std::string(300, 'x')), IsNotFound, HasSubstr("xxx"));
+  EXPECT_ERROR(monitor->DetachFromInterface("veth_b"), IsNotFound, HasSubstr("veth_b"));
+  ASSERT_TRUE(rig_->SetUp(Side::kB, false).ok());
+  EXPECT_ERROR(monitor->AttachToInterface("veth_b"), IsFailedPrecondition, AllOf(HasSubstr("veth_b"), HasSubstr("down")));
+  EXPECT_TRUE(monitor->ListPrograms().empty());
+  ASSERT_TRUE(rig_->SetUp(Side::kB, true).ok());
+  ASSERT_TRUE(monitor->AttachToInterface("veth_b").ok());
+  EXPECT_ERROR(monitor->AttachToInterface("veth_b"), IsAlreadyExists, HasSubstr("veth_b"));
+  EXPECT_ERROR(monitor->AttachToInterface("lo"), IsResourceExhausted, HasSubstr("max_interfaces"));
+  const std::vector<ProgramInfo> programs = monitor->ListPrograms();
+  ASSERT_EQ(programs.size(), 2u);
+  EXPECT_NE(programs[0].id, 0u);
+  EXPECT_NE(programs[0].id, programs[1].id);
+  EXPECT_TRUE(monitor->DetachFromInterface("veth_b").ok());
+  EXPECT_TRUE(monitor->ListPrograms().empty());
+  EXPECT_TRUE(monitor->AttachToInterface("lo").ok()) << "the slot is free again";
+}
+
+TEST_F(MonitorTest, Calls_OutOfOrderOrRange_AreRefused) {
+  auto monitor = Watching();
+  ASSERT_TRUE(monitor);
+  EXPECT_ERROR(monitor->StartEventProcessing(), IsFailedPrecondition, HasSubstr("runs already"));
+  EXPECT_TRUE(monitor->StopEventProcessing().ok());
+  EXPECT_TRUE(monitor->StopEventProcessing().ok()) << "twice is no error";
+  EXPECT_ERROR(monitor->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 65536), IsInvalidArgument, HasSubstr("65536"));
+  EXPECT_ERROR(monitor->SetUserEventHandler(5, nullptr), IsInvalidArgument, HasSubstr("5"));
+  EXPECT_ERROR((monitor->OpenMap<int, int>("nosuch").status()), IsNotFound, HasSubstr("nosuch"));
+  EXPECT_ERROR((monitor->OpenMap<int, int>("knp_cpu").status()), IsInvalidArgument, HasSubstr("knp_cpu"));
+  EXPECT_TRUE(monitor->Finish().ok());
+  EXPECT_TRUE(monitor->Finish().ok()) << "twice is no error";
+}
+
+TEST(MonitorOptionsTest, WrongOptions_AreRefusedByName) {
+  const auto refused = [](const std::function<void(MonitorOptions*)>& change) {
+    MonitorOptions options;
+    change(&options);
+    const auto monitor = NetworkMonitor::Create(options);
+    EXPECT_TRUE(absl::IsInvalidArgument(monitor.status())) << monitor.status();
+    return std::string(monitor.status().message());
+  };
+  EXPECT_THAT(refused([](auto* o) { o->table_budget_bytes = 100; }), HasSubstr("flow table of 100 bytes"));
+  EXPECT_THAT(refused([](auto* o) { o->table_budget_bytes = std::size_t{1} << 40; }), HasSubstr("flow table"));
+  EXPECT_THAT(refused([](auto* o) { o->ring_bytes = std::size_t{2} << 30; }), HasSubstr("ring"));
+  EXPECT_THAT(refused([](auto* o) { o->max_interfaces = 0; }), HasSubstr("max_interfaces"));
+  EXPECT_THAT(refused([](auto* o) { o->max_interfaces = 2048; }), HasSubstr("max_interfaces"));
+  EXPECT_THAT(refused([](auto* o) { o->drain_interval = milliseconds(0); }), HasSubstr("drain_interval"));
+  EXPECT_THAT(refused([](auto* o) { o->scan_interval = milliseconds(-5); }), HasSubstr("scan_interval"));
+  EXPECT_THAT(refused([](auto* o) { o->flow_capacity = 0; }), HasSubstr("flow_capacity"));
+  EXPECT_THAT(refused([](auto* o) { o->disable_features = "tcx,warp"; }), AllOf(HasSubstr("warp"), HasSubstr("ringbuf")));
+  MonitorOptions options;
+  options.disable_features = "mmap";
+  const auto monitor = NetworkMonitor::Create(options);
+  EXPECT_ERROR(monitor.status(), IsUnimplemented, HasSubstr("mmap"));
+}
+
+class ObjectFileTest : public ::testing::Test {
+ protected:
+  static std::string Bytes(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::string Write(const std::string& name, const std::string& content) {
+    const std::string path = ::testing::TempDir() + "knp_" + std::to_string(getpid()) + "_" + name;
+    std::ofstream(path, std::ios::binary) << content;
+    written_.push_back(path);
+    return path;
+  }
+  ~ObjectFileTest() override {
+    for (const std::string& path : written_) unlink(path.c_str());
+  }
+  static absl::Status Load(const std::string& path) { return NetworkMonitor::CreateFromObjectFile(path).status(); }
+  static void SetUpTestSuite() { libbpf_set_print(nullptr); }
+  std::vector<std::string> written_;
+};
+
+TEST_F(ObjectFileTest, OurObject_FromDisk_Works) { EXPECT_TRUE(Load(KNP_OBJECT_FILE).ok()) << Load(KNP_OBJECT_FILE); }
+
+TEST_F(ObjectFileTest, WrongFiles_AreRefusedWithWhatIsWrong) {
+  const std::string tests = std::string(KNP_BUILD_DIR) + "/lib/tests/bpf/";
+  EXPECT_ERROR(Load("/nonexistent/monitor.o"), IsNotFound, HasSubstr("/nonexistent/monitor.o"));
+  EXPECT_ERROR(Load("/tmp"), IsInvalidArgument, HasSubstr("/tmp"));
+  const std::string text = Write("text.o", "int main() { return 0; }\n");
+  EXPECT_ERROR(Load(text), IsInvalidArgument, AllOf(HasSubstr(text), HasSubstr("BPF object")));
+  const std::string empty = Write("empty.o", "");
+  EXPECT_ERROR(Load(empty), IsInvalidArgument, HasSubstr(empty));
+  EXPECT_ERROR(Load("/proc/self/exe"), IsInvalidArgument, HasSubstr("/proc/self/exe"));
+  EXPECT_ERROR(Load(tests + "other_program.o"), IsInvalidArgument, HasSubstr("lacks the map knp_flows4"));
+  EXPECT_ERROR(Load(tests + "no_programs.o"), IsInvalidArgument, HasSubstr("lacks the program knp_ingress"));
+  EXPECT_ERROR(Load(tests + "other_version.o"), IsInvalidArgument, AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
+}
+
+TEST_F(ObjectFileTest, OurObject_CutAnywhere_IsRefusedAndNeverCrashes) {
+  const std::string whole = Bytes(KNP_OBJECT_FILE);
+  ASSERT_GT(whole.size(), 10000u);
+  for (std::size_t size = 1; size < whole.size(); size += whole.size() / 23) {
+    const std::string cut = Write("cut.o", whole.substr(0, size));
+    EXPECT_ERROR(Load(cut), IsInvalidArgument, HasSubstr(cut));
+  }
+}
+
+// ---- what is told --------------------------------------------------------------------------------------------------
+
+TEST_F(MonitorTest, Events_OfFlowsResetsAndOddFlags_AreToldOnce) {
+  auto monitor = Watching();
+  ASSERT_TRUE(monitor);
+  ASSERT_TRUE(FloodA({.flows = 100, .frames = 1000}).ok());
+  FrameSender sender = SenderA();
+  const auto tcp = [](unsigned flags, unsigned port) { return Join({Ethernet(ETH_P_IP), Ipv4({}, Tcp({.flags = flags, .sport = port}))}); };
+  ASSERT_TRUE(sender.Send(tcp(2, 1001)).ok());
+  ASSERT_TRUE(sender.Send(tcp(4, 1001)).ok());   // RST
+  ASSERT_TRUE(sender.Send(tcp(0, 1002)).ok());   // null scan
+  EXPECT_TRUE(WaitFor(milliseconds(2000), [&] { return !witness_.Events(EventType::kSecurityCandidate).empty(); }));
+  EXPECT_EQ(witness_.Events(EventType::kFlowStarted).size(), 102u);
+  const auto resets = witness_.Events(EventType::kConnectionReset);
+  ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].source.port, 1001);
+  EXPECT_EQ(resets[0].interface, "veth_b");
+  EXPECT_EQ(resets[0].source.ip.ToString(), "10.0.0.1");
+  EXPECT_NE(resets[0].flow_id, 0u);
+  const auto odd = witness_.Events(EventType::kSecurityCandidate);
+  ASSERT_EQ(odd.size(), 1u);
+  EXPECT_EQ(odd[0].source.port, 1002);
+  EXPECT_EQ(odd[0].tcp_flags, 0);
+  const auto flows = monitor->GetFlowStats();
+  ASSERT_TRUE(flows.ok());
+  bool found = false;
+  for (const FlowRecord& flow : flows->flows) found |= flow.id == resets[0].flow_id && flow.source.port == 1001;
+  EXPECT_TRUE(found || flows->active_flows == 102) << "the event's flow is a flow";
+}
+
+// Whoever reads the tables finds flows of which the ring's record has not been read: their events must come all the same.
+TEST_F(MonitorTest, Events_WhileSomebodyReadsTheTables_AreAllTold) {
+  MonitorOptions options;
+  options.events_per_second = 1'000'000;
+  auto monitor = Create(options);
+  ASSERT_TRUE(monitor);
+  ASSERT_TRUE(monitor->AttachToInterface("veth_b").ok());
+  std::atomic<bool> stop = false;
+  std::thread asking([&] {
+    while (!stop) EXPECT_TRUE(monitor->GetPacketStats().ok());
+  });
+  EXPECT_TRUE(FloodA({.flows = 20'000, .frames = 20'000, .frames_per_second = 20'000}).ok());
+  stop = true;
+  asking.join();
+  ASSERT_TRUE(monitor->Finish().ok());
+  const auto stats = monitor->GetPacketStats();
+  ASSERT_TRUE(stats.ok());
+  EXPECT_EQ(stats->events_suppressed + stats->events_lost, 0u);
+  EXPECT_EQ(witness_.Events(EventType::kFlowStarted).size(), 20'000u);
+}
+
+TEST_F(MonitorTest, EventRate_Limited_TheRestIsCountedAndFlowsAreExact) {
+  MonitorOptions options;
+  options.events_per_second = 200;
+  auto monitor = Watching(options);
+  ASSERT_TRUE(monitor);
+  ASSERT_TRUE(FloodA({.flows = 20'000, .frames = 20'000, .frames_per_second = 20'000}).ok());
+  ASSERT_TRUE(monitor->Finish().ok());
+  const auto stats = monitor->GetPacketStats();
+  ASSERT_TRUE(stats.ok());
+  const std::size_t told = witness_.Events(EventType::kFlowStarted).size();
+  EXPECT_EQ(told + stats->events_suppressed + stats->events_lost, 20'000u);
+  EXPECT_GE(told, 10u);
+  EXPECT_LE(told, 200u * 3);  // about one second, and what was saved up
+  EXPECT_EQ(stats->total.in_flows.packets, 20'000u);
+  EXPECT_TRUE(stats->total.Balanced());
+}
+
+TEST_F(MonitorTest, PortScan_TwentyPortsInASecond_IsOneAlertOpenedUpdatedClosed) {
+  auto monitor = Watching();
+  ASSERT_TRUE(monitor);
+  ASSERT_TRUE(monitor->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 10).ok());
+  FrameSender sender = SenderA();
+  const auto probe = [&](unsigned port) {
+    return sender.Send(Join({Ethernet(ETH_P_IP), Ipv4({}, Tcp({.flags = 2, .sport = 50000, .dport = port}))})).ok();
+  };
+  for (unsigned port = 1; port <= 20; port++) ASSERT_TRUE(probe(port));
+  ASSERT_TRUE(WaitFor(milliseconds(2000), [&] { return !witness_.Alerts().empty(); })) << "no alert";
+  // It goes on, slower: the same attack.
+  const auto updated = [&] { return witness_.Alerts().size() > 1; };
+  for (unsigned port = 21; port < 60 && !updated(); port++) {
+    ASSERT_TRUE(probe(port));
+    WaitFor(milliseconds(200), updated);
+  }
+  ASSERT_TRUE(monitor->Finish().ok());
+  const std::vector<Alert> alerts = witness_.Alerts();
+  ASSERT_EQ(alerts.size(), 3u);
+  EXPECT_EQ(alerts[0].state, AlertState::kOpened);
+  EXPECT_EQ(alerts[1].state, AlertState::kUpdated);
+  EXPECT_EQ(alerts[2].state, AlertState::kClosed);
+  for (const Alert& alert : alerts) {
+    EXPECT_EQ(alert.id, alerts[0].id);
+    EXPECT_EQ(alert.type, "scan.vertical");
+    ASSERT_TRUE(alert.source && alert.target);
+    EXPECT_EQ(alert.source->ip.ToString(), "10.0.0.1");
+    EXPECT_EQ(alert.target->ip.ToString(), "10.0.0.2");
+    EXPECT_GE(alert.rule.observed, 10);
+    EXPECT_EQ(alert.rule.threshold, 10);
+  }
+  EXPECT_EQ(alerts[0].rule.observed, 10);
+  EXPECT_GE(alerts[0].packets_seen, 10u);
+  EXPECT_GE(alerts[2].distinct_ports, 20u);
+}
+
+TEST_F(MonitorTest, PortScan_ClientsAndReplies_RaiseNothing) {
+  auto monitor = Watching();
+  ASSERT_TRUE(monitor);
+  ASSERT_TRUE(monitor->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 10).ok());
+  FrameSender from_a = SenderA();
+  auto from_b = rig_->RunIn(Side::kB, [] { return FrameSender::Open("veth_b"); });
+  ASSERT_TRUE(from_b.ok()) << from_b.status();
+  for (unsigned i = 0; i < 60; i++) {
+    const auto host = static_cast<std::uint8_t>(10 + i % 40);
+    const unsigned port = 30000 + i;
+    const Ipv4Header udp_out{.protocol = 17, .source_host = 1, .target_host = host}, udp_back{.protocol = 17, .source_host = host, .target_host = 1};
+    const Ipv4Header tcp_out{.source_host = 1, .target_host = host}, tcp_back{.source_host = host, .target_host = 1};
+    // Side b is the client: questions by UDP, answers from port 53; connections to port 443, answered or refused.
+    ASSERT_TRUE(from_b->Send(Join({Ethernet(ETH_P_IP), Ipv4(udp_out, Udp(20, port, 53))})).ok());
+    ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(udp_back, Udp(90, 53, port))})).ok());
+    ASSERT_TRUE(from_b->Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_out, Tcp({.flags = 2, .sport = port, .dport = 443}))})).ok());
+    const unsigned answer = i % 2 ? 0x12 : 0x14;  // SYN-ACK, or RST-ACK
+    ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_back, Tcp({.flags = answer, .sport = 443, .dport = port}))})).ok());
+    // Answers whose question nobody saw.
+    const Ipv4Header late{.source_host = host, .target_host = 3};
+    ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(late, Tcp({.flags = answer, .sport = 443, .dport = port}))})).ok());
+  }
+  ASSERT_TRUE(monitor->Finish().ok());
+  for (const Alert& alert : witness_.Alerts()) ADD_FAILURE() << alert.summary;
+  EXPECT_EQ(monitor->GetPacketStats()->total.in_flows.packets, 300u);
+}
+
+TEST_F(MonitorTest, Rates_SteadyFlood_AreWhatWasSent) {
+  auto monitor = Watching();
+  ASSERT_TRUE(monitor);
+  const auto sent = FloodA({.flows = 10, .duration = milliseconds(3500), .frames_per_second = 10'000});
+  const auto stats = monitor->GetPacketStats();
+  ASSERT_TRUE(sent.ok() && stats.ok());
+  const InterfaceStats& ours = stats->interfaces.at(0);
+  ASSERT_EQ(ours.rates.size(), 3u);
+  EXPECT_EQ(ours.rates[0].window_s, 1u);
+  EXPECT_NEAR(ours.rates[0].rx_packets_per_second, 10'000, 2000);
+  EXPECT_NEAR(ours.rates[0].rx_bytes_per_second, 640'000, 128'000);
+  EXPECT_NEAR(ours.rates[1].rx_packets_per_second, static_cast<double>(sent->frames) / sent->seconds, 2000) << "over the time that it has";
+  EXPECT_EQ(ours.rates[0].tx_packets_per_second, 0);
+}
+
+// ---- handlers and threads ------------------------------------------------------------------------------------------
+
+// Fails instead of hanging for ever.
+void WithinSeconds(int seconds, const std::function<void()>& work) {
+  std::packaged_task<void()> task(work);
+  std::future<void> done = task.get_future();
+  std::thread thread(std::move(task));
+  if (done.wait_for(std::chrono::seconds(seconds)) != std::future_status::ready) {
+    std::fprintf(stderr, "deadlock: not done after %d s\n", seconds);
+    std::abort();
+  }
+  thread.join();
+}
+
+TEST_F(MonitorTest, Handlers_ThatCallTheMonitor_DoNotDeadlock) {
+  WithinSeconds(30, [this] {
+    auto monitor = Watching();
+    ASSERT_TRUE(monitor);
+    NetworkMonitor* m = monitor.get();
+    std::atomic<int> flows = 0, first = 0, second = 0, refused = 0;
+    m->SetFlowHandler([&](const FlowRecord&) {
+      if (flows++ > 20) return;
+      EXPECT_TRUE(m->GetPacketStats().ok());
+      EXPECT_TRUE(m->GetFlowStats().ok());
+      refused += absl::IsFailedPrecondition(m->StopEventProcessing());
+      refused += absl::IsFailedPrecondition(m->Finish());
+    });
+    m->SetEventHandler([&](const Event&) {
+      first++;
+      EXPECT_TRUE(m->GetPacketStats().ok());
+      EXPECT_EQ(m->ListPrograms().size(), 2u);
+      EXPECT_TRUE(m->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 0).ok());
+      m->SetEventHandler([&](const Event&) {
+        second++;
+        m->SetAlertHandler(nullptr);
+      });
+    });
+    ASSERT_TRUE(FloodA({.flows = 200, .frames = 2000, .frames_per_second = 10'000}).ok());
+    EXPECT_TRUE(WaitFor(milliseconds(3000), [&] { return second >= 199; })) << second;
+    EXPECT_EQ(first, 1) << "a handler that replaced itself is called no more";
+    ASSERT_TRUE(m->Finish().ok());
+    EXPECT_GE(flows, 200);
+    EXPECT_GE(refused, 2);
+    EXPECT_TRUE(m->GetPacketStats()->total.Balanced());
+  });
+}
+
+TEST_F(MonitorTest, Threads_CallingEverythingUnderFlood_StayExactAndQuick) {
+  WithinSeconds(60, [this] {
+    MonitorOptions options;
+    options.flow_capacity = 500;  // conversations end early all the time
+    auto monitor = Watching(options);
+    ASSERT_TRUE(monitor);
+    FlowBook book;
+    monitor->SetFlowHandler(book.Handler());
+    std::atomic<bool> stop = false;
+    std::atomic<int> asked = 0;
+    std::atomic<std::int64_t> slowest_ms = 0;
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] { EXPECT_TRUE(FloodA({.flows = 3000, .stop = &stop}).ok()); });
+    threads.emplace_back([&] {
+      while (!stop) {
+        const auto start = steady_clock::now();
+        EXPECT_TRUE(monitor->GetPacketStats().ok());
+        EXPECT_TRUE(monitor->GetFlowStats().ok());
+        slowest_ms = std::max<std::int64_t>(slowest_ms, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start).count());
+        asked++;
+        std::this_thread::sleep_for(milliseconds(5));
+      }
+    });
+    threads.emplace_back([&] {
+      for (int i = 0; !stop; i++) {
+        EXPECT_TRUE((i % 2 ? monitor->AttachToInterface("lo") : monitor->AttachToInterface("lo")).ok());
+        EXPECT_TRUE(monitor->DetachFromInterface("lo").ok());
+        EXPECT_TRUE(monitor->StopEventProcessing().ok());
+        EXPECT_TRUE(monitor->StartEventProcessing().ok());
+        std::this_thread::sleep_for(milliseconds(100));
+      }
+    });
+    std::this_thread::sleep_for(milliseconds(2500));
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_GT(asked, 3);
+    EXPECT_LT(slowest_ms, 3000);
+    ASSERT_TRUE(monitor->Finish().ok());
+    const auto stats = monitor->GetPacketStats();
+    ASSERT_TRUE(stats.ok());
+    ExpectExact(*stats, book, "many threads");
+    EXPECT_EQ(book.open(), 0u);
+  });
+}
+
+}  // namespace
+}  // namespace knp::test
