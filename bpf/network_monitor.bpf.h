@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
  *
- * The data plane's programs. bpf/network_monitor.bpf.c is this header and nothing else; a user's own object includes
- * it too, after defining
+ * The data plane's programs. bpf/network_monitor.bpf.c is this header and nothing else. An object of your own, for
+ * NetworkMonitor::CreateFromObjectFile, has in this order (examples/custom_map.bpf.c, examples/custom_event.bpf.c):
  *
+ *   #include "bpf/lib/emit.h"              the tools: struct knp_packet (bpf/lib/parse.h), SEC, knp_emit_user_event
+ *   struct { ... } my_map SEC(".maps");    maps of your own
+ *   static __always_inline void my_function(struct __sk_buff *skb, const struct knp_packet *packet, __u32 direction)...
  *   #define KNP_ON_PACKET(skb, packet, direction) my_function(skb, packet, direction)
+ *   #include "bpf/network_monitor.bpf.h"
  *
- * to run code of its own on each packet after it has been accounted (examples/). Such code must not change the packet.
+ * KNP_ON_PACKET runs for each packet that belongs to a flow, at both hooks, after it has been accounted; `direction` is
+ * enum knp_direction. It must not change the packet, and has room for some 300 bytes of local variables: the largest
+ * event fits.
+ *
  * Every program returns "next program" (TC_ACT_UNSPEC, which is also TCX_NEXT): whoever stands behind us decides.
  */
 #ifndef KNP_BPF_NETWORK_MONITOR_H
@@ -16,16 +23,24 @@
 #include "abi/knp_abi.h"
 #include "bpf/lib/parse.h"
 
+#include "bpf/lib/account.h"
+
 #define KNP_NEXT_PROGRAM (-1)
 
-
-#include "bpf/lib/account.h"
+#ifdef KNP_ON_PACKET
+/* Out of line, so that a user's local variables do not add to those of our own functions: the stack has 512 bytes. */
+static __attribute__((noinline)) void knp_on_packet(struct __sk_buff *skb, const struct knp_packet *packet,
+                                                    __u32 direction) {
+  (void)skb, (void)packet, (void)direction; /* it may use any of them */
+  KNP_ON_PACKET(skb, packet, direction);
+}
+#endif
 
 static __always_inline int knp_hook(struct __sk_buff *skb, __u32 direction) {
   struct knp_packet p = {};
   int reason = knp_account(skb, &p, direction);
 #ifdef KNP_ON_PACKET
-  if (reason == KNP_OK) KNP_ON_PACKET(skb, &p, direction);
+  if (reason == KNP_OK) knp_on_packet(skb, &p, direction);
 #else
   (void)reason;
 #endif

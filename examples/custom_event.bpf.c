@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
  *
- * The data plane with an event of our own: whoever tries to open a TCP connection to one of the ports in a map is told to
+ * The data plane with an event of our own: who tries to open a TCP connection to one of the ports in a map is told to
  * custom_event.cc, which fills that map. Events share the ring with the flows: send few, as here, never one a packet.
  */
 #include "bpf/lib/emit.h" /* first the tools: struct knp_packet, maps, events */
@@ -37,7 +37,8 @@ static __always_inline void watch_ports(struct __sk_buff *skb, const struct knp_
   attempt->destination_port_be = packet->dport_be;
   attempt->ip_version = packet->ip_version;
   attempt->ingress = direction == KNP_INGRESS;
-  if (knp_emit_user_event(skb, &event, CONNECTION_ATTEMPT, sizeof event.attempt)) __sync_fetch_and_add(&port->untold, 1);
+  if (knp_emit_user_event(skb, &event, CONNECTION_ATTEMPT, sizeof event.attempt))
+    __sync_fetch_and_add(&port->untold, 1);
 }
 
 /* Last the data plane, told what to call. */

@@ -16,7 +16,7 @@ struct connection_attempt {
   __be16 destination_port_be;
   __u8 ip_version;
   __u8 ingress;
-  __u8 pad[2]; /* written out: the kernel refuses to hand out bytes that nobody has set */
+  __u8 pad[2]; /* written out, for the kernel hands out no bytes that nobody has set */
 };
 
 struct watched_port {

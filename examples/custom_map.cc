@@ -1,5 +1,5 @@
 // Watches $NETWORK_INTERFACE with a BPF object of our own, which counts packets by DSCP in a map of its own, and prints
-// that map every five seconds, until Ctrl-C or for SECONDS.
+// that map every five seconds, until Ctrl-C or for SECONDS (0: until Ctrl-C).
 //
 //   NETWORK_INTERFACE=eth0 build/bin/examples/custom_map [OBJECT [SECONDS]]
 #include <knp/network_monitor.h>
@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "set NETWORK_INTERFACE to the interface to watch, for example eth0\n");
     return 2;
   }
-  long seconds_left = argc > 2 ? std::strtol(argv[2], nullptr, 10) : -1;  // negative: until a signal
+  const long seconds = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 0;
   // Before any thread starts, so that only sigtimedwait below sees them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -63,12 +63,12 @@ int main(int argc, char** argv) {
   std::printf("watching %s\n", interface);
   std::fflush(stdout);
 
-  timespec wait{5, 0};
-  do {
-    if (seconds_left >= 0 && seconds_left < wait.tv_sec) wait.tv_sec = seconds_left;
-    if (seconds_left > 0) seconds_left -= wait.tv_sec;
-    if (sigtimedwait(&signals, nullptr, &wait) >= 0) seconds_left = 0;
+  for (long elapsed = 0;;) {
+    const timespec wait{seconds > 0 && seconds - elapsed < 5 ? seconds - elapsed : 5, 0};
+    const bool stopped = sigtimedwait(&signals, nullptr, &wait) >= 0;
+    elapsed += wait.tv_sec;
     PrintCounts(*counts);
-  } while (seconds_left != 0);
+    if (stopped || elapsed == seconds) break;
+  }
   return 0;  // the monitor detaches as it goes
 }

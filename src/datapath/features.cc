@@ -37,7 +37,9 @@ constexpr Row kRows[] = {
     {Feature::kRingbuf, "ringbuf", "5.8", false,
      "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner"},
     {Feature::kTcx, "tcx", "6.6", false,
-     "clsact filter at preference 1 instead: others can be put before it, and a watchdog process removes it after a crash"},
+     "clsact filter at preference 1 instead: others can be put before it, a watchdog process removes it after a crash, "
+     "and where the interface has no clsact qdisc yet, the kernel drops what it sends for about a millisecond while it "
+     "makes or deletes one"},
     {Feature::kClsact, "clsact", "4.5", false, "only tcx can attach; needed where tcx is missing"},
 };
 

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 namespace knp::flow {
 namespace {
 
+constexpr std::uint64_t kSameMomentNs = 10'000'000;
 constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 bool IsIcmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
@@ -154,7 +156,12 @@ FlowTable::Contact FlowTable::Notice(const PacketNotice& notice) {
   const Index index = FindOrOpen(notice.tuple, notice.mono_ns, &source_is_high, &contact.new_conversation);
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted);
-  (source_is_high == c.source_is_high ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
+  const bool from_opener = source_is_high == c.source_is_high;
+  (from_opener ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
+  // The kernel reads the clock for the slot and again for the notice. A later start is of another slot: another
+  // interface's, or this one's after an eviction.
+  const bool is_start = contact.new_conversation || (from_opener && notice.mono_ns < c.first_mono_ns + kSameMomentNs);
+  if (notice.kind == PacketNotice::Kind::kFlowStarted && is_start) contact.start = !std::exchange(c.start_told, true);
   Touch(index, notice.mono_ns);
   contact.id = c.id;
   return contact;

@@ -65,6 +65,9 @@ class FlowTable {
 
   struct Contact {
     bool new_conversation = false;
+    // The notice tells the conversation's start, and none did before: true too if its counts were read first, which
+    // happens when the tables are scanned before the ring.
+    bool start = false;
     std::uint64_t id = 0;
   };
   void Add(const FlowDelta& delta);
@@ -103,6 +106,7 @@ class FlowTable {
     bool fragments = false;
     bool live = false;
     bool closed = false;  // in the short-lived list
+    bool start_told = false;
     std::uint8_t flags_sent = 0, flags_received = 0;
     Index newer = kNone, older = kNone;  // in its list
     std::uint64_t id = 0;

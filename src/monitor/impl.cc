@@ -103,7 +103,7 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
 void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Contact contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
-  if (started && !contact.new_conversation) return;  // the other direction, or another interface: no news
+  if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice))
     port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
   if (!handlers_.wants_events()) return;

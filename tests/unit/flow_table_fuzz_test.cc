@@ -1,5 +1,5 @@
-// FlowTable under random operations, against a model of its own: whatever comes in whatever order, the records that were
-// emitted account for every packet once, and each record says what the model has added up.
+// FlowTable under random operations, against a model of its own: whatever comes in whatever order, the records that
+// were emitted account for every packet once, and each record says what the model has added up.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 

@@ -1,5 +1,5 @@
-// FlowTable, case by case: who opened a conversation, what is one conversation, where it is attributed, when it ends and
-// when it is reported. The equation of its sums under random operations: flow_table_fuzz_test.cc.
+// FlowTable, case by case: who opened a conversation, what is one conversation, where it is attributed, when it ends
+// and is told. The equation of its sums under random operations: flow_table_fuzz_test.cc.
 #include "src/flow/flow_table.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
-// Whether every packet that the kernel counts in a slot is handed on exactly once: a model of the kernel's writer, whose
-// single stores are interleaved with the reader's scans, with its look at one slot, and with the reading of records.
+// Whether every packet that the kernel counts in a slot is handed on exactly once: a model of the kernel's writer, with
+// its single stores interleaved with the reader's scans, its look at one slot, and the reading of records.
 #include "src/datapath/table_reader.h"
 
 #include <gtest/gtest.h>
