@@ -20,41 +20,41 @@
 #endif
 
 #define KNP_ABI_VERSION 1
-#define KNP_WAYS 4              /* slots in a bucket of the flow table */
-#define KNP_SIZE_BUCKETS 8      /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
-#define KNP_IFACE_TABLE 8192    /* entries of the ifindex -> slot table, a power of two */
-#define KNP_IFACE_PROBES 4      /* linear probes in it */
-#define KNP_MAX_IFACES 2047     /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
+#define KNP_WAYS 4                /* slots in a bucket of the flow table */
+#define KNP_SIZE_BUCKETS 8        /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
+#define KNP_IFACE_TABLE 8192      /* entries of the ifindex -> slot table, a power of two */
+#define KNP_IFACE_PROBES 4        /* linear probes in it */
+#define KNP_MAX_IFACES 2047       /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
 #define KNP_EVENT_MAX_PAYLOAD 256 /* bytes of a user-defined event */
 
 enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };
 
 /* Why a packet is in no flow: the ledger's remainder. The names are what users see (src/datapath/reasons.cc). */
 enum knp_reason {
-  KNP_OK = 0,                 /* not a remainder: the packet belongs to a flow */
-  KNP_R_ARP,                  /* ARP and RARP */
-  KNP_R_NON_IP,               /* any other EtherType, 802.3 LLC included */
-  KNP_R_L2_TRUNCATED,         /* ends inside the Ethernet header or a VLAN tag */
-  KNP_R_VLAN_DEPTH,           /* more VLAN tags than the parser follows */
-  KNP_R_IPV4_TRUNCATED,       /* ends inside the IPv4 header */
-  KNP_R_IPV4_HEADER,          /* version is not 4, or IHL below 5 */
-  KNP_R_IPV4_LENGTH,          /* total length below the header's or beyond the frame's */
-  KNP_R_IPV6_TRUNCATED,       /* ends inside the IPv6 header */
-  KNP_R_IPV6_HEADER,          /* version is not 6 */
-  KNP_R_IPV6_LENGTH,          /* payload length beyond the frame's */
-  KNP_R_IPV6_EXTENSION,       /* ends inside an extension header */
-  KNP_R_IPV6_DEPTH,           /* more extension headers than the parser follows */
-  KNP_R_L4_TRUNCATED,         /* ends inside the TCP, UDP, ICMP or SCTP header */
-  KNP_R_TCP_HEADER,           /* TCP data offset below 5, or beyond the packet */
-  KNP_R_NO_INTERFACE,         /* seen on an interface that is not in the table (being detached) */
+  KNP_OK = 0,           /* not a remainder: the packet belongs to a flow */
+  KNP_R_ARP,            /* ARP and RARP */
+  KNP_R_NON_IP,         /* any other EtherType, 802.3 LLC included */
+  KNP_R_L2_TRUNCATED,   /* ends inside the Ethernet header or a VLAN tag */
+  KNP_R_VLAN_DEPTH,     /* more VLAN tags than the parser follows */
+  KNP_R_IPV4_TRUNCATED, /* ends inside the IPv4 header */
+  KNP_R_IPV4_HEADER,    /* version is not 4, or IHL below 5 */
+  KNP_R_IPV4_LENGTH,    /* total length below the header's or beyond the frame's */
+  KNP_R_IPV6_TRUNCATED, /* ends inside the IPv6 header */
+  KNP_R_IPV6_HEADER,    /* version is not 6 */
+  KNP_R_IPV6_LENGTH,    /* payload length beyond the frame's */
+  KNP_R_IPV6_EXTENSION, /* ends inside an extension header */
+  KNP_R_IPV6_DEPTH,     /* more extension headers than the parser follows */
+  KNP_R_L4_TRUNCATED,   /* ends inside the TCP, UDP, ICMP or SCTP header */
+  KNP_R_TCP_HEADER,     /* TCP data offset below 5, or beyond the packet */
+  KNP_R_NO_INTERFACE,   /* seen on an interface that is not in the table (being detached) */
   KNP_REASONS
 };
 KNP_ASSERT_SIZE(char[KNP_REASONS], 16);
 
 /* Where a packet that belonged to a flow was lost for it: the ledger's losses, as far as the kernel causes them. */
 enum knp_loss {
-  KNP_L_RING_FULL = 0,        /* its set was full and the old aggregate could not be sent: the ring was full */
-  KNP_L_MAP,                  /* a map lookup that cannot fail, failed */
+  KNP_L_RING_FULL = 0, /* its set was full and the old aggregate could not be sent: the ring was full */
+  KNP_L_MAP,           /* a map lookup that cannot fail, failed */
   KNP_LOSSES
 };
 
@@ -81,14 +81,14 @@ KNP_ASSERT_SIZE(struct knp_key6, 40);
 
 #define KNP_META(proto, vlan, dir, slot) \
   ((__u32)(proto) | ((__u32)(vlan) << 8) | ((__u32)(dir) << 20) | ((__u32)(slot) << 21))
-#define KNP_META_PROTO(meta) ((meta) & 0xff)
+#define KNP_META_PROTO(meta) ((meta)&0xff)
 #define KNP_META_VLAN(meta) (((meta) >> 8) & 0xfff)
 #define KNP_META_DIR(meta) (((meta) >> 20) & 1)
 #define KNP_META_SLOT(meta) ((meta) >> 21)
 
 enum knp_flow_bits {
-  KNP_F_FRAGMENT = 1,         /* fragments were seen (later fragments carry no ports: they form a flow of ports 0) */
-  KNP_F_RESET_SENT = 2,       /* the connection-reset event of this flow was attempted */
+  KNP_F_FRAGMENT = 1,   /* fragments were seen (later fragments carry no ports: they form a flow of ports 0) */
+  KNP_F_RESET_SENT = 2, /* the connection-reset event of this flow was attempted */
 };
 
 /* What a flow carried since its slot was taken. Counters only grow; nobody resets them while the generation stands. */
@@ -96,10 +96,10 @@ struct knp_flow {
   __u64 packets;
   __u64 bytes;
   __u64 first_ns;
-  __u32 last_tick;            /* low 32 bits of jiffies */
-  __u8 tcp_flags;             /* OR of all seen */
-  __u8 bits;                  /* enum knp_flow_bits */
-  __u16 generation;           /* odd: the slot is being rewritten; +2 with every new owner */
+  __u32 last_tick;  /* low 32 bits of jiffies */
+  __u8 tcp_flags;   /* OR of all seen */
+  __u8 bits;        /* enum knp_flow_bits */
+  __u16 generation; /* odd: the slot is being rewritten; +2 with every new owner */
 };
 KNP_ASSERT_SIZE(struct knp_flow, 32);
 
@@ -123,9 +123,9 @@ struct knp_count {
 };
 
 struct knp_seen {
-  __u64 packets;              /* on the wire: segments of a super-packet counted one by one */
+  __u64 packets; /* on the wire: segments of a super-packet counted one by one */
   __u64 bytes;
-  __u64 skbs;                 /* as the stack handed them over */
+  __u64 skbs; /* as the stack handed them over */
   __u64 skb_bytes;
 };
 
@@ -141,22 +141,22 @@ KNP_ASSERT_SIZE(struct knp_iface_counters, 512);
 
 /* Event budget and event losses of one CPU: entry [cpu] of knp_cpu. */
 struct knp_cpu_state {
-  __u64 tick;                 /* jiffies of the last refill */
+  __u64 tick; /* jiffies of the last refill */
   __u64 tokens;
-  __u64 events_suppressed;    /* over the rate: flow_started, connection_reset, security_candidate not sent */
-  __u64 events_ring_full;     /* the same, but for want of room */
-  __u64 evicted;              /* flow_evicted records sent */
-  __u64 inserted;             /* slots taken */
-  __u32 tokens_per_tick_q8;   /* optional events per tick, 8 fractional bits; written by user space */
-  __u32 token_burst_q8;       /* the most that may be saved up */
-  __u64 barrier;              /* see KNP_WMB */
+  __u64 events_suppressed;  /* over the rate: flow_started, connection_reset, security_candidate not sent */
+  __u64 events_ring_full;   /* the same, but for want of room */
+  __u64 evicted;            /* flow_evicted records sent */
+  __u64 inserted;           /* slots taken */
+  __u32 tokens_per_tick_q8; /* optional events per tick, 8 fractional bits; written by user space */
+  __u32 token_burst_q8;     /* the most that may be saved up */
+  __u64 barrier;            /* see KNP_WMB */
 };
 KNP_ASSERT_SIZE(struct knp_cpu_state, 64);
 
 struct knp_iface_entry {
-  __u32 ifindex;              /* 0 = free */
+  __u32 ifindex; /* 0 = free */
   __u16 slot;
-  __u8 l2_len;                /* 14, or 0 on devices without an Ethernet header */
+  __u8 l2_len; /* 14, or 0 on devices without an Ethernet header */
   __u8 pad;
 };
 KNP_ASSERT_SIZE(struct knp_iface_entry, 8);
@@ -166,21 +166,21 @@ KNP_ASSERT_SIZE(struct knp_iface_entry, 8);
 struct knp_config {
   __u32 magic;
   __u32 abi_version;
-  __u32 buckets4;             /* per CPU */
+  __u32 buckets4; /* per CPU */
   __u32 buckets6;
-  __u32 max_ifaces;           /* slots, slot 0 included */
-  __u32 cpus;                 /* possible CPUs */
-  __u32 use_ringbuf;          /* 0: perf buffer */
+  __u32 max_ifaces;  /* slots, slot 0 included */
+  __u32 cpus;        /* possible CPUs */
+  __u32 use_ringbuf; /* 0: perf buffer */
   __u32 pad;
-  __u64 seed;                 /* of the table's hash, random per load */
+  __u64 seed; /* of the table's hash, random per load */
 };
 KNP_ASSERT_SIZE(struct knp_config, 40);
 
 /* ---- events -------------------------------------------------------------------------------------------------- */
 
 struct knp_event_header {
-  __u16 type;                 /* enum knp_event_type, or KNP_EVENT_USER and above */
-  __u16 size;                 /* of the whole record, bytes */
+  __u16 type; /* enum knp_event_type, or KNP_EVENT_USER and above */
+  __u16 size; /* of the whole record, bytes */
   __u32 cpu;
 };
 KNP_ASSERT_SIZE(struct knp_event_header, 8);
@@ -209,18 +209,18 @@ struct knp_packet_event {
   __u64 time_ns;
   struct knp_key6 key;
   __u8 ip_version;
-  __u8 tcp_flags;             /* of this packet */
+  __u8 tcp_flags; /* of this packet */
   __u8 pad[2];
-  __u32 bytes;                /* of this packet, on the wire */
+  __u32 bytes; /* of this packet, on the wire */
 };
 KNP_ASSERT_SIZE(struct knp_packet_event, 64);
 
 /* THE list of events: X(C structure, name). A row here without a handler in C++ does not compile. */
-#define KNP_EVENTS(X)                        \
-  X(knp_flow_evicted4, flow_evicted4)        \
-  X(knp_flow_evicted6, flow_evicted6)        \
-  X(knp_packet_event, flow_started)          \
-  X(knp_packet_event, connection_reset)      \
+#define KNP_EVENTS(X)                   \
+  X(knp_flow_evicted4, flow_evicted4)   \
+  X(knp_flow_evicted6, flow_evicted6)   \
+  X(knp_packet_event, flow_started)     \
+  X(knp_packet_event, connection_reset) \
   X(knp_packet_event, security_candidate)
 
 enum knp_event_type {
@@ -228,8 +228,8 @@ enum knp_event_type {
 #define KNP_EVENT_ENUM(type, name) KNP_EVENT_##name,
   KNP_EVENTS(KNP_EVENT_ENUM)
 #undef KNP_EVENT_ENUM
-  KNP_EVENT_LAST,
-  KNP_EVENT_USER = 0x8000,    /* types of user-defined events start here */
+      KNP_EVENT_LAST,
+  KNP_EVENT_USER = 0x8000, /* types of user-defined events start here */
 };
 
 /* What knp_clock returns to BPF_PROG_TEST_RUN: both clocks of the kernel at one moment. */

@@ -31,7 +31,8 @@ void Spin(std::chrono::milliseconds duration) {
 
 }  // namespace
 
-std::vector<Line> MeasureDataPath(const std::string& floors_path, unsigned rounds, const std::string& disable_features) {
+std::vector<Line> MeasureDataPath(const std::string& floors_path, unsigned rounds,
+                                  const std::string& disable_features) {
   MonitorOptions options;
   options.disable_features = disable_features;
   Floors floors(floors_path);
@@ -99,7 +100,8 @@ std::vector<Line> MeasureDataPath(const std::string& floors_path, unsigned round
                      .target = cases[i].target});
   }
   auto stats = (*monitor)->GetPacketStats();
-  if (!stats.ok() || stats->total.lost.contains("ring_full")) Die("the ring overflowed: the figures are not comparable");
+  if (!stats.ok() || stats->total.lost.contains("ring_full"))
+    Die("the ring overflowed: the figures are not comparable");
   return lines;
 }
 

@@ -9,11 +9,11 @@ namespace knp::bench {
 
 struct Line {
   std::string name;
-  double ns = 0;       // a packet, driver included; the median of the rounds
-  double above = 0;    // the empty program of the same round; the median
-  double least = 0;    // the least of `ns` above the least of the empty program
-  double ratio = 0;    // to the empty program
-  double target = 0;   // what `above` should stay below; 0 = none
+  double ns = 0;      // a packet, driver included; the median of the rounds
+  double above = 0;   // the empty program of the same round; the median
+  double least = 0;   // the least of `ns` above the least of the empty program
+  double ratio = 0;   // to the empty program
+  double target = 0;  // what `above` should stay below; 0 = none
 };
 
 // `disable_features` as MonitorOptions::disable_features.

@@ -11,9 +11,9 @@
 char _license[] SEC("license") = "GPL";
 
 struct drive {
-  __u64 next;   // number of the next flow, before scattering
-  __u64 mask;   // flows - 1, flows being a power of two
-  __u64 base;   // added to each number: another range of flows
+  __u64 next;  // number of the next flow, before scattering
+  __u64 mask;  // flows - 1, flows being a power of two
+  __u64 base;  // added to each number: another range of flows
 };
 
 struct {
@@ -51,9 +51,14 @@ int floor_parse(struct __sk_buff *skb) {
 SEC("tc")
 int floor_knp_parse(struct __sk_buff *skb) {
   struct knp_packet p = {};
-  struct knp_frame f = {.len = skb->len, .gso_segs = skb->gso_segs, .gso_size = skb->gso_size,
-                        .vlan_tci = skb->vlan_tci, .vlan_present = skb->vlan_present, .l2_len = 14};
-  struct knp_cursor c = {.packet = skb, .data = (const __u8 *)(long)skb->data, .end = (const __u8 *)(long)skb->data_end};
+  struct knp_frame f = {.len = skb->len,
+                        .gso_segs = skb->gso_segs,
+                        .gso_size = skb->gso_size,
+                        .vlan_tci = skb->vlan_tci,
+                        .vlan_present = skb->vlan_present,
+                        .l2_len = 14};
+  struct knp_cursor c = {
+      .packet = skb, .data = (const __u8 *)(long)skb->data, .end = (const __u8 *)(long)skb->data_end};
   int reason = knp_parse(&c, &f, &p);
   return reason + p.bytes + p.key4.saddr_be + p.key4.dport_be + p.tcp_flags == 0x12345678 ? 0 : -1;
 }

@@ -42,22 +42,27 @@ std::string Verdict(double value, double target, bool more_is_better) {
 }
 
 std::string DataPathTable(const std::vector<Line>& lines) {
-  std::string text = "| program | ns a packet | above the empty one | least seen | ratio | target | met |\n|--|--:|--:|--:|--:|--:|--|\n";
+  std::string text =
+      "| program | ns a packet | above the empty one | least seen | ratio | target | met "
+      "|\n|--|--:|--:|--:|--:|--:|--|\n";
   for (const Line& line : lines)
-    text += fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.2f} | {} | {} |\n", line.name, line.ns, line.above, line.least,
-                        line.ratio, line.target == 0 ? "" : fmt::format("≤ {:.0f}", line.target),
+    text += fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.2f} | {} | {} |\n", line.name, line.ns, line.above,
+                        line.least, line.ratio, line.target == 0 ? "" : fmt::format("≤ {:.0f}", line.target),
                         Verdict(line.above, line.target, false));
   return text;
 }
 
 std::string UserSpaceTable(const UserSpaceResult& u) {
   std::string text = "| what | measured | target | met |\n|--|--:|--:|--|\n";
-  text += fmt::format("| ns a record: read, merged, reported | {:.0f} | ≤ 1000 | {} |\n", u.ns_a_record, Verdict(u.ns_a_record, 1000, false));
-  text += fmt::format("| new flows a second without a loss | {:.0f} | ≥ 250000 | {} |\n", u.new_flows_per_second, Verdict(u.new_flows_per_second, 250000, true));
+  text += fmt::format("| ns a record: read, merged, reported | {:.0f} | ≤ 1000 | {} |\n", u.ns_a_record,
+                      Verdict(u.ns_a_record, 1000, false));
+  text += fmt::format("| new flows a second without a loss | {:.0f} | ≥ 250000 | {} |\n", u.new_flows_per_second,
+                      Verdict(u.new_flows_per_second, 250000, true));
   text += fmt::format("| … user space's share of one CPU at that rate | {:.0f} % | | |\n", u.reader_cpu * 100);
   text += fmt::format("| µs to look at every slot once, nothing new (each second) | {:.0f} | | |\n", u.empty_scan_us);
-  text += fmt::format("| peak RSS, MiB (table and ring, {:.0f} MiB, included; the ring is mapped twice) | {:.1f} | ≤ 64 | {} |\n",
-                      u.kernel_mib, u.peak_rss_mib, Verdict(u.peak_rss_mib, 64, false));
+  text += fmt::format(
+      "| peak RSS, MiB (table and ring, {:.0f} MiB, included; the ring is mapped twice) | {:.1f} | ≤ 64 | {} |\n",
+      u.kernel_mib, u.peak_rss_mib, Verdict(u.peak_rss_mib, 64, false));
   return text;
 }
 

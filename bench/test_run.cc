@@ -17,9 +17,9 @@ namespace {
 
 // Ethernet, IPv4 10.0.0.1 > 192.168.0.1, TCP 1000 > 80, ACK; padded to 64 bytes.
 constexpr std::uint8_t kPacket[64] = {
-    2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,                                         //
-    0x45, 0, 0, 50, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 168, 0, 1,          //
-    3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0};
+    2,    0,   0, 0,  0, 1, 2,    0, 0,  0, 0, 2, 8,    0,                           //
+    0x45, 0,   0, 50, 0, 0, 0x40, 0, 64, 6, 0, 0, 10,   0,    0, 1, 192, 168, 0, 1,  //
+    3,    232, 0, 80, 0, 0, 0,    1, 0,  0, 0, 1, 0x50, 0x10, 1, 0, 0,   0,   0, 0};
 
 // The thread's own CPU time: what others take of this CPU meanwhile is not the program's.
 std::uint64_t Now() {
@@ -55,9 +55,7 @@ Floors::~Floors() {
   bpf_object__close(object_);
 }
 
-int Floors::Program(const char* name) const {
-  return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
-}
+int Floors::Program(const char* name) const { return bpf_program__fd(bpf_object__find_program_by_name(object_, name)); }
 
 void Floors::Aim(int program_fd, std::uint64_t flows, std::uint64_t base) {
   const std::uint32_t zero = 0, fd = static_cast<std::uint32_t>(program_fd);
@@ -67,9 +65,11 @@ void Floors::Aim(int program_fd, std::uint64_t flows, std::uint64_t base) {
 }
 
 double Floors::Run(int program_fd, std::uint32_t runs) const {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = kPacket, .data_size_in = sizeof kPacket, .repeat = static_cast<int>(runs));
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = kPacket, .data_size_in = sizeof kPacket,
+              .repeat = static_cast<int>(runs));
   const std::uint64_t before = Now();
-  if (const int error = bpf_prog_test_run_opts(program_fd, &options); error != 0) Die("BPF_PROG_TEST_RUN: " + std::string(std::strerror(-error)));
+  if (const int error = bpf_prog_test_run_opts(program_fd, &options); error != 0)
+    Die("BPF_PROG_TEST_RUN: " + std::string(std::strerror(-error)));
   return static_cast<double>(Now() - before) / runs;
 }
 

@@ -28,7 +28,9 @@ std::unique_ptr<NetworkMonitor> OpenMonitor(int* program) {
   return *std::move(monitor);
 }
 
-double Microseconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
+double Microseconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double, std::micro>(d).count();
+}
 
 double Read(NetworkMonitor& monitor) {
   const auto before = std::chrono::steady_clock::now();
@@ -55,7 +57,8 @@ void MeasureRecords(const std::string& floors_path, UserSpaceResult* result) {
     floors.RunDriven(kBurst);
     const double burst = Read(*monitor);
     idle.push_back(Read(*monitor));
-    const std::uint64_t records = monitor->GetFlowStats()->kernel_evictions - evicted + kBurst;  // evicted, and found live
+    const std::uint64_t records =
+        monitor->GetFlowStats()->kernel_evictions - evicted + kBurst;  // evicted, and found live
     busy.push_back((burst - idle.back()) * 1000 / static_cast<double>(records));
   }
   std::sort(idle.begin(), idle.end());
@@ -69,7 +72,9 @@ namespace {
 double ProcessCpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 

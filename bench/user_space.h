@@ -8,13 +8,13 @@
 namespace knp::bench {
 
 struct UserSpaceResult {
-  double ns_a_record = 0;          // reading, merging, reporting
-  double empty_scan_us = 0;        // one look at every slot of the table, nothing new
-  double new_flows_per_second = 0; // highest rate of the ramp without a loss
+  double ns_a_record = 0;           // reading, merging, reporting
+  double empty_scan_us = 0;         // one look at every slot of the table, nothing new
+  double new_flows_per_second = 0;  // highest rate of the ramp without a loss
   double offered_at_that = 0;
-  double reader_cpu = 0;           // share of one CPU that user space used at that rate
-  double peak_rss_mib = 0;         // of the process, table and ring included
-  double kernel_mib = 0;           // table and ring alone
+  double reader_cpu = 0;    // share of one CPU that user space used at that rate
+  double peak_rss_mib = 0;  // of the process, table and ring included
+  double kernel_mib = 0;    // table and ring alone
 };
 
 // What a record costs. Leaves memory behind: not in the process whose memory is measured.

@@ -49,7 +49,8 @@ int main() {
                 event.destination.port, event.detail.c_str());
   });
   (*monitor)->SetAlertHandler([](const knp::Alert& alert) { std::printf("ALERT %s\n", alert.summary.c_str()); });
-  if (absl::Status status = (*monitor)->SetSecurityConfig(knp::SecurityParameter::kPortScanPortsPerSecond, 10); !status.ok())
+  if (absl::Status status = (*monitor)->SetSecurityConfig(knp::SecurityParameter::kPortScanPortsPerSecond, 10);
+      !status.ok())
     return Fail(status);
   if (absl::Status status = (*monitor)->AttachToInterface(interface); !status.ok()) return Fail(status);
   if (absl::Status status = (*monitor)->StartEventProcessing(); !status.ok()) return Fail(status);

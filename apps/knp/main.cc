@@ -37,7 +37,8 @@ ExitStatus Run(const MonitorCommand& command) {
 
 int main(int argc, char** argv) {
   HoldStandardStreams();
-  const absl::StatusOr<Command> command = ParseCommandLine(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  const absl::StatusOr<Command> command =
+      ParseCommandLine(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
   if (!command.ok()) {
     PrintError("knp", std::string(command.status().message()));
     PrintError("knp", "`knp help` shows commands and options");

@@ -30,7 +30,8 @@ static __always_inline __u32 KNP_NAME(knp_victim)(const KNP_BUCKET *b, __u32 tic
   for (__u32 i = 0; i < KNP_WAYS; i++) {
     __u64 packets = b->flow[i].packets;
     __u32 idle = (tick - b->flow[i].last_tick) >> 6;
-    __u64 score = (__u64)idle << 34 | (__u64)(0xffffffffu - (packets < 0xffffffffu ? (__u32)packets : 0xffffffffu)) << 2 |
+    __u64 score = (__u64)idle << 34 |
+                  (__u64)(0xffffffffu - (packets < 0xffffffffu ? (__u32)packets : 0xffffffffu)) << 2 |
                   ((i + turn) & (KNP_WAYS - 1));
     if (score >= best) {
       best = score;

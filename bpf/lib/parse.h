@@ -13,39 +13,61 @@
 
 enum {
   KNP_ETH_LEN = 14,
-  KNP_VLAN_TAGS = 3,     /* in the frame, besides one that the kernel has taken off */
+  KNP_VLAN_TAGS = 3, /* in the frame, besides one that the kernel has taken off */
   KNP_IP6_EXTENSIONS = 8,
   KNP_OFFSET_MASK = 0x3fff, /* a transport header starts below it: the bound that the verifier asks for */
-  KNP_ETH_IPV4 = 0x0800, KNP_ETH_ARP = 0x0806, KNP_ETH_RARP = 0x8035, KNP_ETH_IPV6 = 0x86dd,
-  KNP_ETH_8021Q = 0x8100, KNP_ETH_8021AD = 0x88a8, KNP_ETH_QINQ_OLD = 0x9100,
-  KNP_P_HOPOPT = 0, KNP_P_ICMP = 1, KNP_P_TCP = 6, KNP_P_UDP = 17, KNP_P_DCCP = 33, KNP_P_ROUTING = 43,
-  KNP_P_FRAGMENT = 44, KNP_P_AH = 51, KNP_P_ICMP6 = 58, KNP_P_DSTOPTS = 60, KNP_P_SCTP = 132, KNP_P_MOBILITY = 135,
-  KNP_P_UDPLITE = 136, KNP_P_HIP = 139, KNP_P_SHIM6 = 140,
-  KNP_TCP_FIN = 1, KNP_TCP_SYN = 2, KNP_TCP_RST = 4, KNP_TCP_PSH = 8, KNP_TCP_ACK = 16, KNP_TCP_URG = 32,
+  KNP_ETH_IPV4 = 0x0800,
+  KNP_ETH_ARP = 0x0806,
+  KNP_ETH_RARP = 0x8035,
+  KNP_ETH_IPV6 = 0x86dd,
+  KNP_ETH_8021Q = 0x8100,
+  KNP_ETH_8021AD = 0x88a8,
+  KNP_ETH_QINQ_OLD = 0x9100,
+  KNP_P_HOPOPT = 0,
+  KNP_P_ICMP = 1,
+  KNP_P_TCP = 6,
+  KNP_P_UDP = 17,
+  KNP_P_DCCP = 33,
+  KNP_P_ROUTING = 43,
+  KNP_P_FRAGMENT = 44,
+  KNP_P_AH = 51,
+  KNP_P_ICMP6 = 58,
+  KNP_P_DSTOPTS = 60,
+  KNP_P_SCTP = 132,
+  KNP_P_MOBILITY = 135,
+  KNP_P_UDPLITE = 136,
+  KNP_P_HIP = 139,
+  KNP_P_SHIM6 = 140,
+  KNP_TCP_FIN = 1,
+  KNP_TCP_SYN = 2,
+  KNP_TCP_RST = 4,
+  KNP_TCP_PSH = 8,
+  KNP_TCP_ACK = 16,
+  KNP_TCP_URG = 32,
 };
 
 /* What the stack knows of a packet besides its bytes. */
 struct knp_frame {
-  __u32 len;             /* bytes of the skb, link header included */
-  __u32 gso_segs;        /* 0 = not said */
-  __u32 gso_size;        /* payload bytes of a segment, 0 = no super-packet */
-  __u32 vlan_tci;        /* of a tag that the kernel has taken off (offload) */
+  __u32 len;      /* bytes of the skb, link header included */
+  __u32 gso_segs; /* 0 = not said */
+  __u32 gso_size; /* payload bytes of a segment, 0 = no super-packet */
+  __u32 vlan_tci; /* of a tag that the kernel has taken off (offload) */
   __u32 vlan_present;
-  __u32 l2_len;          /* 14, or 0 on devices without an Ethernet header */
-  __be16 protocol_be;    /* EtherType, where there is no Ethernet header */
+  __u32 l2_len;       /* 14, or 0 on devices without an Ethernet header */
+  __be16 protocol_be; /* EtherType, where there is no Ethernet header */
 };
 
 struct knp_packet {
-  struct knp_key4 key4;  /* valid if ip_version is 4; meta without direction and slot until the hook adds them */
-  struct knp_key6 key6;  /* valid if ip_version is 6 */
-  __u64 bytes;           /* on the wire, of all segments */
-  __u32 packets;         /* segments */
-  __u32 header_len;      /* link to transport header inclusive, as far as it was understood */
-  __u8 ip_version;       /* 4, 6, or 0 */
+  struct knp_key4 key4; /* valid if ip_version is 4; meta without direction and slot until the hook adds them */
+  struct knp_key6 key6; /* valid if ip_version is 6 */
+  __u64 bytes;          /* on the wire, of all segments */
+  __u32 packets;        /* segments */
+  __u32 header_len;     /* link to transport header inclusive, as far as it was understood */
+  __u8 ip_version;      /* 4, 6, or 0 */
   __u8 protocol;
   __u8 tcp_flags;
-  __u8 bits;             /* enum knp_flow_bits */
-  __u16 vlan;            /* outermost VLAN id, 0 = none */
+  __u8 bits;  /* enum knp_flow_bits */
+  __u16 vlan; /* outermost VLAN id, 0 = none */
   __be16 sport_be;
   __be16 dport_be;
 };
@@ -107,8 +129,8 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, struct knp_p
   p->dport_be = knp_field16(h + 2);
   if (protocol == KNP_P_ICMP || protocol == KNP_P_ICMP6) {
     __u8 type = h[0];
-    int has_id = protocol == KNP_P_ICMP6 ? type == 128 || type == 129
-                                         : type == 0 || type == 8 || (type >= 13 && type <= 18);
+    int has_id =
+        protocol == KNP_P_ICMP6 ? type == 128 || type == 129 : type == 0 || type == 8 || (type >= 13 && type <= 18);
     p->dport_be = p->sport_be; /* type, code */
     p->sport_be = has_id ? knp_field16(h + 4) : 0;
   }
@@ -134,8 +156,7 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
   l3->end = l3->offset + total;
   if (!total && f->gso_size) l3->end = f->len; /* BIG TCP: too long for the field */
   l3->offset += header;
-  if (l3->end > f->len || l3->offset > l3->end)
-    return l3->offset > f->len ? KNP_R_IPV4_TRUNCATED : KNP_R_IPV4_LENGTH;
+  if (l3->end > f->len || l3->offset > l3->end) return l3->offset > f->len ? KNP_R_IPV4_TRUNCATED : KNP_R_IPV4_LENGTH;
 
   p->header_len = l3->offset;
   if (fragment & 0x3fff) {
@@ -268,8 +289,7 @@ static __always_inline void knp_wire_size(const struct knp_frame *f, struct knp_
   __u32 tag = f->vlan_present ? 4 : 0;
   if (!segments) {
     segments = 1;
-    if (f->gso_size && f->len > p->header_len)
-      segments = (f->len - p->header_len + f->gso_size - 1) / f->gso_size;
+    if (f->gso_size && f->len > p->header_len) segments = (f->len - p->header_len + f->gso_size - 1) / f->gso_size;
   }
   p->packets = segments;
   p->bytes = (__u64)f->len + tag + (__u64)(segments - 1) * (p->header_len + tag);

@@ -18,13 +18,13 @@ enum class Answer : std::uint8_t { kNo, kYes, kUnknown };
 const char* AnswerName(Answer answer);
 
 struct FeatureReport {
-  std::string name;         // "tcx", "ringbuf", …: the name that disable_features takes
+  std::string name;  // "tcx", "ringbuf", …: the name that disable_features takes
   Answer available = Answer::kUnknown;
-  bool required = false;    // without it nothing works
-  bool disabled = false;    // there, but switched off by disable_features / KNP_DISABLE_FEATURES
-  std::string since;        // kernel version that brought it, "6.6"
-  std::string without_it;   // what we do instead, and what that costs the user
-  std::string detail;       // why unknown; else may be empty
+  bool required = false;   // without it nothing works
+  bool disabled = false;   // there, but switched off by disable_features / KNP_DISABLE_FEATURES
+  std::string since;       // kernel version that brought it, "6.6"
+  std::string without_it;  // what we do instead, and what that costs the user
+  std::string detail;      // why unknown; else may be empty
 };
 
 struct CapabilityReport {
@@ -34,13 +34,13 @@ struct CapabilityReport {
 };
 
 struct Diagnosis {
-  std::string kernel;                // uname -r
-  std::string machine;               // uname -m
+  std::string kernel;   // uname -r
+  std::string machine;  // uname -m
   unsigned possible_cpus = 0;
   std::vector<CapabilityReport> capabilities;
   std::vector<FeatureReport> features;
-  bool can_run = false;              // every required feature and capability is there
-  std::string problem;               // why not; empty if it can
+  bool can_run = false;  // every required feature and capability is there
+  std::string problem;   // why not; empty if it can
 };
 
 // Probes once and afresh; takes some milliseconds. `disabled` as MonitorOptions::disable_features.
@@ -54,9 +54,9 @@ absl::StatusOr<std::string> DefaultInterface();
 struct ProgramCost {
   std::string name;
   std::uint32_t id = 0;
-  std::uint64_t runs = 0;       // within the measurement
-  double ns_per_run = 0;        // 0 if it did not run
-  std::string where;            // "eth0 ingress (tcx)", …; empty if not found
+  std::uint64_t runs = 0;  // within the measurement
+  double ns_per_run = 0;   // 0 if it did not run
+  std::string where;       // "eth0 ingress (tcx)", …; empty if not found
 };
 
 // Switches the kernel's BPF statistics on for `duration` (at most 60 s) and off again, also if this process dies: that

@@ -99,8 +99,8 @@ struct Unseen {
 struct InterfaceStats {
   std::string name;
   std::uint32_t ifindex = 0;
-  bool attached = false;  // false: detached, or the interface is gone; the counters stand as they were then
-  bool gone = false;      // the interface vanished
+  bool attached = false;       // false: detached, or the interface is gone; the counters stand as they were then
+  bool gone = false;           // the interface vanished
   bool hook_shadowed = false;  // somebody ended the chain before us within the last minute
   TrafficCount rx;
   TrafficCount tx;
@@ -146,13 +146,13 @@ struct FlowRecord {
   std::uint64_t end_unix_ns = 0;  // last packet, to the resolution of the kernel's tick (1 to 10 ms)
   bool final = false;             // no further record of this id follows
   FlowState state = FlowState::kActive;
-  std::uint8_t protocol = 0;      // IANA number
+  std::uint8_t protocol = 0;  // IANA number
   Opener opener = Opener::kFirstPacket;
-  Endpoint source;                // the side that opened it
+  Endpoint source;  // the side that opened it
   Endpoint destination;
-  std::uint16_t vlan = 0;         // outermost VLAN id, 0 = none
+  std::uint16_t vlan = 0;                                     // outermost VLAN id, 0 = none
   std::optional<std::pair<std::uint8_t, std::uint8_t>> icmp;  // type and code that opened it
-  Count sent;                     // source to destination
+  Count sent;                                                 // source to destination
   Count received;
   std::uint8_t tcp_flags_sent = 0;  // OR of all
   std::uint8_t tcp_flags_received = 0;
@@ -163,18 +163,18 @@ struct FlowRecord {
 struct FlowStats {
   std::uint64_t time_unix_ns = 0;
   std::uint64_t active_flows = 0;
-  std::uint64_t total_flows = 0;        // ever opened
-  std::uint64_t evicted_flows = 0;      // ended early, to keep within the capacity; reported like all others
-  std::uint64_t kernel_evictions = 0;   // aggregates that the kernel's table handed over to make room
-  std::vector<FlowRecord> flows;        // all that are live, in no order
+  std::uint64_t total_flows = 0;       // ever opened
+  std::uint64_t evicted_flows = 0;     // ended early, to keep within the capacity; reported like all others
+  std::uint64_t kernel_evictions = 0;  // aggregates that the kernel's table handed over to make room
+  std::vector<FlowRecord> flows;       // all that are live, in no order
 };
 
 enum class EventType : std::uint16_t {
   kFlowStarted = 1,
   kConnectionReset,
-  kSecurityCandidate,   // a packet with TCP flags that no honest stack sends
+  kSecurityCandidate,  // a packet with TCP flags that no honest stack sends
   kHookShadowed,
-  kHookRepaired,        // our hook had been removed and stands again
+  kHookRepaired,  // our hook had been removed and stands again
   kInterfaceGone,
 };
 
@@ -186,12 +186,12 @@ struct Event {
   EventType type = EventType::kFlowStarted;
   std::uint64_t time_unix_ns = 0;
   std::string interface;
-  std::uint64_t flow_id = 0;      // 0 = of no flow
-  std::uint8_t protocol = 0;      // valid with flow_id
+  std::uint64_t flow_id = 0;  // 0 = of no flow
+  std::uint8_t protocol = 0;  // valid with flow_id
   Endpoint source;
   Endpoint destination;
-  std::uint8_t tcp_flags = 0;     // of the packet that caused it
-  std::string detail;             // one sentence for a person
+  std::uint8_t tcp_flags = 0;  // of the packet that caused it
+  std::string detail;          // one sentence for a person
 };
 
 enum class AlertState : std::uint8_t { kOpened, kUpdated, kClosed };
@@ -216,11 +216,11 @@ struct Alert {
   std::optional<Endpoint> source;  // port 0: any
   std::optional<Endpoint> target;  // absent if there are several: see evidence
   AlertRule rule;
-  std::vector<std::uint16_t> evidence_ports;      // the first ones, at most 64
-  std::vector<IpAddress> evidence_targets;        // the first ones, at most 16
+  std::vector<std::uint16_t> evidence_ports;  // the first ones, at most 64
+  std::vector<IpAddress> evidence_targets;    // the first ones, at most 16
   std::uint64_t distinct_ports = 0;
   std::uint64_t distinct_targets = 0;
-  std::string summary;   // one sentence for a person
+  std::string summary;  // one sentence for a person
 };
 
 // A program of ours in the kernel.

@@ -35,7 +35,7 @@ struct FlowDelta {
   std::uint64_t last_mono_ns = 0;
   std::uint8_t tcp_flags = 0;  // OR of all
   bool fragments = false;
-  bool continued = false;      // earlier deltas told of this slot already
+  bool continued = false;  // earlier deltas told of this slot already
 };
 
 struct PacketNotice {

@@ -22,9 +22,10 @@ struct FlowRow {
 
 class FlowRates {
  public:
-  // A snapshot: Begin, Add for each live flow, End. `End` gives the `most` busiest flows by bytes a second, then by total
-  // bytes. A flow that the last snapshot had not is taken to have carried all of its bytes since then; in the first
-  // snapshot, since its start. A snapshot of the same time as the last changes nothing. Keeps no more than `most` records.
+  // A snapshot: Begin, Add for each live flow, End. `End` gives the `most` busiest flows by bytes a second, then by
+  // total bytes. A flow that the last snapshot had not is taken to have carried all of its bytes since then; in the
+  // first snapshot, since its start. A snapshot of the same time as the last changes nothing. Keeps the records of a
+  // few times `most` flows at a time.
   void Begin(std::uint64_t now_unix_ns, std::size_t most);
   void Add(const FlowRecord& flow);
   const std::vector<FlowRow>& End();

@@ -1,4 +1,5 @@
-// The watched interfaces as lines of text: rates over each window, totals, what no hook saw. Part of the monitor's view.
+// The watched interfaces as lines of text: rates over each window, totals, what no hook saw. Part of the monitor's
+// view.
 #ifndef KNP_CLI_INTERFACE_TABLE_H_
 #define KNP_CLI_INTERFACE_TABLE_H_
 

@@ -24,7 +24,8 @@ class MonitorReporter {
   // False: OnFlow does nothing, so flows need not be brought.
   virtual bool wants_flows() const = 0;
 
-  // From the main thread, before Report(): each live flow, while the monitor is locked. Begin tells whether they are wanted.
+  // From the main thread, before Report(): each live flow, while the monitor is locked. Begin tells whether they are
+  // wanted.
   virtual bool BeginLiveFlows(std::uint64_t /*now_unix_ns*/) { return false; }
   virtual void OnLiveFlow(const FlowRecord& /*flow*/) {}
   // From the main thread. `flows` has no records, and is null if they could not be read.

@@ -48,15 +48,15 @@ std::string Percent(std::uint64_t part, std::uint64_t whole) {
 std::string ShortAge(std::chrono::nanoseconds age) {
   const std::int64_t seconds = std::max<std::int64_t>(0, age.count() / 1'000'000'000);
   if (seconds < 100) return fmt::format("{}s", seconds);
-  if (seconds < 100 * 60) return fmt::format("{}m", seconds / 60);
-  if (seconds < 48 * 3600) return fmt::format("{}h", seconds / 3600);
+  if (seconds < 6000) return fmt::format("{}m", seconds / 60);
+  if (seconds < 172'800) return fmt::format("{}h", seconds / 3600);
   return fmt::format("{}d", std::min<std::int64_t>(999, seconds / 86400));
 }
 
 std::string Elapsed(std::chrono::nanoseconds time) {
   const double exact = std::max(0.0, static_cast<double>(time.count()) / 1e9);
   if (exact < 9.95) return fmt::format("{:.1f}s", exact);
-  const auto seconds = static_cast<std::int64_t>(exact + 0.5);
+  const auto seconds = std::int64_t{std::llround(exact)};
   if (seconds < 60) return fmt::format("{}s", seconds);
   if (seconds < 3600) return fmt::format("{}m{:02}s", seconds / 60, seconds % 60);
   if (seconds < 86400) return fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);

@@ -84,6 +84,7 @@ std::vector<EventRow> RecentEvents::Latest(std::size_t most) const {
     chosen.push_back(*entry);
   std::sort(chosen.begin(), chosen.end(), [](const Entry& a, const Entry& b) { return a.serial < b.serial; });
   std::vector<EventRow> rows;
+  rows.reserve(chosen.size());
   for (Entry& entry : chosen) rows.push_back(std::move(entry.row));
   return rows;
 }
@@ -97,6 +98,7 @@ std::vector<EventRow> RecentEvents::TakeNew() {
   taken_ = serial_;
   std::sort(chosen.begin(), chosen.end(), [](const Entry& a, const Entry& b) { return a.serial < b.serial; });
   std::vector<EventRow> rows;
+  rows.reserve(chosen.size());
   for (Entry& entry : chosen) rows.push_back(std::move(entry.row));
   return rows;
 }

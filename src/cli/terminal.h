@@ -30,19 +30,19 @@ TerminalSize GetTerminalSize();
 
 class Terminal {
  public:
-  // Draw() switches to the alternate screen, hides the cursor, and reads keys without echo if we own the keyboard. Undone by
-  // the destructor, and by handlers for signals that end the process (SIGSEGV, SIGABRT, …).
+  // Draw() switches to the alternate screen, hides the cursor, and reads keys without echo if we own the keyboard.
+  // Undone by the destructor, and by handlers for signals that end the process (SIGSEGV, SIGABRT, …).
   static std::unique_ptr<Terminal> Enter();
   ~Terminal();
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  // Replaces what the screen shows, in one write. Nothing while this job is in the background: the screen is taken again
-  // when it comes back. Unavailable: the terminal is gone.
+  // Replaces what the screen shows, in one write. Nothing while this job is in the background: the screen is taken
+  // again when it comes back. Unavailable: the terminal is gone.
   absl::Status Draw(const std::vector<TextLine>& lines, bool colour);
 
-  // Stops this process as Ctrl-Z does, with the terminal as it was; returns when it goes on. The screen is taken again by
-  // the next Draw().
+  // Stops this process as Ctrl-Z does, with the terminal as it was; returns when it goes on. The screen is taken again
+  // by the next Draw().
   void Suspend();
 
   // stdin if keys can be read from it, else -1.

@@ -75,9 +75,10 @@ absl::StatusOr<std::unique_ptr<Datapath>> Datapath::Create(const std::string& ob
   auto features = Features::Probe(options.disable_features);
   if (!features.ok()) return features.status();
   if (const std::string missing = MissingCapabilities(); !missing.empty())
-    return absl::PermissionDeniedError(fmt::format(
-        "cannot load programs into the kernel: missing {}; run as root or grant them (setcap, or the pod's securityContext)",
-        missing));
+    return absl::PermissionDeniedError(
+        fmt::format("cannot load programs into the kernel: missing {}; run as root or grant them (setcap, or the pod's "
+                    "securityContext)",
+                    missing));
   if (absl::Status status = features->CheckRequired(); !status.ok()) return status;
   std::unique_ptr<Datapath> datapath(new Datapath(*std::move(features), sink));
   if (absl::Status status = datapath->Open(object_path, options); !status.ok()) return status;
@@ -106,29 +107,38 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
   if (!status.ok()) return status;
   flows4_.emplace(buckets4_.span());
   flows6_.emplace(buckets6_.span());
-  if (!flows4_->valid() || !flows6_->valid()) return absl::ResourceExhaustedError("no memory for the flow table's shadow");
+  if (!flows4_->valid() || !flows6_->valid())
+    return absl::ResourceExhaustedError("no memory for the flow table's shadow");
   iface_table_ = std::make_unique<IfaceTable>(iface_entries_.span());
   by_slot_.assign(sizes.max_ifaces, nullptr);
 
   auto clock = TickClock::Calibrate(object_->ProgramFd("knp_clock"), object_->MapFd("knp_clock_now"));
   if (!clock.ok()) return clock.status();
   clock_ = std::make_unique<TickClock>(*std::move(clock));
-  const double per_tick = static_cast<double>(options.events_per_second) / sizes.cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
+  const double per_tick =
+      static_cast<double>(options.events_per_second) / sizes.cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
   for (knp_cpu_state& cpu : cpus_.span()) {
     cpu.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
     // A tenth of a second may come at once.
     cpu.token_burst_q8 = static_cast<__u32>(std::min(options.events_per_second / 10.0 / sizes.cpus * 256 + 256, 4e9));
     if (options.events_per_second == 0) cpu.token_burst_q8 = 0;
   }
-  auto events = EventSource::Open(*object_, [this](const void* record, std::size_t size) { return OnRecord(record, size); });
+  auto events =
+      EventSource::Open(*object_, [this](const void* record, std::size_t size) { return OnRecord(record, size); });
   if (!events.ok()) return events.status();
   events_ = *std::move(events);
   auto netns = Netns::Current();
   if (!netns.ok()) return netns.status();
   netns_ = std::make_unique<Netns>(*std::move(netns));
-  shared_ = {.features = &features_, .counters = &counters_, .table = iface_table_.get(), .netns = netns_.get(),
-             .cpus = sizes.cpus, .max_ifaces = sizes.max_ifaces, .ingress_fd = object_->ProgramFd("knp_ingress"),
-             .egress_fd = object_->ProgramFd("knp_egress"), .watchdog = [this] { return GetWatchdog(); }};
+  shared_ = {.features = &features_,
+             .counters = &counters_,
+             .table = iface_table_.get(),
+             .netns = netns_.get(),
+             .cpus = sizes.cpus,
+             .max_ifaces = sizes.max_ifaces,
+             .ingress_fd = object_->ProgramFd("knp_ingress"),
+             .egress_fd = object_->ProgramFd("knp_egress"),
+             .watchdog = [this] { return GetWatchdog(); }};
   return absl::OkStatus();
 }
 
@@ -154,16 +164,16 @@ absl::StatusOr<std::uint16_t> Datapath::FreeSlot() const {
 }
 
 bool Datapath::MustReuseSlot() const {
-  return std::all_of(by_slot_.begin() + 1, by_slot_.end(), [](const Interface* interface) { return interface != nullptr; });
+  return std::all_of(by_slot_.begin() + 1, by_slot_.end(),
+                     [](const Interface* interface) { return interface != nullptr; });
 }
 
-KernelCounters Datapath::Unattributed() const {
-  return SumSlot(shared_, 0);
-}
+KernelCounters Datapath::Unattributed() const { return SumSlot(shared_, 0); }
 
 absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   const NetnsScope scope(*netns_);
-  if (!scope.ok()) return absl::PermissionDeniedError("cannot enter the monitor's network namespace: missing CAP_SYS_ADMIN");
+  if (!scope.ok())
+    return absl::PermissionDeniedError("cannot enter the monitor's network namespace: missing CAP_SYS_ADMIN");
   const auto link = GetLink(name);
   if (!link.ok()) return link.status();
   for (const auto& interface : interfaces_)
@@ -182,7 +192,8 @@ absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
 
 absl::Status Datapath::Detach(const std::string& name) {
   const NetnsScope scope(*netns_);
-  if (!scope.ok()) return absl::PermissionDeniedError("cannot enter the monitor's network namespace: missing CAP_SYS_ADMIN");
+  if (!scope.ok())
+    return absl::PermissionDeniedError("cannot enter the monitor's network namespace: missing CAP_SYS_ADMIN");
   for (const auto& interface : interfaces_)
     if (interface->attached() && interface->name() == name) return interface->Detach();
   return absl::NotFoundError(fmt::format("interface {} is not attached", name));
@@ -223,13 +234,12 @@ bool Datapath::OnRecord(const void* record, std::size_t size) {
     if (header.type >= KNP_EVENT_USER) {
       good = header.size >= sizeof header && header.size <= size;
       if (good)
-        sink_->OnUserEvent(header.type, {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
+        sink_->OnUserEvent(header.type,
+                           {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
     } else {
       switch (header.type) {
-#define KNP_DISPATCH(type, name)                                                           \
-  case KNP_EVENT_##name:                                                                   \
-    good = size >= sizeof(type) && handlers.name(*static_cast<const type*>(record)); \
-    break;
+#define KNP_DISPATCH(type, name) \
+  case KNP_EVENT_##name: good = size >= sizeof(type) && handlers.name(*static_cast<const type*>(record)); break;
         KNP_EVENTS(KNP_DISPATCH)
 #undef KNP_DISPATCH
         default: break;
@@ -287,7 +297,9 @@ std::vector<Datapath::WatchEvent> Datapath::Check(std::uint64_t now_mono_ns) {
   return all;
 }
 
-const Interface* Datapath::Find(InterfaceId id) const { return id < interfaces_.size() ? interfaces_[id].get() : nullptr; }
+const Interface* Datapath::Find(InterfaceId id) const {
+  return id < interfaces_.size() ? interfaces_[id].get() : nullptr;
+}
 
 std::vector<ProgramInfo> Datapath::Programs() const {
   std::vector<ProgramInfo> all;

@@ -54,7 +54,8 @@ std::map<std::uint32_t, std::string> FindHooks() {
       if (!chain.ok()) continue;
       for (const datapath::ChainLink& one : *chain) {
         std::string& text = where[one.program_id];
-        text += fmt::format("{}{} {} ({})", text.empty() ? "" : ", ", link.name, DirectionName(direction), one.tcx ? "tcx" : "clsact");
+        text += fmt::format("{}{} {} ({})", text.empty() ? "" : ", ", link.name, DirectionName(direction),
+                            one.tcx ? "tcx" : "clsact");
       }
     }
   return where;
@@ -83,8 +84,10 @@ Diagnosis Diagnose(const std::string& disabled) {
   const bool admin = datapath::HasCapability(CAP_SYS_ADMIN);
   diagnosis.capabilities = {
       {"CAP_NET_ADMIN", datapath::HasCapability(CAP_NET_ADMIN), "attaching to interfaces"},
-      {"CAP_BPF", admin || datapath::HasCapability(kBpf), "loading programs and maps (before Linux 5.8: CAP_SYS_ADMIN)"},
-      {"CAP_PERFMON", admin || datapath::HasCapability(kPerfmon), "programs that read packets in place (before Linux 5.8: CAP_SYS_ADMIN)"},
+      {"CAP_BPF", admin || datapath::HasCapability(kBpf),
+       "loading programs and maps (before Linux 5.8: CAP_SYS_ADMIN)"},
+      {"CAP_PERFMON", admin || datapath::HasCapability(kPerfmon),
+       "programs that read packets in place (before Linux 5.8: CAP_SYS_ADMIN)"},
       {"CAP_SYS_ADMIN", admin, "only: names of others' programs, --measure, watching from another network namespace"},
   };
   datapath::Features features = datapath::Features::ProbeAll();
@@ -107,7 +110,9 @@ absl::StatusOr<std::vector<ProgramCost>> MeasurePrograms(std::chrono::millisecon
     return absl::InvalidArgumentError(fmt::format("a measurement of {} ms: must be 1 ms to 60 s", duration.count()));
   // The kernel counts while this descriptor is open; it closes with the process, however that ends.
   const UniqueFd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
-  if (!statistics.valid()) return datapath::ErrnoStatus(errno, "cannot switch the kernel's BPF statistics on (takes CAP_SYS_ADMIN, Linux 5.8)");
+  if (!statistics.valid())
+    return datapath::ErrnoStatus(errno,
+                                 "cannot switch the kernel's BPF statistics on (takes CAP_SYS_ADMIN, Linux 5.8)");
   const auto before = ReadPrograms();
   if (!before.ok()) return before.status();
   std::this_thread::sleep_for(duration);

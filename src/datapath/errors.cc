@@ -61,8 +61,8 @@ absl::Status ErrnoStatus(int error, const std::string& what) {
     case EACCES: {
       const std::string missing = MissingCapabilities();
       if (!missing.empty())
-        return absl::PermissionDeniedError(
-            fmt::format("{}; missing {}: run as root or grant them (setcap, or the pod's securityContext)", text, missing));
+        return absl::PermissionDeniedError(fmt::format(
+            "{}; missing {}: run as root or grant them (setcap, or the pod's securityContext)", text, missing));
       return absl::PermissionDeniedError(
           text + "; the capabilities are held, so a security module, kernel lockdown or seccomp refuses it");
     }

@@ -80,9 +80,8 @@ class PerfSource : public EventSource {
     const std::byte* raw = reinterpret_cast<const std::byte*>(header) + sizeof *header;
     std::uint32_t size = 0;
     std::memcpy(&size, raw, sizeof size);
-    return static_cast<PerfSource*>(self)->consumer_(raw + sizeof size, size)
-               ? LIBBPF_PERF_EVENT_CONT
-               : static_cast<bpf_perf_event_ret>(kStop);
+    return static_cast<PerfSource*>(self)->consumer_(raw + sizeof size, size) ? LIBBPF_PERF_EVENT_CONT
+                                                                              : static_cast<bpf_perf_event_ret>(kStop);
   }
   Consumer consumer_;
   perf_buffer* buffer_ = nullptr;
@@ -99,7 +98,8 @@ absl::StatusOr<std::unique_ptr<EventSource>> EventSource::Open(const Object& obj
     return ring;
   }
   const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t pages = std::bit_floor(std::max<std::size_t>(object.sizes().ring_bytes / object.sizes().cpus / page, 1));
+  const std::size_t pages =
+      std::bit_floor(std::max<std::size_t>(object.sizes().ring_bytes / object.sizes().cpus / page, 1));
   auto perf = std::make_unique<PerfSource>(std::move(consumer));
   if (absl::Status status = perf->Open(object.MapFd("knp_perf"), pages); !status.ok()) return status;
   return perf;

@@ -176,8 +176,13 @@ std::vector<FeatureReport> Features::Reports() const {
   std::vector<FeatureReport> reports;
   for (const Row& row : kRows) {
     const State& state = states_[static_cast<std::size_t>(row.feature)];
-    reports.push_back({.name = row.name, .available = state.answer, .required = row.required, .disabled = state.disabled,
-                       .since = row.since, .without_it = row.without_it, .detail = state.detail});
+    reports.push_back({.name = row.name,
+                       .available = state.answer,
+                       .required = row.required,
+                       .disabled = state.disabled,
+                       .since = row.since,
+                       .without_it = row.without_it,
+                       .detail = state.detail});
   }
   return reports;
 }
@@ -195,13 +200,15 @@ absl::Status Features::CheckRequired() const {
   for (const Row& row : kRows) {
     if (!row.required || MayHave(row.feature)) continue;
     const State& state = states_[static_cast<std::size_t>(row.feature)];
-    return absl::UnimplementedError(fmt::format("{} '{}' (Linux {} and newer), which this version needs: without it there is {}",
-                                                state.disabled ? "KNP_DISABLE_FEATURES switches off" : "this kernel lacks",
-                                                row.name, row.since, row.without_it));
+    return absl::UnimplementedError(
+        fmt::format("{} '{}' (Linux {} and newer), which this version needs: without it there is {}",
+                    state.disabled ? "KNP_DISABLE_FEATURES switches off" : "this kernel lacks", row.name, row.since,
+                    row.without_it));
   }
   if (!MayHave(Feature::kTcx) && !MayHave(Feature::kClsact))
     return absl::UnimplementedError(
-        "this kernel offers neither tcx (Linux 6.6) nor clsact (CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF), or both "
+        "this kernel offers neither tcx (Linux 6.6) nor clsact (CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF), or "
+        "both "
         "are switched off: there is no place to attach to");
   return absl::OkStatus();
 }

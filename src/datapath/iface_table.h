@@ -26,8 +26,8 @@ class IfaceTable {
       __atomic_store_n(&entry.ifindex, ifindex, __ATOMIC_RELEASE);  // last: now the kernel finds it
       return absl::OkStatus();
     }
-    return absl::ResourceExhaustedError(fmt::format(
-        "no room for interface index {} in the kernel's interface table: detach others", ifindex));
+    return absl::ResourceExhaustedError(
+        fmt::format("no room for interface index {} in the kernel's interface table: detach others", ifindex));
   }
 
   void Remove(std::uint32_t ifindex) {

@@ -34,9 +34,9 @@ absl::StatusOr<std::uint8_t> LinkHeaderLength(const LinkInfo& link) {
     case ARPHRD_IP6GRE:
     case 519 /* ARPHRD_RAWIP */: return std::uint8_t{0};
     default:
-      return absl::InvalidArgumentError(
-          fmt::format("interface {} has link type {} (ARPHRD_*): neither Ethernet nor plain IP, so its frames cannot be read",
-                      link.name, link.arp_type));
+      return absl::InvalidArgumentError(fmt::format(
+          "interface {} has link type {} (ARPHRD_*): neither Ethernet nor plain IP, so its frames cannot be read",
+          link.name, link.arp_type));
   }
 }
 
@@ -107,7 +107,8 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   auto link = GetLink(name);
   if (!link.ok()) return link.status();
   if (!link->up)
-    return absl::FailedPreconditionError(fmt::format("interface {0} is down: bring it up (ip link set {0} up) and try again", name));
+    return absl::FailedPreconditionError(
+        fmt::format("interface {0} is down: bring it up (ip link set {0} up) and try again", name));
   const auto l2_len = LinkHeaderLength(*link);
   if (!l2_len.ok()) return l2_len.status();
 
@@ -115,9 +116,11 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   interface->base_ = interface->Sum();
   if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
   interface->attached_ = true;  // from here on the destructor undoes
-  interface->hooks_.push_back({.direction = Direction::kIngress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+  interface->hooks_.push_back(
+      {.direction = Direction::kIngress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
   if (!link->loopback)  // on lo every packet passes both hooks
-    interface->hooks_.push_back({.direction = Direction::kEgress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+    interface->hooks_.push_back(
+        {.direction = Direction::kEgress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
   for (Hook& hook : interface->hooks_)
     if (absl::Status status = interface->AttachHook(&hook); !status.ok()) return status;
 
@@ -186,9 +189,8 @@ std::vector<HookEvent> Interface::Check(std::uint64_t now_mono_ns) {
   if (absl::IsNotFound(now.status())) {
     gone_ = true;
     const absl::Status status = Detach();
-    events.push_back({EventType::kInterfaceGone,
-                      fmt::format("interface {} is gone: its counters stand{}", link_.name,
-                                  status.ok() ? "" : "; " + std::string(status.message()))});
+    events.push_back({EventType::kInterfaceGone, fmt::format("interface {} is gone: its counters stand{}", link_.name,
+                                                             status.ok() ? "" : "; " + std::string(status.message()))});
     return events;
   }
   if (!now.ok()) return events;  // no answer this time; the next check is a second away
@@ -207,9 +209,10 @@ void Interface::CheckStanding(Hook* hook, std::vector<HookEvent>* events) {
   if (hook->attachment && hook->attachment->Stands()) return;
   hook->attachment.reset();
   const absl::Status status = AttachHook(hook);
-  events->push_back({EventType::kHookRepaired,
-                     fmt::format("our {} hook on {} had been removed; {}", DirectionName(hook->direction), link_.name,
-                                 status.ok() ? "it stands again" : "putting it back failed: " + std::string(status.message()))});
+  events->push_back(
+      {EventType::kHookRepaired,
+       fmt::format("our {} hook on {} had been removed; {}", DirectionName(hook->direction), link_.name,
+                   status.ok() ? "it stands again" : "putting it back failed: " + std::string(status.message()))});
 }
 
 void Interface::CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_t our_packets,
@@ -238,12 +241,12 @@ void Interface::CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_
   const auto after = hook->attachment->Chain();
   const bool leads = status.ok() && after.ok() && !after->empty() && after->front().ours;
   if (!leads) hook->unbeatable = ahead;
-  events->push_back({EventType::kHookShadowed,
-                     fmt::format("{} on {} {} ended the chain before us; {}", names, link_.name,
-                                 DirectionName(hook->direction),
-                                 leads            ? "we stand first again"
-                                 : status.ok()    ? "we cannot be put before it: its packets stay unseen"
-                                                  : "moving to the head failed: " + std::string(status.message()))});
+  events->push_back(
+      {EventType::kHookShadowed,
+       fmt::format("{} on {} {} ended the chain before us; {}", names, link_.name, DirectionName(hook->direction),
+                   leads         ? "we stand first again"
+                   : status.ok() ? "we cannot be put before it: its packets stay unseen"
+                                 : "moving to the head failed: " + std::string(status.message()))});
 }
 
 // The interface's counters are read before ours, so packets that pass meanwhile make ours larger and never show here.
@@ -251,7 +254,8 @@ void Interface::UpdateUnseen(const LinkInfo& now, const KernelCounters& counters
   const auto missing = [](std::uint64_t link, std::uint64_t ours) { return link > ours ? link - ours : 0; };
   unseen_.rx_packets = missing(now.rx_packets - base_link_.rx_packets, OurPackets(counters.rx) - OurPackets(start_.rx));
   unseen_.tx_packets =
-      link_.loopback ? 0 : missing(now.tx_packets - base_link_.tx_packets, OurPackets(counters.tx) - OurPackets(start_.tx));
+      link_.loopback ? 0
+                     : missing(now.tx_packets - base_link_.tx_packets, OurPackets(counters.tx) - OurPackets(start_.tx));
   if (now.xdp_program_id != 0 && unseen_.rx_packets != 0)
     unseen_.cause = fmt::format("XDP program id {}", now.xdp_program_id);
   if (unseen_.rx_packets + unseen_.tx_packets == 0) unseen_.cause.clear();
@@ -286,7 +290,9 @@ std::vector<ProgramInfo> Interface::Programs() const {
     const bool tcx = hook.attachment->mechanism() == Mechanism::kTcx;
     programs.push_back({.name = hook.direction == Direction::kIngress ? "knp_ingress" : "knp_egress",
                         .id = hook.attachment->program_id(),
-                        .interface = link_.name, .direction = hook.direction, .mechanism = tcx ? "tcx" : "clsact"});
+                        .interface = link_.name,
+                        .direction = hook.direction,
+                        .mechanism = tcx ? "tcx" : "clsact"});
   }
   return programs;
 }

@@ -55,9 +55,7 @@ class Mapped {
 };
 
 // A counter that one CPU of the kernel writes while we read.
-inline std::uint64_t ReadOnce(const __u64& counter) {
-  return __atomic_load_n(&counter, __ATOMIC_RELAXED);
-}
+inline std::uint64_t ReadOnce(const __u64& counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); }
 
 }  // namespace knp::datapath
 

@@ -71,8 +71,8 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
   const std::size_t buckets4 = (per_cpu - buckets6 * sizeof(knp_bucket6)) / sizeof(knp_bucket4);
   if (buckets4 == 0 || buckets6 == 0 || options.table_budget_bytes > kMost)
     return absl::InvalidArgumentError(
-        fmt::format("a flow table of {} bytes for {} possible CPUs: must be {} bytes to 64 GiB", options.table_budget_bytes,
-                    possible_cpus, possible_cpus * 4 * sizeof(knp_bucket6)));
+        fmt::format("a flow table of {} bytes for {} possible CPUs: must be {} bytes to 64 GiB",
+                    options.table_budget_bytes, possible_cpus, possible_cpus * 4 * sizeof(knp_bucket6)));
   sizes.buckets4 = static_cast<std::uint32_t>(buckets4);
   sizes.buckets6 = static_cast<std::uint32_t>(buckets6);
   if (std::max(buckets4, buckets6) * possible_cpus > UINT32_MAX)
@@ -87,7 +87,8 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, co
                                                      const Features& features) {
   const std::string origin = path.empty() ? "the embedded BPF object" : fmt::format("BPF object {}", path);
   const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 1) return ErrnoStatus(-cpus, "cannot read the number of possible CPUs from /sys/devices/system/cpu/possible");
+  if (cpus < 1)
+    return ErrnoStatus(-cpus, "cannot read the number of possible CPUs from /sys/devices/system/cpu/possible");
   auto sizes = Plan(options, static_cast<std::uint32_t>(cpus), static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
   if (!sizes.ok()) return sizes.status();
 
@@ -119,10 +120,11 @@ absl::Status Object::Check(const std::string& origin) const {
     if (!map) return absl::InvalidArgumentError(fmt::format("{} lacks the map {}", origin, want.name));
     if (bpf_map__type(map) != want.type || bpf_map__key_size(map) != want.key_size ||
         bpf_map__value_size(map) != want.value_size)
-      return absl::InvalidArgumentError(fmt::format(
-          "{}: map {} has another layout: type {}, key {} B, value {} B; this library needs type {}, key {} B, value {} B",
-          origin, want.name, static_cast<int>(bpf_map__type(map)), bpf_map__key_size(map), bpf_map__value_size(map),
-          static_cast<int>(want.type), want.key_size, want.value_size));
+      return absl::InvalidArgumentError(
+          fmt::format("{}: map {} has another layout: type {}, key {} B, value {} B; this library needs type {}, key "
+                      "{} B, value {} B",
+                      origin, want.name, static_cast<int>(bpf_map__type(map)), bpf_map__key_size(map),
+                      bpf_map__value_size(map), static_cast<int>(want.type), want.key_size, want.value_size));
   }
   for (const char* name : kPrograms) {
     const bpf_program* program = bpf_object__find_program_by_name(object_, name);
@@ -139,10 +141,10 @@ absl::Status Object::Check(const std::string& origin) const {
     return absl::InvalidArgumentError(fmt::format("{}: {} is too short", origin, kConfigMap));
   std::memcpy(&config, config_memory, std::min(size, sizeof config));
   if (config.magic != KNP_CONFIG_MAGIC || config.abi_version != KNP_ABI_VERSION || size != sizeof config)
-    return absl::InvalidArgumentError(
-        fmt::format("{} has layout version {} ({} B of settings), this library version {} ({} B): rebuild it with this "
-                    "version's headers",
-                    origin, config.magic == KNP_CONFIG_MAGIC ? config.abi_version : 0, size, KNP_ABI_VERSION, sizeof config));
+    return absl::InvalidArgumentError(fmt::format(
+        "{} has layout version {} ({} B of settings), this library version {} ({} B): rebuild it with this "
+        "version's headers",
+        origin, config.magic == KNP_CONFIG_MAGIC ? config.abi_version : 0, size, KNP_ABI_VERSION, sizeof config));
   return absl::OkStatus();
 }
 

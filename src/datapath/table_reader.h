@@ -42,7 +42,8 @@ struct Shadow {
 class ShadowArray {
  public:
   explicit ShadowArray(std::size_t slots) : slots_(slots) {
-    void* memory = mmap(nullptr, slots * sizeof(Shadow), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, slots * sizeof(Shadow), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shadows_ = memory == MAP_FAILED ? nullptr : static_cast<Shadow*>(memory);
   }
   ~ShadowArray() {

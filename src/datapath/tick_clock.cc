@@ -63,7 +63,8 @@ absl::Status TickClock::Refresh() {
 
 std::uint64_t TickClock::ToMonoNs(std::uint32_t tick) const {
   const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(now_.tick) - tick);
-  return now_.mono_ns - static_cast<std::uint64_t>(static_cast<std::int64_t>(age) * static_cast<std::int64_t>(tick_ns_));
+  return now_.mono_ns -
+         static_cast<std::uint64_t>(static_cast<std::int64_t>(age) * static_cast<std::int64_t>(tick_ns_));
 }
 
 }  // namespace knp::datapath

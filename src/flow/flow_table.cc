@@ -22,7 +22,8 @@ std::uint16_t IcmpKind(std::uint8_t protocol, std::uint16_t type_code) {
   const unsigned type = type_code >> 8;
   if (protocol == IPPROTO_ICMP) {
     if (type == 0 || type == 8) return 8 << 8;
-    if (type >= 13 && type <= 18) return static_cast<std::uint16_t>((type - (type + 1) % 2) << 8);  // 13-14, 15-16, 17-18
+    if (type >= 13 && type <= 18)
+      return static_cast<std::uint16_t>((type - (type + 1) % 2) << 8);  // 13-14, 15-16, 17-18
   } else if (type == 128 || type == 129) {
     return 128 << 8;
   }
@@ -59,7 +60,8 @@ std::size_t FlowTable::KeyHash::operator()(const ConversationKey& key) const {
   std::uint64_t words[6];
   std::memcpy(words, key.low.data(), 16);
   std::memcpy(words + 2, key.high.data(), 16);
-  words[4] = std::uint64_t{key.low_port} << 48 | std::uint64_t{key.high_port} << 32 | std::uint64_t{key.vlan} << 16 | key.icmp;
+  words[4] =
+      std::uint64_t{key.low_port} << 48 | std::uint64_t{key.high_port} << 32 | std::uint64_t{key.vlan} << 16 | key.icmp;
   words[5] = std::uint64_t{key.protocol} << 8 | key.ip_version;
   return absl::HashOf(words[0], words[1], words[2], words[3], words[4], words[5]);
 }
@@ -232,13 +234,15 @@ void FlowTable::Advance(std::uint64_t now_mono_ns, std::size_t most) {
   end_older(closed_list_, options_.closed_timeout_ns);
 
   // A steady walk over the slab, once round in the report interval.
-  report_credit_ += static_cast<double>(slab_.size()) * static_cast<double>(elapsed) / static_cast<double>(options_.report_interval_ns);
+  report_credit_ += static_cast<double>(slab_.size()) * static_cast<double>(elapsed) /
+                    static_cast<double>(options_.report_interval_ns);
   report_credit_ = std::min(report_credit_, static_cast<double>(slab_.size()));
   for (std::size_t i = 0; i < most && report_credit_ >= 1; i++, report_credit_ -= 1) {
     if (report_at_ >= slab_.size()) report_at_ = 0;
     Conversation& c = slab_[report_at_++];
     if (!c.live) continue;
-    const bool changed = std::any_of(c.sights.begin(), c.sights.end(), [](const Sight& s) { return !(s.total == s.emitted); });
+    const bool changed =
+        std::any_of(c.sights.begin(), c.sights.end(), [](const Sight& s) { return !(s.total == s.emitted); });
     if (changed) Report(&c, false);
   }
 }
@@ -256,7 +260,8 @@ FlowState FlowTable::StateOf(const Conversation& c, bool final) const {
   if (c.key.protocol != IPPROTO_TCP) return FlowState::kActive;
   if ((c.flags_sent | c.flags_received) & kRst) return FlowState::kReset;
   if (c.flags_sent & c.flags_received & kFin) return FlowState::kClosed;
-  const bool timed_out = final && last_advance_ns_ != 0 && c.last_mono_ns + options_.idle_timeout_ns <= last_advance_ns_;
+  const bool timed_out =
+      final && last_advance_ns_ != 0 && c.last_mono_ns + options_.idle_timeout_ns <= last_advance_ns_;
   if (timed_out) return FlowState::kTimedOut;
   // The third ACK, or what only comes after it: data or a FIN from the other side, or anything but its SYN-ACK. (The two
   // directions are read at different moments: either may tell first.)

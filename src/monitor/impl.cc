@@ -27,8 +27,9 @@ std::uint64_t Nanoseconds(std::chrono::milliseconds ms) { return static_cast<std
 
 absl::Status CheckOptions(const MonitorOptions& options) {
   const auto positive = [](std::chrono::milliseconds value, const char* name) {
-    return value.count() > 0 ? absl::OkStatus()
-                             : absl::InvalidArgumentError(fmt::format("{} is {} ms: must be at least 1 ms", name, value.count()));
+    return value.count() > 0
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(fmt::format("{} is {} ms: must be at least 1 ms", name, value.count()));
   };
   for (const absl::Status& status :
        {positive(options.drain_interval, "drain_interval"), positive(options.scan_interval, "scan_interval"),
@@ -36,7 +37,8 @@ absl::Status CheckOptions(const MonitorOptions& options) {
         positive(options.closed_timeout, "closed_timeout")})
     if (!status.ok()) return status;
   if (options.flow_capacity == 0 || options.flow_capacity > 100'000'000)
-    return absl::InvalidArgumentError(fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
+    return absl::InvalidArgumentError(
+        fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
   return absl::OkStatus();
 }
 
@@ -56,7 +58,8 @@ Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, const FlowTuple
 // (SYN-ACK, RST) or goes on (ACK) is none.
 bool IsAttempt(const PacketNotice& notice) {
   constexpr std::uint8_t kAckOrRst = 16 | 4;
-  return notice.tuple.protocol == IPPROTO_UDP || (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & kAckOrRst));
+  return notice.tuple.protocol == IPPROTO_UDP ||
+         (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & kAckOrRst));
 }
 
 }  // namespace
@@ -81,9 +84,10 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
               .report_interval_ns = Nanoseconds(options.report_interval)},
              {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
               .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
-              .emit = [this](const FlowRecord& record) {
-                if (handlers_.wants_flows()) outbox_.emplace_back(record);
-              }}),
+              .emit =
+                  [this](const FlowRecord& record) {
+                    if (handlers_.wants_flows()) outbox_.emplace_back(record);
+                  }}),
       port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, [this] { return PacketsSeen(); }) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
@@ -104,13 +108,12 @@ void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Contact contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
   if (started && !contact.start) return;  // the other direction, or another interface: no news
-  if (started && IsAttempt(notice))
-    port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
+  if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
   if (!handlers_.wants_events()) return;
   Event event;
-  event.type = started                                                     ? EventType::kFlowStarted
+  event.type = started                                               ? EventType::kFlowStarted
                : notice.kind == PacketNotice::Kind::kConnectionReset ? EventType::kConnectionReset
-                                                                           : EventType::kSecurityCandidate;
+                                                                     : EventType::kSecurityCandidate;
   event.time_unix_ns = ToUnix(notice.mono_ns);
   event.interface = NameOf(*datapath_, notice.interface);
   event.flow_id = contact.id;
@@ -175,7 +178,8 @@ absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
 
 // Neither Start nor Stop may wait for a thread that waits for the handler that called them.
 absl::Status NetworkMonitor::Impl::Start() {
-  if (handlers_.InHandler()) return absl::FailedPreconditionError("event processing cannot be started from within a handler");
+  if (handlers_.InHandler())
+    return absl::FailedPreconditionError("event processing cannot be started from within a handler");
   const std::lock_guard lock(thread_mutex_);
   if (running_) return absl::FailedPreconditionError("event processing runs already");
   running_ = true;
@@ -184,7 +188,8 @@ absl::Status NetworkMonitor::Impl::Start() {
 }
 
 absl::Status NetworkMonitor::Impl::Stop() {
-  if (handlers_.InHandler()) return absl::FailedPreconditionError("event processing cannot be stopped from within a handler");
+  if (handlers_.InHandler())
+    return absl::FailedPreconditionError("event processing cannot be stopped from within a handler");
   const std::lock_guard lock(thread_mutex_);
   if (!running_) return absl::OkStatus();
   thread_.request_stop();
@@ -210,7 +215,9 @@ bool NetworkMonitor::Impl::Turn() {
     const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
     last_turn_ns_ = now;
     const auto total = static_cast<double>(datapath_->total_buckets());
-    scan_credit_ = std::min(scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)), total);
+    scan_credit_ = std::min(
+        scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)),
+        total);
     if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, kBucketsATurn)); buckets > 0) {
       datapath_->Scan(buckets);
       scan_credit_ -= static_cast<double>(buckets);
@@ -248,7 +255,8 @@ absl::Status NetworkMonitor::Impl::ReadEverything() {
       more = consumed.ok() && *consumed;
     });
   Locked([&] { datapath_->RestartScan(); });
-  for (bool done = false; !done && status.ok();) Locked([&] { done = datapath_->Scan(static_cast<std::size_t>(kBucketsATurn)); });
+  for (bool done = false; !done && status.ok();)
+    Locked([&] { done = datapath_->Scan(static_cast<std::size_t>(kBucketsATurn)); });
   return status;
 }
 
@@ -332,7 +340,8 @@ absl::Status NetworkMonitor::Impl::SetSecurityConfig(SecurityParameter parameter
   switch (parameter) {
     case SecurityParameter::kPortScanPortsPerSecond:
       if (value > 65535)
-        return absl::InvalidArgumentError(fmt::format("port-scan threshold {}: must be 0 (off) to 65535 ports a second", value));
+        return absl::InvalidArgumentError(
+            fmt::format("port-scan threshold {}: must be 0 (off) to 65535 ports a second", value));
       Locked([&] {
         const std::uint64_t now = MonoNow();
         port_rate_.SetThreshold(static_cast<std::uint16_t>(value), now, ToUnix(now));
@@ -342,7 +351,8 @@ absl::Status NetworkMonitor::Impl::SetSecurityConfig(SecurityParameter parameter
   return absl::InvalidArgumentError("unknown security parameter");
 }
 
-absl::StatusOr<RawMap> NetworkMonitor::Impl::OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size) {
+absl::StatusOr<RawMap> NetworkMonitor::Impl::OpenMap(const std::string& name, std::size_t key_size,
+                                                     std::size_t value_size) {
   const std::lock_guard lock(state_mutex_);
   return datapath_->OpenMap(name, key_size, value_size);
 }

@@ -52,7 +52,8 @@ absl::Status NetworkMonitor::SetUserEventHandler(std::uint16_t type, UserEventHa
   return absl::OkStatus();
 }
 
-absl::StatusOr<RawMap> NetworkMonitor::OpenRawMap(const std::string& name, std::size_t key_size, std::size_t value_size) {
+absl::StatusOr<RawMap> NetworkMonitor::OpenRawMap(const std::string& name, std::size_t key_size,
+                                                  std::size_t value_size) {
   return impl_->OpenMap(name, key_size, value_size);
 }
 

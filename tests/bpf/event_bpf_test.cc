@@ -113,7 +113,8 @@ TEST_P(EventBpfTest, OddFlags_EachPacket_IsACandidate) {
   unsigned port = 1000;
   for (unsigned flags : {0u, kFin, kSyn | kFin, kSyn | kRst, kFin | kPsh | kUrg, kFin | kRst}) {
     Run(TcpFrame(flags, ++port), 2);
-    EXPECT_EQ(Kinds(), (std::vector<int>{KNP_EVENT_flow_started, KNP_EVENT_security_candidate, KNP_EVENT_security_candidate}))
+    EXPECT_EQ(Kinds(),
+              (std::vector<int>{KNP_EVENT_flow_started, KNP_EVENT_security_candidate, KNP_EVENT_security_candidate}))
         << "flags " << flags;
   }
   for (unsigned flags : {kSyn, kSyn | kAck, kAck, kAck | kPsh, kAck | kFin, kAck | kPsh | kUrg}) {

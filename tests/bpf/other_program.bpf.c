@@ -3,8 +3,6 @@
 #include <bpf/bpf_helpers.h>
 
 SEC("tc")
-int test_pass(struct __sk_buff *skb) {
-  return skb->len ? -1 : 0;
-}
+int test_pass(struct __sk_buff *skb) { return skb->len ? -1 : 0; }
 
 char _license[] SEC("license") = "GPL";

@@ -49,7 +49,8 @@ class ParseBpfTest : public ::testing::Test {
   // Runs one frame on empty tables and holds everything that it left behind against the host's parser.
   void ExpectAsNative(const std::string& name, const Bytes& frame, const FrameContext& context, Direction direction) {
     runner_->Clear();
-    const auto outcome = runner_->Run(frame, {.direction = direction, .gso_segs = context.gso_segs, .gso_size = context.gso_size});
+    const auto outcome =
+        runner_->Run(frame, {.direction = direction, .gso_segs = context.gso_segs, .gso_size = context.gso_size});
     ASSERT_TRUE(outcome.ok()) << name << ": " << outcome.status();
     EXPECT_EQ(outcome->verdict, -1) << name << ": the next program must decide";
     EXPECT_EQ(outcome->frame, frame) << name << ": the packet was modified";
@@ -158,7 +159,8 @@ TEST_F(ParseBpfTest, Programs_SuperPackets_CountSegmentsAndTheirHeaders) {
       {Join({Ethernet(0x0800), Ipv4({}, Join({Tcp({.flags = 16, .data_offset = 8}), Fill(3000)}))}), 0, 1448, 3, 66},
       {Join({Ethernet(0x0800), Ipv4({}, Join({Tcp({.flags = 16, .data_offset = 8}), Fill(2896)}))}), 0, 1448, 2, 66},
       {Join({Ethernet(0x86dd), Ipv6({}, Join({Tcp({.flags = 16}), Fill(3000)}))}), 0, 1428, 3, 74},
-      {Join({Ethernet(0x86dd), Ipv6({.next = 60}, Join({Extension(6, 16), Tcp({.flags = 16}), Fill(3000)}))}), 0, 1000, 3, 90},
+      {Join({Ethernet(0x86dd), Ipv6({.next = 60}, Join({Extension(6, 16), Tcp({.flags = 16}), Fill(3000)}))}), 0, 1000,
+       3, 90},
       {Join({Ethernet(0x8100), VlanTag(7, 0x0800), Ipv4({.protocol = 17}, Udp(3000))}), 0, 1200, 3, 46},
       {Join({Ethernet(0x0800), Ipv4({.protocol = 132}, Join({Sctp(), Fill(2000)}))}), 5, 500, 5, 46},
       {Join({Ethernet(0x0800), Ipv4({}, Join({Tcp({.flags = 16}), Fill(10)}))}), 1, 1448, 1, 54},

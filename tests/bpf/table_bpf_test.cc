@@ -150,8 +150,9 @@ TEST_F(TableBpfTest, Elephant_FloodOfOnePacketFlows_IsNeverEvicted) {
         runner_->Consume(65536, [&](const std::byte* record, std::size_t) {
           knp_event_header header;
           std::memcpy(&header, record, sizeof header);
-          const std::size_t sport_at = header.type == KNP_EVENT_flow_evicted4 ? offsetof(knp_flow_evicted4, key.sport_be)
-                                                                              : offsetof(knp_flow_evicted6, key.sport_be);
+          const std::size_t sport_at = header.type == KNP_EVENT_flow_evicted4
+                                           ? offsetof(knp_flow_evicted4, key.sport_be)
+                                           : offsetof(knp_flow_evicted6, key.sport_be);
           if (header.type != KNP_EVENT_flow_evicted4 && header.type != KNP_EVENT_flow_evicted6) return;
           __be16 sport_be;
           std::memcpy(&sport_be, record + sport_at, sizeof sport_be);
@@ -169,7 +170,7 @@ TEST_F(TableBpfTest, Elephant_FloodOfOnePacketFlows_IsNeverEvicted) {
 TEST_F(TableBpfTest, SilentElephant_NewFlowsAfterAWhile_IsEvictedFirst) {
   Load();
   constexpr unsigned kElephant = 65535;
-  Run(UdpFrame(6, kElephant), 1000);  // IPv6 has one bucket a CPU here: all flows meet in it
+  Run(UdpFrame(6, kElephant), 1000);               // IPv6 has one bucket a CPU here: all flows meet in it
   std::this_thread::sleep_for(milliseconds(700));  // more than 64 ticks, also where a tick is 10 ms
   std::vector<std::uint16_t> victims;
   for (unsigned port = 1; port <= 8; port++) Run(UdpFrame(6, port));
@@ -218,7 +219,8 @@ TEST_F(TableBpfTest, Reader_RandomEvictionsAndReads_HandsOnEveryPacketOnce) {
     frame[kPortAt] = static_cast<std::uint8_t>(port >> 8);
     frame[kPortAt + 1] = static_cast<std::uint8_t>(port);
     Run(frame, repeat);
-    sent[static_cast<std::uint16_t>(port)] += {static_cast<std::uint64_t>(repeat), frame.size() * static_cast<std::uint64_t>(repeat)};
+    sent[static_cast<std::uint16_t>(port)] +=
+        {static_cast<std::uint64_t>(repeat), frame.size() * static_cast<std::uint64_t>(repeat)};
     if (random() % 50 == 0) reader.Consume(random() % 40 + 1);
     if (random() % 20 == 0) reader.Scan();
   }
@@ -248,7 +250,8 @@ void ReadWhileWritten(ProgramRunner* runner, R* reader, const std::vector<unsign
       frame[at + 1] = static_cast<std::uint8_t>(port);
       const auto outcome = runner->Run(frame, {.repeat = repeat});
       ASSERT_TRUE(outcome.ok()) << outcome.status();
-      sent[static_cast<std::uint16_t>(port)] += {static_cast<std::uint64_t>(repeat), frame.size() * static_cast<std::uint64_t>(repeat)};
+      sent[static_cast<std::uint16_t>(port)] +=
+          {static_cast<std::uint64_t>(repeat), frame.size() * static_cast<std::uint64_t>(repeat)};
     }
     done = true;
   });
@@ -289,7 +292,8 @@ TEST_F(TableBpfTest, Reader_PacketSeenBeforeItsBytes_FindsTheBytesLater) {
   TableReader<knp_bucket4, knp_key4> reader(std::span<const knp_bucket4>(&bucket, 1));
   Told told;
   bucket.key[0].meta = KNP_META(17, 0, 0, 1);
-  bucket.flow[0] = {.packets = 1, .bytes = 0, .first_ns = 1, .last_tick = 1, .tcp_flags = 0, .bits = 0, .generation = 2};
+  bucket.flow[0] = {
+      .packets = 1, .bytes = 0, .first_ns = 1, .last_tick = 1, .tcp_flags = 0, .bits = 0, .generation = 2};
   reader.Scan(0, 1, told.Emit<knp_key4>());
   bucket.flow[0].bytes = 100;
   reader.Scan(0, 1, told.Emit<knp_key4>());

@@ -14,7 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from wire import FRAME_BYTES, Wire, finish_flood  # noqa: E402
+from wire import FRAME_BYTES, Wire, end_on_sigterm, finish_flood  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("KNP_BUILD_DIR", pathlib.Path(__file__).parents[2] / "build"))
 KNP = BUILD / "bin" / "knp"
@@ -334,4 +334,5 @@ if __name__ == "__main__":
     if os.geteuid() != 0:
         print("SKIPPED: needs root")
         sys.exit(77)
+    end_on_sigterm()
     unittest.main(verbosity=2)

@@ -4,6 +4,7 @@ what stands at an interface's hooks. Python's standard library, ip(8) and tc(8).
 Also a program, run inside a namespace by the tests: `wire.py flood …`, `wire.py scan …`, `wire.py hooks …`.
 """
 import argparse
+import atexit
 import ctypes
 import json
 import os
@@ -29,15 +30,18 @@ def run(*command, check=True):
 
 
 class Wire:
-    """Two namespaces, `near` with the interface near0 that is watched and `far` with far0. Close() removes both."""
+    """Two namespaces, `near` with the interface near0 that is watched and `far` with far0. close() removes both; what
+    was not closed is when the program ends, also by SIGTERM."""
 
     count = 0
+    living = set()
 
     def __init__(self):
         Wire.count += 1
         name = f"knp-e2e-{os.getpid()}-{Wire.count}"
         self.near, self.far = name + "-near", name + "-far"
         self.children, self.files = [], []
+        Wire.living.add(self)
         try:
             for netns in (self.near, self.far):
                 run("ip", "netns", "add", netns)
@@ -53,15 +57,18 @@ class Wire:
             raise
 
     def close(self):
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.wait()
-            self.files += [stream for stream in (child.stdout, child.stderr) if stream]
-        for file in self.files:
-            file.close()
-        for netns in (self.near, self.far):
-            run("ip", "netns", "delete", netns, check=False)
+        Wire.living.discard(self)
+        try:
+            for child in self.children:
+                if child.poll() is None:
+                    child.kill()
+                child.wait()
+                self.files += [stream for stream in (child.stdout, child.stderr) if stream]
+            for file in self.files:
+                file.close()
+        finally:
+            for netns in (self.near, self.far):
+                run("ip", "netns", "delete", netns, check=False)
 
     def file(self):
         """An empty file that goes with the wire."""
@@ -93,6 +100,19 @@ class Wire:
     def hooks(self, netns=None, interface="near0"):
         """What stands at the interface: {"tcx": number of programs, "filters": lines of tc, "clsact": bool}."""
         return json.loads(self.inside(netns or self.near, sys.executable, __file__, "hooks", interface))
+
+
+@atexit.register
+def close_all():
+    for wire in list(Wire.living):
+        wire.close()
+
+
+def end_on_sigterm():
+    """Ends as Ctrl-C would, so that nothing stays behind."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def finish_flood(child, stop=True):

@@ -28,10 +28,10 @@
 namespace knp::test {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 struct Place {
   const char* name;
@@ -57,9 +57,8 @@ class HookTest : public ::testing::TestWithParam<Place> {
     witness_.Listen(&watched_->monitor());
     flood_ = std::thread([this] {
       const Side side = ingress() ? Side::kA : Side::kB;
-      const auto sent = rig_->RunIn(side, [&] {
-        return Flood(rig_->interface(side), {.flows = 10, .frames_per_second = 5000, .stop = &stop_});
-      });
+      const auto sent = rig_->RunIn(
+          side, [&] { return Flood(rig_->interface(side), {.flows = 10, .frames_per_second = 5000, .stop = &stop_}); });
       EXPECT_TRUE(sent.ok()) << sent.status();
     });
     std::this_thread::sleep_for(milliseconds(300));
@@ -80,7 +79,8 @@ class HookTest : public ::testing::TestWithParam<Place> {
   // Waits for the first event of a type and expects it soon enough.
   Event Await(EventType type) {
     const auto start = steady_clock::now();
-    EXPECT_TRUE(WaitFor(milliseconds(4000), [&] { return !witness_.Events(type).empty(); })) << EventTypeName(type) << " was not told";
+    EXPECT_TRUE(WaitFor(milliseconds(4000), [&] { return !witness_.Events(type).empty(); }))
+        << EventTypeName(type) << " was not told";
     EXPECT_LE(steady_clock::now() - start, milliseconds(2500));
     const auto events = witness_.Events(type);
     if (events.empty()) return {};
@@ -102,7 +102,8 @@ class HookTest : public ::testing::TestWithParam<Place> {
     rig_->RunIn(Side::kB, [&] {
       if (GetParam().tcx) {
         constexpr std::uint32_t kBefore = 1u << 3;
-        std::uint32_t arguments[8] = {static_cast<std::uint32_t>(program.fd()), rig_->ifindex(Side::kB), ingress() ? 46u : 47u, kBefore};
+        std::uint32_t arguments[8] = {static_cast<std::uint32_t>(program.fd()), rig_->ifindex(Side::kB),
+                                      ingress() ? 46u : 47u, kBefore};
         link_ = UniqueFd(static_cast<int>(syscall(SYS_bpf, BPF_LINK_CREATE, arguments, sizeof arguments)));
         EXPECT_TRUE(link_.valid());
         return;
@@ -128,7 +129,9 @@ class HookTest : public ::testing::TestWithParam<Place> {
       rig_->RunIn(Side::kB, [&] {
         auto socket = datapath::NetlinkSocket::Open();
         ASSERT_TRUE(socket.ok()) << socket.status();
-        EXPECT_EQ(datapath::DeleteFiltersOf(*socket, rig_->ifindex(Side::kB), datapath::ClsactParent(GetParam().direction), ours), 1);
+        EXPECT_EQ(datapath::DeleteFiltersOf(*socket, rig_->ifindex(Side::kB),
+                                            datapath::ClsactParent(GetParam().direction), ours),
+                  1);
       });
       return;
     }
@@ -157,7 +160,8 @@ TEST_P(HookTest, ForeignProgram_EndsTheChainBeforeUs_IsNamedAndPassed) {
   ASSERT_TRUE(program.ok()) << program.status();
   PutBefore(*program);
   const Event event = Await(EventType::kHookShadowed);
-  EXPECT_THAT(event.detail, AllOf(HasSubstr("foreign_pass"), HasSubstr(std::to_string(program->id())), HasSubstr("first again")));
+  EXPECT_THAT(event.detail,
+              AllOf(HasSubstr("foreign_pass"), HasSubstr(std::to_string(program->id())), HasSubstr("first again")));
   ExpectSeeingAgain();
   const InterfaceStats stats = Stats();
   EXPECT_TRUE(stats.hook_shadowed);
@@ -191,7 +195,8 @@ TEST_P(HookTest, OurHook_TakenAway_IsToldAndPutBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, HookTest,
-                         ::testing::Values(Place{"TcxIngress", true, Direction::kIngress}, Place{"TcxEgress", true, Direction::kEgress},
+                         ::testing::Values(Place{"TcxIngress", true, Direction::kIngress},
+                                           Place{"TcxEgress", true, Direction::kEgress},
                                            Place{"ClsactIngress", false, Direction::kIngress},
                                            Place{"ClsactEgress", false, Direction::kEgress}),
                          [](const auto& test) { return std::string(test.param.name); });

@@ -49,7 +49,8 @@ class LedgerDeviceTest : public ::testing::Test {
     return result.ok() ? *result : FloodResult();
   }
   void Ethtool(Side side, const std::string& setting) {
-    const std::string command = "nsenter --net=" + rig_->NamespacePath(side) + " ethtool -K " + rig_->interface(side) + " " + setting;
+    const std::string command =
+        "nsenter --net=" + rig_->NamespacePath(side) + " ethtool -K " + rig_->interface(side) + " " + setting;
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
   }
   FrameSender OpenSender(Side side, bool super_packets = false) {
@@ -104,7 +105,8 @@ class OneByOne {
 };
 
 std::string PlaceOf(const NativeParse& parsed) {
-  return parsed.reason == KNP_OK ? ProtocolName(parsed.packet.protocol) : datapath::ReasonName(static_cast<unsigned>(parsed.reason));
+  return parsed.reason == KNP_OK ? ProtocolName(parsed.packet.protocol)
+                                 : datapath::ReasonName(static_cast<unsigned>(parsed.reason));
 }
 
 // As the receiving end's hook gets a frame: the kernel has taken the outer tag off. False: it drops the frame before.
@@ -117,10 +119,11 @@ bool Untag(Bytes* frame, FrameContext* context) {
   return true;
 }
 
-void ExpectPlace(const std::string& name, const OneByOne::Change& change, const Count& seen, const NativeParse& expected) {
+void ExpectPlace(const std::string& name, const OneByOne::Change& change, const Count& seen,
+                 const NativeParse& expected) {
   const Count size{expected.packet.packets, expected.packet.bytes};
-  EXPECT_TRUE(seen == size) << name << ": " << seen.packets << " packets " << seen.bytes << " bytes, not " << size.packets
-                            << " and " << size.bytes;
+  EXPECT_TRUE(seen == size) << name << ": " << seen.packets << " packets " << seen.bytes << " bytes, not "
+                            << size.packets << " and " << size.bytes;
   ASSERT_EQ(change.places.size(), 1u) << name << ": not in exactly one place";
   EXPECT_EQ(change.places.begin()->first, PlaceOf(expected)) << name;
   EXPECT_TRUE(change.places.begin()->second == size) << name;
@@ -180,11 +183,15 @@ TEST_F(LedgerDeviceTest, SuperPackets_OfEveryShape_CountAsTheDeviceCountsTheirSe
       {"TCP, IP options", Join({Ethernet(0x0800), Ipv4({.ihl = 8}, tcp)}), {Kind::kTcp4, 1400, 78, 46}},
       {"TCP, tagged", Join({Ethernet(0x8100), VlanTag(7, 0x0800), Ipv4({}, tcp)}), {Kind::kTcp4, 1400, 70, 38}},
       {"TCP, IPv6", Join({Ethernet(0x86dd), Ipv6({}, tcp)}), {Kind::kTcp6, 1400, 86, 54}},
-      {"TCP, IPv6 options", Join({Ethernet(0x86dd), Ipv6({.next = 60}, Join({Extension(6, 16), tcp}))}), {Kind::kTcp6, 1400, 102, 70}},
+      {"TCP, IPv6 options",
+       Join({Ethernet(0x86dd), Ipv6({.next = 60}, Join({Extension(6, 16), tcp}))}),
+       {Kind::kTcp6, 1400, 102, 70}},
       {"UDP", Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp(9000))}), {Kind::kUdp, 1200, 42, 34}},
       {"UDP, IPv6", Join({Ethernet(0x86dd), Ipv6({.next = 17}, Udp(9001))}), {Kind::kUdp, 100, 62, 54}},
   };
-  const auto device = [&] { return *rig_->RunIn(Side::kA, [&] { return datapath::GetLink(rig_->interface(Side::kA)); }); };
+  const auto device = [&] {
+    return *rig_->RunIn(Side::kA, [&] { return datapath::GetLink(rig_->interface(Side::kA)); });
+  };
   for (const auto& c : cases) {
     const datapath::LinkInfo before = device();
     const absl::Status status = sender.Send(c.frame, c.super);
@@ -215,7 +222,8 @@ TEST_F(LedgerDeviceTest, VlanTaggedFlood_BothEnds_CountTheTagAndNameTheVlan) {
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
   EXPECT_TRUE(at_a.interfaces.at(0).tx == (TrafficCount{{sent.frames, sent.bytes}, sent.frames, sent.bytes}));
   // The receiving end's skbs have their tag beside them: on the wire it was in the frame.
-  EXPECT_TRUE(at_b.interfaces.at(0).rx == (TrafficCount{{sent.frames, sent.bytes}, sent.frames, sent.bytes - 4 * sent.frames}));
+  EXPECT_TRUE(at_b.interfaces.at(0).rx ==
+              (TrafficCount{{sent.frames, sent.bytes}, sent.frames, sent.bytes - 4 * sent.frames}));
   for (const WatchedLink* link : {a.get(), b.get()}) {
     EXPECT_EQ(link->book().Conversations().size(), 200u);
     for (const auto& [who, count] : link->book().Conversations()) ASSERT_EQ(std::get<3>(who), 100);
@@ -292,7 +300,9 @@ class Tun {
       EXPECT_EQ(ioctl(socket_fd.get(), SIOCSIFFLAGS, &request), 0);
     });
   }
-  bool Write(const Bytes& packet) { return write(fd_.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size()); }
+  bool Write(const Bytes& packet) {
+    return write(fd_.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
+  }
   int ReadAll() {
     char buffer[20000];
     int packets = 0;
@@ -322,7 +332,8 @@ TEST_F(LedgerDeviceTest, Tun_BothDirections_CountsFromTheIpHeaderOn) {
   ASSERT_TRUE(sender.ok()) << sender.status();
   for (int i = 0; i < 10; i++)
     for (const Bytes& packet : {udp4, tcp6}) ASSERT_TRUE(sender->Send(packet).ok());
-  for (int i = 0, read = 0; i < 100 && read < 20; i++, std::this_thread::sleep_for(milliseconds(5))) read += tun.ReadAll();
+  for (int i = 0, read = 0; i < 100 && read < 20; i++, std::this_thread::sleep_for(milliseconds(5)))
+    read += tun.ReadAll();
   const datapath::LinkInfo after = device();
   ASSERT_TRUE((*monitor)->Finish().ok());
   const auto stats = (*monitor)->GetPacketStats();
@@ -387,13 +398,16 @@ TEST_P(LedgerChangeTest, InterfaceDeleted_UnderFlood_IsToldAndBalancedAndOthersG
   FlowBook book;
   std::atomic<int> gone = 0;
   (*monitor)->SetFlowHandler(book.Handler());
-  (*monitor)->SetEventHandler([&](const Event& event) { gone += event.type == EventType::kInterfaceGone && event.interface == "veth_a"; });
+  (*monitor)->SetEventHandler(
+      [&](const Event& event) { gone += event.type == EventType::kInterfaceGone && event.interface == "veth_a"; });
   ASSERT_TRUE((*monitor)->AttachToInterface("veth_a").ok());
   ASSERT_TRUE((*monitor)->AttachToInterface("lo").ok());
   ASSERT_TRUE((*monitor)->StartEventProcessing().ok());
   std::atomic<bool> stop = false;
   std::thread flood([&] {
-    rig_->RunIn(Side::kA, [&] { return Flood("veth_a", {.flows = 5000, .frames_per_second = 50'000, .stop = &stop}); }).status().IgnoreError();
+    rig_->RunIn(Side::kA, [&] { return Flood("veth_a", {.flows = 5000, .frames_per_second = 50'000, .stop = &stop}); })
+        .status()
+        .IgnoreError();
   });
   std::this_thread::sleep_for(milliseconds(300));
   EXPECT_TRUE(rig_->DeleteInterfaces().ok());

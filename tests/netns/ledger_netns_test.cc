@@ -105,11 +105,12 @@ TEST_P(LedgerBulkTest, TcpBulk_OffloadOn_SkbsAreTheDevicesAndSegmentsOutnumberTh
   EXPECT_GT(tx.tx.bytes, 2 * kBytes);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, LedgerBulkTest, ::testing::Values("", "ringbuf", "tcx", "tcx,ringbuf"), [](const auto& test) {
-  const std::string disabled = test.param;
-  return std::string(disabled.find("tcx") == std::string::npos ? "Tcx" : "Clsact") +
-         (disabled.find("ringbuf") == std::string::npos ? "Ring" : "Perf");
-});
+INSTANTIATE_TEST_SUITE_P(Ways, LedgerBulkTest, ::testing::Values("", "ringbuf", "tcx", "tcx,ringbuf"),
+                         [](const auto& test) {
+                           const std::string disabled = test.param;
+                           return std::string(disabled.find("tcx") == std::string::npos ? "Tcx" : "Clsact") +
+                                  (disabled.find("ringbuf") == std::string::npos ? "Ring" : "Perf");
+                         });
 
 TEST_F(LedgerTest, TcpBulk_OffloadOff_PacketsAreTheDevices) {
   MakeRig();
@@ -129,7 +130,8 @@ TEST_F(LedgerTest, TcpBulk_OffloadOff_PacketsAreTheDevices) {
 TEST_F(LedgerTest, SuperPackets_CutBehindTheEgressHook_PacketsAndBytesAreTheDevices) {
   MakeRig(Offload());
   for (const char* feature : {"tso", "tx-udp-segmentation"}) {
-    const std::string command = "nsenter --net=" + rig_->NamespacePath(Side::kA) + " ethtool -K veth_a " + feature + " off";
+    const std::string command =
+        "nsenter --net=" + rig_->NamespacePath(Side::kA) + " ethtool -K veth_a " + feature + " off";
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
   }
   const auto a = Watch(Side::kA), b = Watch(Side::kB);
@@ -263,9 +265,8 @@ TEST_F(LedgerTest, Reader_StoppedForTenSecondsUnderFlood_IsBalancedAndSaysWhatIt
   ASSERT_TRUE(a);
   std::atomic<bool> stop = false;
   FloodResult sent;
-  std::thread flood([&] {
-    sent = FloodFrom(Side::kA, {.flows = 3'000'000, .frames_per_second = 60'000, .stop = &stop});
-  });
+  std::thread flood(
+      [&] { sent = FloodFrom(Side::kA, {.flows = 3'000'000, .frames_per_second = 60'000, .stop = &stop}); });
   std::this_thread::sleep_for(milliseconds(500));
   ASSERT_TRUE(a->monitor().StopEventProcessing().ok());
   std::this_thread::sleep_for(seconds(10));

@@ -29,10 +29,10 @@ namespace knp::test {
 namespace {
 
 using namespace testing;  // NOLINT: the vocabulary of packet_bytes.h
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 class MonitorTest : public ::testing::Test {
  protected:
@@ -71,11 +71,11 @@ class MonitorTest : public ::testing::Test {
   Witness witness_;
 };
 
-#define EXPECT_ERROR(expression, is_code, matcher)                                 \
-  do {                                                                             \
-    const absl::Status error_ = (expression);                                      \
-    EXPECT_TRUE(absl::is_code(error_)) << error_;                                  \
-    EXPECT_THAT(std::string(error_.message()), matcher);                           \
+#define EXPECT_ERROR(expression, is_code, matcher)       \
+  do {                                                   \
+    const absl::Status error_ = (expression);            \
+    EXPECT_TRUE(absl::is_code(error_)) << error_;        \
+    EXPECT_THAT(std::string(error_.message()), matcher); \
   } while (false)
 
 // ---- what is refused -----------------------------------------------------------------------------------------------
@@ -90,7 +90,8 @@ TEST_F(MonitorTest, Interfaces_WrongOnes_AreRefusedByNameAndReason) {
   EXPECT_ERROR(monitor->AttachToInterface(std::string(300, 'x')), IsNotFound, HasSubstr("xxx"));
   EXPECT_ERROR(monitor->DetachFromInterface("veth_b"), IsNotFound, HasSubstr("veth_b"));
   ASSERT_TRUE(rig_->SetUp(Side::kB, false).ok());
-  EXPECT_ERROR(monitor->AttachToInterface("veth_b"), IsFailedPrecondition, AllOf(HasSubstr("veth_b"), HasSubstr("down")));
+  EXPECT_ERROR(monitor->AttachToInterface("veth_b"), IsFailedPrecondition,
+               AllOf(HasSubstr("veth_b"), HasSubstr("down")));
   EXPECT_TRUE(monitor->ListPrograms().empty());
   ASSERT_TRUE(rig_->SetUp(Side::kB, true).ok());
   ASSERT_TRUE(monitor->AttachToInterface("veth_b").ok());
@@ -111,7 +112,8 @@ TEST_F(MonitorTest, Calls_OutOfOrderOrRange_AreRefused) {
   EXPECT_ERROR(monitor->StartEventProcessing(), IsFailedPrecondition, HasSubstr("runs already"));
   EXPECT_TRUE(monitor->StopEventProcessing().ok());
   EXPECT_TRUE(monitor->StopEventProcessing().ok()) << "twice is no error";
-  EXPECT_ERROR(monitor->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 65536), IsInvalidArgument, HasSubstr("65536"));
+  EXPECT_ERROR(monitor->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, 65536), IsInvalidArgument,
+               HasSubstr("65536"));
   EXPECT_ERROR(monitor->SetUserEventHandler(5, nullptr), IsInvalidArgument, HasSubstr("5"));
   EXPECT_ERROR((monitor->OpenMap<int, int>("nosuch").status()), IsNotFound, HasSubstr("nosuch"));
   EXPECT_ERROR((monitor->OpenMap<int, int>("knp_cpu").status()), IsInvalidArgument, HasSubstr("knp_cpu"));
@@ -135,7 +137,8 @@ TEST(MonitorOptionsTest, WrongOptions_AreRefusedByName) {
   EXPECT_THAT(refused([](auto* o) { o->drain_interval = milliseconds(0); }), HasSubstr("drain_interval"));
   EXPECT_THAT(refused([](auto* o) { o->scan_interval = milliseconds(-5); }), HasSubstr("scan_interval"));
   EXPECT_THAT(refused([](auto* o) { o->flow_capacity = 0; }), HasSubstr("flow_capacity"));
-  EXPECT_THAT(refused([](auto* o) { o->disable_features = "tcx,warp"; }), AllOf(HasSubstr("warp"), HasSubstr("ringbuf")));
+  EXPECT_THAT(refused([](auto* o) { o->disable_features = "tcx,warp"; }),
+              AllOf(HasSubstr("warp"), HasSubstr("ringbuf")));
   MonitorOptions options;
   options.disable_features = "mmap";
   const auto monitor = NetworkMonitor::Create(options);
@@ -175,7 +178,8 @@ TEST_F(ObjectFileTest, WrongFiles_AreRefusedWithWhatIsWrong) {
   EXPECT_ERROR(Load("/proc/self/exe"), IsInvalidArgument, HasSubstr("/proc/self/exe"));
   EXPECT_ERROR(Load(tests + "other_program.o"), IsInvalidArgument, HasSubstr("lacks the map knp_flows4"));
   EXPECT_ERROR(Load(tests + "no_programs.o"), IsInvalidArgument, HasSubstr("lacks the program knp_ingress"));
-  EXPECT_ERROR(Load(tests + "other_version.o"), IsInvalidArgument, AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
+  EXPECT_ERROR(Load(tests + "other_version.o"), IsInvalidArgument,
+               AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
 }
 
 TEST_F(ObjectFileTest, OurObject_CutAnywhere_IsRefusedAndNeverCrashes) {
@@ -194,10 +198,12 @@ TEST_F(MonitorTest, Events_OfFlowsResetsAndOddFlags_AreToldOnce) {
   ASSERT_TRUE(monitor);
   ASSERT_TRUE(FloodA({.flows = 100, .frames = 1000}).ok());
   FrameSender sender = SenderA();
-  const auto tcp = [](unsigned flags, unsigned port) { return Join({Ethernet(ETH_P_IP), Ipv4({}, Tcp({.flags = flags, .sport = port}))}); };
+  const auto tcp = [](unsigned flags, unsigned port) {
+    return Join({Ethernet(ETH_P_IP), Ipv4({}, Tcp({.flags = flags, .sport = port}))});
+  };
   ASSERT_TRUE(sender.Send(tcp(2, 1001)).ok());
-  ASSERT_TRUE(sender.Send(tcp(4, 1001)).ok());   // RST
-  ASSERT_TRUE(sender.Send(tcp(0, 1002)).ok());   // null scan
+  ASSERT_TRUE(sender.Send(tcp(4, 1001)).ok());  // RST
+  ASSERT_TRUE(sender.Send(tcp(0, 1002)).ok());  // null scan
   EXPECT_TRUE(WaitFor(milliseconds(2000), [&] { return !witness_.Events(EventType::kSecurityCandidate).empty(); }));
   EXPECT_EQ(witness_.Events(EventType::kFlowStarted).size(), 102u);
   const auto resets = witness_.Events(EventType::kConnectionReset);
@@ -301,17 +307,22 @@ TEST_F(MonitorTest, PortScan_ClientsAndReplies_RaiseNothing) {
   for (unsigned i = 0; i < 60; i++) {
     const auto host = static_cast<std::uint8_t>(10 + i % 40);
     const unsigned port = 30000 + i;
-    const Ipv4Header udp_out{.protocol = 17, .source_host = 1, .target_host = host}, udp_back{.protocol = 17, .source_host = host, .target_host = 1};
+    const Ipv4Header udp_out{.protocol = 17, .source_host = 1, .target_host = host},
+        udp_back{.protocol = 17, .source_host = host, .target_host = 1};
     const Ipv4Header tcp_out{.source_host = 1, .target_host = host}, tcp_back{.source_host = host, .target_host = 1};
     // Side b is the client: questions by UDP, answers from port 53; connections to port 443, answered or refused.
     ASSERT_TRUE(from_b->Send(Join({Ethernet(ETH_P_IP), Ipv4(udp_out, Udp(20, port, 53))})).ok());
     ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(udp_back, Udp(90, 53, port))})).ok());
-    ASSERT_TRUE(from_b->Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_out, Tcp({.flags = 2, .sport = port, .dport = 443}))})).ok());
+    ASSERT_TRUE(
+        from_b->Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_out, Tcp({.flags = 2, .sport = port, .dport = 443}))})).ok());
     const unsigned answer = i % 2 ? 0x12 : 0x14;  // SYN-ACK, or RST-ACK
-    ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_back, Tcp({.flags = answer, .sport = 443, .dport = port}))})).ok());
+    ASSERT_TRUE(
+        from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(tcp_back, Tcp({.flags = answer, .sport = 443, .dport = port}))}))
+            .ok());
     // Answers whose question nobody saw.
     const Ipv4Header late{.source_host = host, .target_host = 3};
-    ASSERT_TRUE(from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(late, Tcp({.flags = answer, .sport = 443, .dport = port}))})).ok());
+    ASSERT_TRUE(
+        from_a.Send(Join({Ethernet(ETH_P_IP), Ipv4(late, Tcp({.flags = answer, .sport = 443, .dport = port}))})).ok());
   }
   ASSERT_TRUE(monitor->Finish().ok());
   for (const Alert& alert : witness_.Alerts()) ADD_FAILURE() << alert.summary;
@@ -329,7 +340,8 @@ TEST_F(MonitorTest, Rates_SteadyFlood_AreWhatWasSent) {
   EXPECT_EQ(ours.rates[0].window_s, 1u);
   EXPECT_NEAR(ours.rates[0].rx_packets_per_second, 10'000, 2000);
   EXPECT_NEAR(ours.rates[0].rx_bytes_per_second, 640'000, 128'000);
-  EXPECT_NEAR(ours.rates[1].rx_packets_per_second, static_cast<double>(sent->frames) / sent->seconds, 2000) << "over the time that it has";
+  EXPECT_NEAR(ours.rates[1].rx_packets_per_second, static_cast<double>(sent->frames) / sent->seconds, 2000)
+      << "over the time that it has";
   EXPECT_EQ(ours.rates[0].tx_packets_per_second, 0);
 }
 
@@ -398,7 +410,8 @@ TEST_F(MonitorTest, Threads_CallingEverythingUnderFlood_StayExactAndQuick) {
         const auto start = steady_clock::now();
         EXPECT_TRUE(monitor->GetPacketStats().ok());
         EXPECT_TRUE(monitor->GetFlowStats().ok());
-        slowest_ms = std::max<std::int64_t>(slowest_ms, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start).count());
+        slowest_ms = std::max<std::int64_t>(
+            slowest_ms, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start).count());
         asked++;
         std::this_thread::sleep_for(milliseconds(5));
       }

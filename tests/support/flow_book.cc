@@ -25,9 +25,8 @@ void FlowBook::Add(const FlowRecord& record) {
   Parts parts;
   for (const Observation& seen : record.observations) {
     const std::uint16_t name = Name(seen.interface);
-    const bool twice = std::any_of(parts.begin(), parts.end(), [&](const Part& p) {
-      return p.interface == name && p.direction == seen.direction;
-    });
+    const bool twice = std::any_of(parts.begin(), parts.end(),
+                                   [&](const Part& p) { return p.interface == name && p.direction == seen.direction; });
     if (twice) Complain(fmt::format("flow {} has two observations of one place", record.id));
     parts.push_back({name, seen.direction, seen.count});
   }

@@ -21,7 +21,8 @@ namespace knp::test {
 class FlowBook {
  public:
   // Flows by who sent to whom, whatever their ids: for tests that know what each one must have carried.
-  using Conversation = std::tuple<Endpoint, Endpoint, std::uint8_t, std::uint16_t>;  // source, destination, protocol, VLAN
+  using Conversation =
+      std::tuple<Endpoint, Endpoint, std::uint8_t, std::uint16_t>;  // source, destination, protocol, VLAN
 
   explicit FlowBook(bool by_conversation = false) : by_conversation_(by_conversation) {}
 

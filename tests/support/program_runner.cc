@@ -20,7 +20,8 @@ absl::Status PinTo(unsigned cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
-  return sched_setaffinity(0, sizeof set, &set) == 0 ? absl::OkStatus() : ErrnoStatus(errno, fmt::format("cannot run on CPU {}", cpu));
+  return sched_setaffinity(0, sizeof set, &set) == 0 ? absl::OkStatus()
+                                                     : ErrnoStatus(errno, fmt::format("cannot run on CPU {}", cpu));
 }
 
 std::vector<unsigned> UsableCpus() {
@@ -37,7 +38,8 @@ std::size_t TinyTableBytes() {
   return static_cast<std::size_t>(libbpf_num_possible_cpus()) * (7 * sizeof(knp_bucket4) + sizeof(knp_bucket6));
 }
 
-absl::StatusOr<std::unique_ptr<ProgramRunner>> ProgramRunner::Load(const MonitorOptions& options, const std::string& disable) {
+absl::StatusOr<std::unique_ptr<ProgramRunner>> ProgramRunner::Load(const MonitorOptions& options,
+                                                                   const std::string& disable) {
   std::unique_ptr<ProgramRunner> runner(new ProgramRunner);
   if (absl::Status status = runner->Open(options, disable); !status.ok()) return status;
   return runner;
@@ -86,13 +88,15 @@ absl::StatusOr<ProgramRunner::Outcome> ProgramRunner::Run(const testing::Bytes& 
   context.gso_segs = packet.gso_segs;
   context.gso_size = packet.gso_size;
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_out = outcome.frame.data(),
-              .data_size_in = static_cast<__u32>(frame.size()), .data_size_out = static_cast<__u32>(outcome.frame.size()),
-              .ctx_in = &context, .ctx_out = &outcome.context, .ctx_size_in = sizeof context,
-              .ctx_size_out = sizeof outcome.context, .repeat = packet.repeat);
+              .data_size_in = static_cast<__u32>(frame.size()),
+              .data_size_out = static_cast<__u32>(outcome.frame.size()), .ctx_in = &context,
+              .ctx_out = &outcome.context, .ctx_size_in = sizeof context, .ctx_size_out = sizeof outcome.context,
+              .repeat = packet.repeat);
   const int program = object_->ProgramFd(packet.direction == Direction::kIngress ? "knp_ingress" : "knp_egress");
   if (const int error = -bpf_prog_test_run_opts(program, &options); error != 0)
-    return error == EINVAL ? absl::InvalidArgumentError(fmt::format("the kernel takes no frame of {} bytes", frame.size()))
-                           : ErrnoStatus(error, "cannot run a program on a frame");
+    return error == EINVAL
+               ? absl::InvalidArgumentError(fmt::format("the kernel takes no frame of {} bytes", frame.size()))
+               : ErrnoStatus(error, "cannot run a program on a frame");
   outcome.verdict = static_cast<std::int32_t>(options.retval);
   outcome.frame.resize(options.data_size_out);
   return outcome;

@@ -71,7 +71,8 @@ Frame FloodFrame(const FloodOptions& o) {
 
 // Writes the flow's number into a flood's frame: address and port of its source.
 void PutFlow(std::uint8_t* frame, const FloodOptions& o, std::uint32_t flow) {
-  const std::size_t l3 = o.vlan ? 18 : 14, address = o.ip_version == 4 ? l3 + 12 : l3 + 8, port = l3 + (o.ip_version == 4 ? 20 : 40);
+  const std::size_t l3 = o.vlan ? 18 : 14, address = o.ip_version == 4 ? l3 + 12 : l3 + 8,
+                    port = l3 + (o.ip_version == 4 ? 20 : 40);
   const Endpoint source = FloodSource(o.ip_version, flow);
   std::memcpy(frame + address, source.ip.bytes.data(), o.ip_version == 4 ? 4 : 16);
   frame[port] = static_cast<std::uint8_t>(source.port >> 8);
@@ -257,7 +258,8 @@ absl::Status TcpBulk(const NetnsRig& rig, Side from, Side to, std::uint64_t byte
   if (!listener.ok()) return listener.status();
   sockaddr_storage address{};
   socklen_t size = sizeof address;
-  if (listen(listener->get(), 1) != 0 || getsockname(listener->get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+  if (listen(listener->get(), 1) != 0 ||
+      getsockname(listener->get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
     return ErrnoStatus(errno, "cannot listen");
   absl::StatusOr<UniqueFd> client = Bound(rig, from, SOCK_STREAM, address_of(from), 0);
   if (!client.ok()) return client.status();

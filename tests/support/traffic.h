@@ -30,9 +30,9 @@ using Frame = testing::Bytes;
 struct SuperPacket {
   enum class Kind : std::uint8_t { kTcp4 = 1, kTcp6 = 4, kUdp = 5 };  // VIRTIO_NET_HDR_GSO_*
   Kind kind = Kind::kTcp4;
-  std::uint16_t gso_size = 0;     // payload of a segment; 0: no super-packet
-  std::uint16_t header_len = 0;   // link to transport header; so many bytes stand in the linear area
-  std::uint16_t l4_offset = 0;    // the transport header's
+  std::uint16_t gso_size = 0;    // payload of a segment; 0: no super-packet
+  std::uint16_t header_len = 0;  // link to transport header; so many bytes stand in the linear area
+  std::uint16_t l4_offset = 0;   // the transport header's
 };
 
 // A packet socket of the calling thread's namespace. Frames of 4 KiB and more are sent with nothing but the link header
@@ -54,13 +54,13 @@ constexpr std::uint32_t kFloodFrameBytes = 64;  // without the frame check seque
 
 struct FloodOptions {
   int ip_version = 4;
-  std::uint32_t flows = 1;         // sent in turn, so that their counts differ by one at most
-  std::uint32_t first_flow = 0;    // number of the first one; up to 2^24 in all
-  unsigned vlan = 0;               // 0: untagged
-  std::uint64_t frames = 0;        // 0: no limit of number
+  std::uint32_t flows = 1;                // sent in turn, so that their counts differ by one at most
+  std::uint32_t first_flow = 0;           // number of the first one; up to 2^24 in all
+  unsigned vlan = 0;                      // 0: untagged
+  std::uint64_t frames = 0;               // 0: no limit of number
   std::chrono::milliseconds duration{0};  // 0: no limit of time; one of the limits or `stop` must be set
   std::uint64_t frames_per_second = 0;    // 0: as fast as it goes
-  int cpu = -1;                    // where to run, -1: anywhere
+  int cpu = -1;                           // where to run, -1: anywhere
   const std::atomic<bool>* stop = nullptr;
 };
 

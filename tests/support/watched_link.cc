@@ -10,7 +10,8 @@ namespace {
 std::string Text(const Count& c) { return fmt::format("{} packets {} bytes", c.packets, c.bytes); }
 
 std::string Text(const Ledger& ledger) {
-  std::string text = fmt::format("seen {}, in_flows {}, in_flight {}", Text(ledger.seen), Text(ledger.in_flows), Text(ledger.in_flight));
+  std::string text = fmt::format("seen {}, in_flows {}, in_flight {}", Text(ledger.seen), Text(ledger.in_flows),
+                                 Text(ledger.in_flight));
   for (const auto& [reason, count] : ledger.remainder) text += fmt::format(", {} {}", reason, Text(count));
   for (const auto& [where, count] : ledger.lost) text += fmt::format(", lost.{} {}", where, Text(count));
   return text;
@@ -32,11 +33,13 @@ void ExpectExact(const PacketStats& stats, const FlowBook& book, const std::stri
     EXPECT_EQ(sized, one.ledger.seen.packets) << what << ", " << one.name << ": the size histogram";
     Count protocols;
     for (const auto& [protocol, count] : one.protocols) protocols += count;
-    EXPECT_TRUE(protocols == one.ledger.in_flows) << what << ", " << one.name << ": protocols sum up to " << Text(protocols);
+    EXPECT_TRUE(protocols == one.ledger.in_flows)
+        << what << ", " << one.name << ": protocols sum up to " << Text(protocols);
     in_flows[one.name] += one.ledger.in_flows;
   }
   for (const auto& [name, count] : book.Sums())
-    EXPECT_TRUE(in_flows[name] == count) << what << ", " << name << ": ledger " << Text(in_flows[name]) << ", book " << Text(count);
+    EXPECT_TRUE(in_flows[name] == count) << what << ", " << name << ": ledger " << Text(in_flows[name]) << ", book "
+                                         << Text(count);
 }
 
 InterfaceStats StatsOf(const PacketStats& stats, const std::string& interface) {

@@ -575,6 +575,35 @@ TEST_F(FlowTableTest, CountsAfterTheNotice_ComeUnderItsId) {
   EXPECT_EQ(table_->Notice(Notice(kBack, kSyn | kAck)).id, id);
 }
 
+TEST_F(FlowTableTest, StartNotice_TellsTheStartOnce) {
+  EXPECT_TRUE(table_->Notice(Notice(kThere, kSyn)).start);
+  EXPECT_FALSE(table_->Notice(Notice(kThere, kSyn)).start) << "another interface, or a slot evicted meanwhile";
+  EXPECT_FALSE(table_->Notice(Notice(kBack, kSyn | kAck)).start) << "the answer";
+  table_->EndSome(kAll);
+  EXPECT_TRUE(table_->Notice(Notice(kThere, kSyn)).start) << "a new conversation";
+}
+
+TEST_F(FlowTableTest, CountsReadBeforeTheNotice_ItStillTellsTheStart) {
+  table_->Add(At(Delta(kThere, kSyn), 10 * kSecond, 10 * kSecond));
+  const FlowTable::Contact contact = table_->Notice(Notice(kThere, kSyn, 10 * kSecond + 500));
+  EXPECT_FALSE(contact.new_conversation);
+  EXPECT_TRUE(contact.start);
+  EXPECT_FALSE(table_->Notice(Notice(kThere, kSyn, 10 * kSecond + 600)).start);
+}
+
+TEST_F(FlowTableTest, NoticeOfAnAnswerOrLongAfterTheBeginning_IsNoStart) {
+  table_->Add(At(Delta(kThere, kSyn), 10 * kSecond, 10 * kSecond));
+  EXPECT_FALSE(table_->Notice(Notice(kBack, kSyn | kAck, 10 * kSecond + 500)).start);
+  EXPECT_FALSE(table_->Notice(Notice(kThere, kAck, 12 * kSecond)).start) << "its slot was evicted meanwhile";
+}
+
+TEST_F(FlowTableTest, OtherNotices_AreNoStart) {
+  PacketNotice notice = Notice(kThere, kRst);
+  notice.kind = PacketNotice::Kind::kConnectionReset;
+  EXPECT_FALSE(table_->Notice(notice).start);
+  EXPECT_TRUE(table_->Notice(Notice(kThere, kRst)).start) << "of the same packet, and told behind";
+}
+
 TEST_F(FlowTableTest, BytesWithoutPackets_AreReportedAndSummed) {
   FlowDelta delta = Delta(kThere);
   delta.count = {0, 60};  // the packet was told under an earlier id

@@ -15,10 +15,11 @@ constexpr std::size_t kEvidencePorts = 64, kEvidenceTargets = 16;
 void Summarise(Alert* alert) {
   const std::string target = alert->evidence_targets.size() == 1
                                  ? alert->evidence_targets[0].ToString()
-                                 : fmt::format("{}{} hosts", alert->distinct_targets, alert->distinct_targets >= kEvidenceTargets ? " or more" : "");
-  alert->summary = fmt::format("{} tried {} ports of {}, {:.0f} of them within a second (the rule allows fewer than {:.0f})",
-                               alert->source->ip.ToString(), alert->distinct_ports, target, alert->rule.observed,
-                               alert->rule.threshold);
+                                 : fmt::format("{}{} hosts", alert->distinct_targets,
+                                               alert->distinct_targets >= kEvidenceTargets ? " or more" : "");
+  alert->summary = fmt::format(
+      "{} tried {} ports of {}, {:.0f} of them within a second (the rule allows fewer than {:.0f})",
+      alert->source->ip.ToString(), alert->distinct_ports, target, alert->rule.observed, alert->rule.threshold);
 }
 
 }  // namespace
@@ -43,7 +44,8 @@ void PortRate::OnContact(const FlowTuple& tuple, std::uint64_t mono_ns, std::uin
     found = sources_.try_emplace(key).first;
   }
   Source& source = found->second;
-  std::erase_if(source.recent, [&](const Attempt& a) { return a.mono_ns + kWindowNs <= mono_ns || a.port == tuple.destination_port; });
+  std::erase_if(source.recent,
+                [&](const Attempt& a) { return a.mono_ns + kWindowNs <= mono_ns || a.port == tuple.destination_port; });
   source.recent.push_back({mono_ns, tuple.destination_port, tuple.destination});
   const std::size_t observed = source.recent.size();
   if (source.open) {
@@ -62,8 +64,9 @@ void PortRate::OnContact(const FlowTuple& tuple, std::uint64_t mono_ns, std::uin
 
 void PortRate::OpenAlert(const Key& key, Source* source, std::uint64_t unix_ns) {
   // Several CPUs tell of their packets: the attempts are nearly in the order of time, not quite.
-  const auto [first, last] = std::minmax_element(source->recent.begin(), source->recent.end(),
-                                                 [](const Attempt& a, const Attempt& b) { return a.mono_ns < b.mono_ns; });
+  const auto [first, last] =
+      std::minmax_element(source->recent.begin(), source->recent.end(),
+                          [](const Attempt& a, const Attempt& b) { return a.mono_ns < b.mono_ns; });
   source->open = std::make_unique<Open>();
   open_++;
   Open& open = *source->open;
@@ -75,8 +78,10 @@ void PortRate::OpenAlert(const Key& key, Source* source, std::uint64_t unix_ns) 
   alert.first_seen_unix_ns = unix_ns - (last->mono_ns - first->mono_ns);
   alert.packets_seen = packets_seen_();
   alert.source = Endpoint{.ip = {.bytes = key.address, .version = key.version}, .port = 0};
-  alert.rule = {.name = "port_scan_ports_per_second", .observed = static_cast<double>(source->recent.size()),
-                .threshold = static_cast<double>(threshold_), .window_s = 1};
+  alert.rule = {.name = "port_scan_ports_per_second",
+                .observed = static_cast<double>(source->recent.size()),
+                .threshold = static_cast<double>(threshold_),
+                .window_s = 1};
   open.last_contact_ns = open.last_raised_ns = last->mono_ns;
   for (const Attempt& attempt : source->recent) AddEvidence(&open, attempt, unix_ns);
   open.changed = false;
