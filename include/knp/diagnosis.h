@@ -31,6 +31,7 @@ struct CapabilityReport {
   std::string name;  // "CAP_BPF"
   bool held = false;
   std::string needed_for;
+  bool required = true;  // false: only what needed_for says is missing without it
 };
 
 struct Diagnosis {

@@ -62,9 +62,9 @@ class NetworkMonitor {
   NetworkMonitor(const NetworkMonitor&) = delete;
   NetworkMonitor& operator=(const NetworkMonitor&) = delete;
 
-  // Starts counting on an interface of the calling thread's network namespace, in both directions (on `lo` ingress
-  // alone, for there every packet passes both). NotFound: no such interface. FailedPrecondition: it is down.
-  // AlreadyExists: attached already. Nothing is left behind on failure.
+  // Starts counting on an interface of the network namespace in which the monitor was created, in both directions (on
+  // `lo` ingress alone, for there every packet passes both). NotFound: no such interface. FailedPrecondition: it is
+  // down. AlreadyExists: attached already. Nothing is left behind on failure.
   absl::Status AttachToInterface(const std::string& interface);
 
   // Stops counting; the interface's numbers stay in the statistics. NotFound: not attached.

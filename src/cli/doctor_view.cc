@@ -23,10 +23,7 @@ bool Refused(const FeatureReport& feature) {
   return feature.required && (feature.available == Answer::kNo || feature.disabled);
 }
 
-// CAP_SYS_ADMIN only opens extras; its report says so.
-bool LacksNeeded(const CapabilityReport& capability) {
-  return !capability.held && !capability.needed_for.starts_with("only");
-}
+bool LacksNeeded(const CapabilityReport& capability) { return !capability.held && capability.required; }
 
 bool HasPlaceToAttach(const Diagnosis& diagnosis) {
   return std::any_of(diagnosis.features.begin(), diagnosis.features.end(), [](const FeatureReport& feature) {

@@ -211,6 +211,13 @@ absl::StatusOr<bool> Datapath::Consume(std::size_t limit) {
   return records_left_ == 0;
 }
 
+std::size_t Datapath::most_records() const {
+  constexpr std::size_t kSmallestRecord = 16;  // its header in the ring, and its own
+  const Sizes& sizes = object_->sizes();
+  const std::size_t page_a_cpu = std::size_t{sizes.cpus} * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return std::max<std::size_t>(sizes.ring_bytes, page_a_cpu) / kSmallestRecord;  // perf buffers have a page at least
+}
+
 bool Datapath::Scan(std::size_t buckets) {
   if (scan_at_ == 0) clock_->Refresh().IgnoreError();  // the old pair serves as well, a little less exactly
   const std::size_t first = scan_at_, end = first + buckets;
@@ -223,6 +230,19 @@ bool Datapath::Scan(std::size_t buckets) {
   scan_at_ = end < total_buckets() ? end : 0;
   return scan_at_ == 0;
 }
+
+namespace {
+
+// A perf buffer's records stand at any multiple of four: what is in them cannot be used in place.
+template <typename Record, typename Handler>
+bool OnCopy(const void* record, std::size_t size, const Handler& handler) {
+  Record copy;
+  if (size < sizeof copy) return false;
+  std::memcpy(&copy, record, sizeof copy);
+  return handler(copy);
+}
+
+}  // namespace
 
 bool Datapath::OnRecord(const void* record, std::size_t size) {
   knp_event_header header;
@@ -238,8 +258,10 @@ bool Datapath::OnRecord(const void* record, std::size_t size) {
                            {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
     } else {
       switch (header.type) {
-#define KNP_DISPATCH(type, name) \
-  case KNP_EVENT_##name: good = size >= sizeof(type) && handlers.name(*static_cast<const type*>(record)); break;
+#define KNP_DISPATCH(type, name)                                                                      \
+  case KNP_EVENT_##name:                                                                              \
+    good = OnCopy<type>(record, size, [&handlers](const type& copy) { return handlers.name(copy); }); \
+    break;
         KNP_EVENTS(KNP_DISPATCH)
 #undef KNP_DISPATCH
         default: break;

@@ -51,6 +51,8 @@ class Datapath {
 
   // Reads at most `limit` records of the event ring. True: there may be more.
   absl::StatusOr<bool> Consume(std::size_t limit);
+  // No more records than this can be in the ring at one time.
+  std::size_t most_records() const;
   // Reads the next `buckets` of the flow tables, round and round. True: a round is complete.
   bool Scan(std::size_t buckets);
   std::size_t total_buckets() const { return flows4_->buckets() + flows6_->buckets(); }

@@ -88,7 +88,8 @@ Diagnosis Diagnose(const std::string& disabled) {
        "loading programs and maps (before Linux 5.8: CAP_SYS_ADMIN)"},
       {"CAP_PERFMON", admin || datapath::HasCapability(kPerfmon),
        "programs that read packets in place (before Linux 5.8: CAP_SYS_ADMIN)"},
-      {"CAP_SYS_ADMIN", admin, "only: names of others' programs, --measure, watching from another network namespace"},
+      {"CAP_SYS_ADMIN", admin, "only: names of others' programs, --measure, watching from another network namespace",
+       false},
   };
   datapath::Features features = datapath::Features::ProbeAll();
   const absl::Status disabling = features.Disable(disabled);

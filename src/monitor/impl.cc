@@ -157,11 +157,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
 absl::Status NetworkMonitor::Impl::ReadEarlierOwners() {
   absl::Status status;
   const auto consume = [&] {
-    for (bool more = true; more && status.ok();) {
-      const auto consumed = datapath_->Consume(kRecordsATurn);
-      status = consumed.status();
-      more = consumed.ok() && *consumed;
-    }
+    if (status.ok()) status = datapath_->Consume(datapath_->most_records()).status();
   };
   consume();
   datapath_->RestartScan();
@@ -248,7 +244,10 @@ void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
 
 absl::Status NetworkMonitor::Impl::ReadEverything() {
   absl::Status status;
-  for (bool more = true; more && status.ok();)
+  // As many as the ring held when we began; what comes meanwhile is for the next call, else a flood would keep us here.
+  const std::size_t turns = datapath_->most_records() / kRecordsATurn + 1;
+  bool more = true;
+  for (std::size_t i = 0; i < turns && more && status.ok(); i++)
     Locked([&] {
       const auto consumed = datapath_->Consume(kRecordsATurn);
       status = consumed.status();

@@ -96,7 +96,7 @@ TEST(Doctor, MissingRights_EndWith3AndAreNamed) {
 
 TEST(Doctor, MissingExtraRight_IsNoObstacle) {
   Diagnosis diagnosis = Healthy();
-  diagnosis.capabilities.push_back({"CAP_SYS_ADMIN", false, "only: measuring"});
+  diagnosis.capabilities.push_back({"CAP_SYS_ADMIN", false, "only: measuring", false});
   EXPECT_EQ(ExitStatusOf(diagnosis), kExitDone);
   diagnosis.can_run = false;
   diagnosis.problem = "cannot disable feature 'x'";
