@@ -2,9 +2,9 @@
 #include "bpf/maps.h"
 
 SEC("tc")
-int test_other(struct __sk_buff* skb) {
+int test_other(struct __sk_buff *skb) {
   __u32 zero = 0;
-  struct knp_cpu_state* cpu = bpf_map_lookup_elem(&knp_cpu, &zero);
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &zero);
   (void)skb;
   return cpu ? (int)knp_config.cpus : 0;
 }

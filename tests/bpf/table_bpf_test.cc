@@ -285,27 +285,6 @@ TEST_F(TableBpfTest, Reader_WhileAnotherCpuWritesIpv6_HandsOnEveryPacketOnce) {
   ReadWhileWritten(runner_.get(), &reader, cpus_, 6);
 }
 
-// A read that falls between the kernel's two additions sees the packet and not its bytes. If it was the flow's last, no
-// later packet brings them: they must be found all the same, live and by the eviction's record.
-TEST_F(TableBpfTest, Reader_PacketSeenBeforeItsBytes_FindsTheBytesLater) {
-  knp_bucket4 bucket{};
-  TableReader<knp_bucket4, knp_key4> reader(std::span<const knp_bucket4>(&bucket, 1));
-  Told told;
-  bucket.key[0].meta = KNP_META(17, 0, 0, 1);
-  bucket.flow[0] = {
-      .packets = 1, .bytes = 0, .first_ns = 1, .last_tick = 1, .tcp_flags = 0, .bits = 0, .generation = 2};
-  reader.Scan(0, 1, told.Emit<knp_key4>());
-  bucket.flow[0].bytes = 100;
-  reader.Scan(0, 1, told.Emit<knp_key4>());
-  EXPECT_TRUE(told.Sum() == (Count{1, 100})) << told.Sum().packets << " packets " << told.Sum().bytes << " bytes";
-
-  bucket.flow[0].packets = 2;
-  reader.Scan(0, 1, told.Emit<knp_key4>());
-  bucket.flow[0].bytes = 300;
-  EXPECT_TRUE(reader.Evicted(0, bucket.key[0], bucket.flow[0], told.Emit<knp_key4>()));
-  EXPECT_TRUE(told.Sum() == (Count{2, 300})) << told.Sum().packets << " packets " << told.Sum().bytes << " bytes";
-}
-
 // The generation has 16 bits: it wraps after 32,768 owners of one slot.
 TEST_F(TableBpfTest, Generation_ManyOwnersOfOneBucket_WrapsUnnoticed) {
   Load();

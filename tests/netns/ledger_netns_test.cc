@@ -10,42 +10,14 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/netns_rig.h"
+#include "tests/support/ledger_test.h"
 #include "tests/support/program_runner.h"
-#include "tests/support/traffic.h"
-#include "tests/support/watched_link.h"
 
 namespace knp::test {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class LedgerTest : public ::testing::Test {
- protected:
-  void MakeRig(const NetnsRig::Options& options = {}) {
-    absl::StatusOr<NetnsRig> rig = NetnsRig::Create(options);
-    ASSERT_TRUE(rig.ok()) << rig.status();
-    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
-  }
-  static NetnsRig::Options Offload() {
-    NetnsRig::Options options;
-    options.offload = true;
-    return options;
-  }
-  std::unique_ptr<WatchedLink> Watch(Side side, const MonitorOptions& options = {}, bool by_conversation = false) {
-    auto link = WatchedLink::Start(*rig_, side, options, by_conversation);
-    EXPECT_TRUE(link.ok()) << link.status();
-    return link.ok() ? *std::move(link) : nullptr;
-  }
-  FloodResult FloodFrom(Side side, const FloodOptions& options) {
-    const auto result = rig_->RunIn(side, [&] { return Flood(rig_->interface(side), options); });
-    EXPECT_TRUE(result.ok()) << result.status();
-    return result.ok() ? *result : FloodResult();
-  }
-
-  std::unique_ptr<NetnsRig> rig_;
-};
 
 void ExpectSeen(const TrafficCount& seen, const FloodResult& sent) {
   EXPECT_EQ(seen.packets, sent.frames);
@@ -129,11 +101,8 @@ TEST_F(LedgerTest, TcpBulk_OffloadOff_PacketsAreTheDevices) {
 // An independent witness of the segment arithmetic, headers included.
 TEST_F(LedgerTest, SuperPackets_CutBehindTheEgressHook_PacketsAndBytesAreTheDevices) {
   MakeRig(Offload());
-  for (const char* feature : {"tso", "tx-udp-segmentation"}) {
-    const std::string command =
-        "nsenter --net=" + rig_->NamespacePath(Side::kA) + " ethtool -K veth_a " + feature + " off";
-    ASSERT_EQ(std::system(command.c_str()), 0) << command;
-  }
+  Ethtool(Side::kA, "tso off");
+  Ethtool(Side::kA, "tx-udp-segmentation off");
   const auto a = Watch(Side::kA), b = Watch(Side::kB);
   ASSERT_TRUE(a && b);
   for (int version : {4, 6}) {

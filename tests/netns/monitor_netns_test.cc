@@ -4,19 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
 #include <future>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/expect_error.h"
 #include "tests/support/flow_book.h"
 #include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
@@ -71,14 +69,6 @@ class MonitorTest : public ::testing::Test {
   Witness witness_;
 };
 
-// A failing expectation's message has the whole error.
-#define EXPECT_ERROR(expression, is_code, matcher)       \
-  do {                                                   \
-    const absl::Status error_ = (expression);            \
-    EXPECT_TRUE(absl::is_code(error_)) << error_;        \
-    EXPECT_THAT(std::string(error_.message()), matcher); \
-  } while (false)
-
 // ---- what is refused -----------------------------------------------------------------------------------------------
 
 TEST_F(MonitorTest, Interfaces_WrongOnes_AreRefusedByNameAndReason) {
@@ -120,76 +110,6 @@ TEST_F(MonitorTest, Calls_OutOfOrderOrRange_AreRefused) {
   EXPECT_ERROR((monitor->OpenMap<int, int>("knp_cpu").status()), IsInvalidArgument, HasSubstr("knp_cpu"));
   EXPECT_TRUE(monitor->Finish().ok());
   EXPECT_TRUE(monitor->Finish().ok()) << "twice is no error";
-}
-
-TEST(MonitorOptionsTest, WrongOptions_AreRefusedByName) {
-  const auto refused = [](const std::function<void(MonitorOptions*)>& change) {
-    MonitorOptions options;
-    change(&options);
-    const auto monitor = NetworkMonitor::Create(options);
-    EXPECT_TRUE(absl::IsInvalidArgument(monitor.status())) << monitor.status();
-    return std::string(monitor.status().message());
-  };
-  EXPECT_THAT(refused([](auto* o) { o->table_budget_bytes = 100; }), HasSubstr("flow table of 100 bytes"));
-  EXPECT_THAT(refused([](auto* o) { o->table_budget_bytes = std::size_t{1} << 40; }), HasSubstr("flow table"));
-  EXPECT_THAT(refused([](auto* o) { o->ring_bytes = std::size_t{2} << 30; }), HasSubstr("ring"));
-  EXPECT_THAT(refused([](auto* o) { o->max_interfaces = 0; }), HasSubstr("max_interfaces"));
-  EXPECT_THAT(refused([](auto* o) { o->max_interfaces = 2048; }), HasSubstr("max_interfaces"));
-  EXPECT_THAT(refused([](auto* o) { o->drain_interval = milliseconds(0); }), HasSubstr("drain_interval"));
-  EXPECT_THAT(refused([](auto* o) { o->scan_interval = milliseconds(-5); }), HasSubstr("scan_interval"));
-  EXPECT_THAT(refused([](auto* o) { o->flow_capacity = 0; }), HasSubstr("flow_capacity"));
-  EXPECT_THAT(refused([](auto* o) { o->disable_features = "tcx,warp"; }),
-              AllOf(HasSubstr("warp"), HasSubstr("ringbuf")));
-  MonitorOptions options;
-  options.disable_features = "mmap";
-  const auto monitor = NetworkMonitor::Create(options);
-  EXPECT_ERROR(monitor.status(), IsUnimplemented, HasSubstr("mmap"));
-}
-
-class ObjectFileTest : public ::testing::Test {
- protected:
-  static std::string Bytes(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  std::string Write(const std::string& name, const std::string& content) {
-    const std::string path = ::testing::TempDir() + "knp_" + std::to_string(getpid()) + "_" + name;
-    std::ofstream(path, std::ios::binary) << content;
-    written_.push_back(path);
-    return path;
-  }
-  ~ObjectFileTest() override {
-    for (const std::string& path : written_) unlink(path.c_str());
-  }
-  static absl::Status Load(const std::string& path) { return NetworkMonitor::CreateFromObjectFile(path).status(); }
-  static void SetUpTestSuite() { libbpf_set_print(nullptr); }
-  std::vector<std::string> written_;
-};
-
-TEST_F(ObjectFileTest, OurObject_FromDisk_Works) { EXPECT_TRUE(Load(KNP_OBJECT_FILE).ok()) << Load(KNP_OBJECT_FILE); }
-
-TEST_F(ObjectFileTest, WrongFiles_AreRefusedWithWhatIsWrong) {
-  const std::string tests = std::string(KNP_BUILD_DIR) + "/lib/tests/bpf/";
-  EXPECT_ERROR(Load("/nonexistent/monitor.o"), IsNotFound, HasSubstr("/nonexistent/monitor.o"));
-  EXPECT_ERROR(Load("/tmp"), IsInvalidArgument, HasSubstr("/tmp"));
-  const std::string text = Write("text.o", "int main() { return 0; }\n");
-  EXPECT_ERROR(Load(text), IsInvalidArgument, AllOf(HasSubstr(text), HasSubstr("BPF object")));
-  const std::string empty = Write("empty.o", "");
-  EXPECT_ERROR(Load(empty), IsInvalidArgument, HasSubstr(empty));
-  EXPECT_ERROR(Load("/proc/self/exe"), IsInvalidArgument, HasSubstr("/proc/self/exe"));
-  EXPECT_ERROR(Load(tests + "other_program.o"), IsInvalidArgument, HasSubstr("lacks the map knp_flows4"));
-  EXPECT_ERROR(Load(tests + "no_programs.o"), IsInvalidArgument, HasSubstr("lacks the program knp_ingress"));
-  EXPECT_ERROR(Load(tests + "other_version.o"), IsInvalidArgument,
-               AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
-}
-
-TEST_F(ObjectFileTest, OurObject_CutAnywhere_IsRefusedAndNeverCrashes) {
-  const std::string whole = Bytes(KNP_OBJECT_FILE);
-  ASSERT_GT(whole.size(), 10000u);
-  for (std::size_t size = 1; size < whole.size(); size += whole.size() / 23) {
-    const std::string cut = Write("cut.o", whole.substr(0, size));
-    EXPECT_ERROR(Load(cut), IsInvalidArgument, HasSubstr(cut));
-  }
 }
 
 // ---- what is told --------------------------------------------------------------------------------------------------
@@ -333,7 +253,7 @@ TEST_F(MonitorTest, PortScan_ClientsAndReplies_RaiseNothing) {
 TEST_F(MonitorTest, Rates_SteadyFlood_AreWhatWasSent) {
   auto monitor = Watching();
   ASSERT_TRUE(monitor);
-  const auto sent = FloodA({.flows = 10, .duration = milliseconds(3500), .frames_per_second = 10'000});
+  const auto sent = FloodA({.flows = 10, .duration = milliseconds(2300), .frames_per_second = 10'000});
   const auto stats = monitor->GetPacketStats();
   ASSERT_TRUE(sent.ok() && stats.ok());
   const InterfaceStats& ours = stats->interfaces.at(0);
@@ -393,52 +313,6 @@ TEST_F(MonitorTest, Handlers_ThatCallTheMonitor_DoNotDeadlock) {
   });
 }
 
-TEST_F(MonitorTest, Threads_CallingEverythingUnderFlood_StayExactAndQuick) {
-  WithinSeconds(60, [this] {
-    MonitorOptions options;
-    options.flow_capacity = 500;  // conversations end early all the time
-    auto monitor = Watching(options);
-    ASSERT_TRUE(monitor);
-    FlowBook book;
-    monitor->SetFlowHandler(book.Handler());
-    std::atomic<bool> stop = false;
-    std::atomic<int> asked = 0;
-    std::atomic<std::int64_t> slowest_ms = 0;
-    std::vector<std::thread> threads;
-    threads.emplace_back([&] { EXPECT_TRUE(FloodA({.flows = 3000, .stop = &stop}).ok()); });
-    threads.emplace_back([&] {
-      while (!stop) {
-        const auto start = steady_clock::now();
-        EXPECT_TRUE(monitor->GetPacketStats().ok());
-        EXPECT_TRUE(monitor->GetFlowStats().ok());
-        slowest_ms = std::max<std::int64_t>(
-            slowest_ms, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start).count());
-        asked++;
-        std::this_thread::sleep_for(milliseconds(5));
-      }
-    });
-    threads.emplace_back([&] {
-      while (!stop) {
-        EXPECT_TRUE(monitor->AttachToInterface("lo").ok());
-        EXPECT_TRUE(monitor->DetachFromInterface("lo").ok());
-        EXPECT_TRUE(monitor->StopEventProcessing().ok());
-        EXPECT_TRUE(monitor->StartEventProcessing().ok());
-        std::this_thread::sleep_for(milliseconds(100));
-      }
-    });
-    std::this_thread::sleep_for(milliseconds(2500));
-    stop = true;
-    for (std::thread& thread : threads) thread.join();
-    EXPECT_GT(asked, 3);
-    EXPECT_LT(slowest_ms, 3000);
-    ASSERT_TRUE(monitor->Finish().ok());
-    const auto stats = monitor->GetPacketStats();
-    ASSERT_TRUE(stats.ok());
-    ExpectExact(*stats, book, "many threads");
-    EXPECT_EQ(book.open(), 0u);
-  });
-}
-
 // Without event processing each question reads all that there is, but not what a flood adds meanwhile.
 TEST_F(MonitorTest, PacketStats_NotProcessingUnderFlood_Answers) {
   WithinSeconds(60, [this] {
@@ -456,6 +330,7 @@ TEST_F(MonitorTest, PacketStats_NotProcessingUnderFlood_Answers) {
         EXPECT_TRUE(
             FloodA({.flows = 1'000'000, .cpu = cpu % static_cast<int>(UsableCpus().size()), .stop = &stop}).ok());
       });
+    std::this_thread::sleep_for(milliseconds(300));
     for (int i = 0; i < 3; i++) {
       const auto start = steady_clock::now();
       EXPECT_TRUE(monitor->GetPacketStats().ok());

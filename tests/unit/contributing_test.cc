@@ -1,4 +1,4 @@
-// CONTRIBUTING.md tells nothing that is not so: each file that it names exists, and what it quotes from one stands there.
+// CONTRIBUTING.md tells nothing that is not so: each file that it names exists, and what it quotes stands there.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -1,0 +1,97 @@
+// Who opened a conversation: by a SYN, by the answer to one, or by the earlier packet, in whatever order they are read.
+#include <gtest/gtest.h>
+
+#include "tests/support/flow_table_fixture.h"
+
+namespace knp::flow {
+namespace {
+
+class FlowTableOpenerTest : public FlowTableTest {
+ protected:
+  void ExpectClientOpened(Opener opener) {
+    const FlowRecord record = Only();
+    EXPECT_EQ(record.source.ip.ToString(), "10.0.0.1");
+    EXPECT_EQ(record.source.port, 40000);
+    EXPECT_EQ(record.destination.ip.ToString(), "10.0.0.2");
+    EXPECT_EQ(record.destination.port, 443);
+    EXPECT_EQ(record.opener, opener);
+  }
+};
+
+TEST_F(FlowTableOpenerTest, SynNotice_SenderOpened) {
+  table_->Notice(Notice(kThere, kSyn));
+  table_->Add(Delta(kThere, kSyn | kAck));
+  ExpectClientOpened(Opener::kSyn);
+}
+
+TEST_F(FlowTableOpenerTest, SynAckNoticeFirst_ReceiverOpened) {
+  table_->Notice(Notice(kBack, kSyn | kAck));
+  table_->Add(Delta(kBack, kSyn | kAck));
+  ExpectClientOpened(Opener::kSyn);
+  EXPECT_EQ(Only().received, (Count{1, 100}));
+  EXPECT_EQ(Only().sent, Count{});
+  EXPECT_EQ(Only().tcp_flags_received, kSyn | kAck);
+}
+
+TEST_F(FlowTableOpenerTest, DeltaOfNothingButSyns_SenderOpened) {
+  table_->Add(At(Delta(kBack, kAck | kRst), 9 * kSecond, 9 * kSecond));  // what came earlier does not matter
+  table_->Add(Delta(kThere, kSyn));
+  ExpectClientOpened(Opener::kSyn);
+}
+
+TEST_F(FlowTableOpenerTest, SynAckAndDataInOneDelta_TellsNothing) {
+  table_->Add(Delta(kThere, kSyn | kAck | kPsh));  // a whole client's or a whole server's side
+  ExpectClientOpened(Opener::kFirstPacket);
+}
+
+TEST_F(FlowTableOpenerTest, NoSyn_SenderOfFirstPacketOpened) {
+  table_->Add(Delta(kThere, kAck));
+  table_->Add(At(Delta(kBack, kAck), 11 * kSecond, 11 * kSecond));
+  ExpectClientOpened(Opener::kFirstPacket);
+}
+
+TEST_F(FlowTableOpenerTest, ReverseDirectionReadLaterButEarlier_SidesAreSwapped) {
+  table_->Add(On(At(Delta(kBack, kSyn | kAck | kPsh), 2 * kSecond, 5 * kSecond), kEth0, Direction::kIngress, {7, 700}));
+  EXPECT_EQ(Only().source.port, 443);
+  table_->Add(On(At(Delta(kThere, kSyn | kAck | kFin), kSecond, 4 * kSecond), kEth0, Direction::kEgress, {3, 300}));
+  ExpectClientOpened(Opener::kFirstPacket);
+  const FlowRecord record = Only();
+  EXPECT_EQ(record.sent, (Count{3, 300}));
+  EXPECT_EQ(record.received, (Count{7, 700}));
+  EXPECT_EQ(record.tcp_flags_sent, kSyn | kAck | kFin);
+  EXPECT_EQ(record.tcp_flags_received, kSyn | kAck | kPsh);
+  EXPECT_EQ(record.start_unix_ns, kEpoch + kSecond);
+  EXPECT_EQ(record.end_unix_ns, kEpoch + 5 * kSecond);
+}
+
+TEST_F(FlowTableOpenerTest, KnownBySyn_AnEarlierTimeSwapsNothing) {
+  table_->Notice(Notice(kThere, kSyn, 10 * kSecond));
+  table_->Add(At(Delta(kBack, kAck), 2 * kSecond, 3 * kSecond));  // left over from an earlier use of the ports
+  ExpectClientOpened(Opener::kSyn);
+  EXPECT_EQ(Only().start_unix_ns, kEpoch + 2 * kSecond);
+}
+
+TEST_F(FlowTableOpenerTest, SecondSynOfTheOtherSide_FirstSynCounts) {
+  table_->Notice(Notice(kThere, kSyn));
+  table_->Notice(Notice(kBack, kSyn));  // simultaneous open
+  table_->Add(Delta(kThere, kSyn));
+  ExpectClientOpened(Opener::kSyn);
+}
+
+TEST_F(FlowTableOpenerTest, ResetNoticeOfUnknownConversation_GivesWayToEarlierPackets) {
+  PacketNotice reset = Notice(kBack, kRst | kAck);
+  reset.kind = PacketNotice::Kind::kConnectionReset;
+  EXPECT_TRUE(table_->Notice(reset).new_conversation);
+  table_->Add(At(Delta(kThere, kSyn | kAck), 9 * kSecond, 10 * kSecond));
+  ExpectClientOpened(Opener::kFirstPacket);
+  EXPECT_EQ(Only().tcp_flags_received, kRst | kAck);
+}
+
+TEST_F(FlowTableOpenerTest, SameTime_FirstReadStays) {
+  table_->Add(Delta(kThere, kAck));
+  table_->Add(Delta(kBack, kAck));
+  ExpectClientOpened(Opener::kFirstPacket);
+}
+
+}  // namespace
+}  // namespace knp::flow
