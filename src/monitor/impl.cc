@@ -179,7 +179,7 @@ absl::Status NetworkMonitor::Impl::Start() {
   const std::lock_guard lock(thread_mutex_);
   if (running_) return absl::FailedPreconditionError("event processing runs already");
   running_ = true;
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   return absl::OkStatus();
 }
 
@@ -194,7 +194,7 @@ absl::Status NetworkMonitor::Impl::Stop() {
   return absl::OkStatus();
 }
 
-void NetworkMonitor::Impl::Run(std::stop_token stop) {
+void NetworkMonitor::Impl::Run(const std::stop_token& stop) {
   pthread_setname_np(pthread_self(), "knp-reader");
   // Ahead of ordinary work: what the reader misses while it waits is lost. It sleeps most of the time.
   setpriority(PRIO_PROCESS, 0, -10);

@@ -45,7 +45,7 @@ class NetworkMonitor::Impl : private datapath::Sink {
   void OnNotice(const PacketNotice& notice) override;
   void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   // One turn of the thread; true if the ring has more.
   bool Turn();
   void Housekeep(std::uint64_t now);

@@ -29,7 +29,6 @@ namespace {
 
 using std::chrono::seconds;
 using std::chrono::steady_clock;
-using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
@@ -187,6 +186,7 @@ TEST_F(ExamplesTest, CustomMap_MarkedTraffic_IsCountedByDscp) {
   SendMarked(4, 10, 2);
   SendMarked(6, 10, 3);
   SendMarked(6, 63, 1);
+  ASSERT_TRUE(rig_->WaitUntilSilent().ok());
   const std::string output = custom_map.Interrupt();
   const int v4 = 14 + 20 + 8 + 100, v6 = 14 + 40 + 8 + 100;
   EXPECT_THAT(output, HasSubstr(fmt::format("DSCP 46: 7 packets, {} bytes\n", 7 * v4)));

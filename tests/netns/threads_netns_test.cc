@@ -284,6 +284,7 @@ TEST_F(ThreadsTest, SeveralMonitors_CreatedAtOnce_DoNotDisturbEachOther) {
   constexpr int kMonitors = 4;
   std::vector<std::unique_ptr<NetworkMonitor>> monitors(kMonitors);
   std::vector<std::thread> threads;
+  threads.reserve(kMonitors);
   for (auto& monitor : monitors)
     threads.emplace_back([this, &monitor] {
       monitor = Create({});

@@ -219,6 +219,7 @@ TEST(Handlers, ManyThreads_NothingLostInOrderOneAtATime) {
   handlers.Set(handler);
   std::atomic<bool> done = false;
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (int i = 0; i < 2; i++)
     threads.emplace_back([&, i] {
       for (int round = 0; !done; round++) {
@@ -229,6 +230,7 @@ TEST(Handlers, ManyThreads_NothingLostInOrderOneAtATime) {
       }
     });
   std::vector<std::thread> posters;
+  posters.reserve(kPosters);
   for (int i = 0; i < kPosters; i++)
     posters.emplace_back([&] {
       for (int n = 0; n < kMessages; n++) {

@@ -185,7 +185,7 @@ TEST_F(PortRateTest, ScanGoesOn_OneAlertUpdatedAndClosed) {
   EXPECT_EQ(Times(AlertState::kClosed), 0);
   EXPECT_GE(Times(AlertState::kUpdated), 5);
   EXPECT_LE(Times(AlertState::kUpdated), 6) << "every five seconds";
-  const std::uint64_t last = now - kSecond + 99 * 9 * kMs;
+  const std::uint64_t last = now - kSecond + 891 * kMs;
   Advance(last + 10 * kSecond - 1);
   EXPECT_EQ(Times(AlertState::kClosed), 0);
   Advance(last + 10 * kSecond);
