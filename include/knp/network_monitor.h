@@ -7,8 +7,10 @@
 //   … (*monitor)->GetPacketStats() …
 //
 // Thread-safety: all methods may be called from any thread at any time, handlers included, except destruction, which
-// must come last and not from a handler. Handlers are called from one internal thread, one call at a time; a slow
-// handler delays the reading of the ring, and if it is slow for long the ledger shows `lost.ring_full`.
+// must come last and not from a handler. Handlers are called one at a time, in order: from the internal thread, or, for
+// what a call brings about itself (Finish, SetSecurityConfig, any reading call while no events are processed), from the
+// thread of that call. A slow handler delays the reading of the ring, and if it is slow for long the ledger shows
+// `lost.ring_full`.
 //
 // Rights: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN and CAP_NET_ADMIN). Kernel: 5.8 and newer with all that
 // this version does.
@@ -74,9 +76,11 @@ class NetworkMonitor {
   // GetPacketStats().total.Balanced() then tells whether every packet is accounted for.
   absl::Status Finish();
 
-  // Starts the internal thread that reads events and flows and calls the handlers. FailedPrecondition if it runs.
+  // Starts the internal thread that reads events and flows and calls the handlers. FailedPrecondition if it runs, or from
+  // within a handler.
   absl::Status StartEventProcessing();
-  // Stops it; called by the destructor too. What is in the kernel stays there until it is started again.
+  // Stops it; called by the destructor too. What is in the kernel stays there until it is started again. FailedPrecondition
+  // from within a handler.
   absl::Status StopEventProcessing();
 
   // Exact counters of every interface. Reads the kernel's tables itself, so it works without event processing too.

@@ -20,11 +20,12 @@ namespace {
 constexpr unsigned kCapPerfmon = 38, kCapBpf = 39;  // Linux 5.8; older headers lack the names
 
 std::mutex log_mutex;
-std::string log_text;  // guarded by log_mutex, which a LibbpfLog holds
+std::string log_text;                  // guarded by log_mutex, which a LibbpfLog holds
+thread_local bool collecting = false;  // other threads' messages meanwhile are none of ours
 
 int Collect(enum libbpf_print_level level, const char* format, va_list arguments) {
   char line[512];
-  if (level == LIBBPF_DEBUG) return 0;
+  if (level == LIBBPF_DEBUG || !collecting) return 0;
   vsnprintf(line, sizeof line, format, arguments);
   log_text += line;
   if (log_text.size() > 65536) log_text.erase(0, log_text.size() - 32768);
@@ -81,10 +82,12 @@ absl::Status ErrnoStatus(int error, const std::string& what) {
 LibbpfLog::LibbpfLog() {
   log_mutex.lock();
   log_text.clear();
+  collecting = true;
   libbpf_set_print(Collect);
 }
 
 LibbpfLog::~LibbpfLog() {
+  collecting = false;
   libbpf_set_print(nullptr);
   log_mutex.unlock();
 }
