@@ -72,7 +72,7 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
   if (buckets4 == 0 || buckets6 == 0 || options.table_budget_bytes > kMost)
     return absl::InvalidArgumentError(
         fmt::format("a flow table of {} bytes for {} possible CPUs: must be {} bytes to 64 GiB",
-                    options.table_budget_bytes, possible_cpus, possible_cpus * 4 * sizeof(knp_bucket6)));
+                    options.table_budget_bytes, possible_cpus, std::size_t{possible_cpus} * 4 * sizeof(knp_bucket6)));
   sizes.buckets4 = static_cast<std::uint32_t>(buckets4);
   sizes.buckets6 = static_cast<std::uint32_t>(buckets6);
   if (std::max(buckets4, buckets6) * possible_cpus > UINT32_MAX)

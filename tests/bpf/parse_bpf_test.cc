@@ -171,7 +171,7 @@ TEST_F(ParseBpfTest, Programs_SuperPackets_CountSegmentsAndTheirHeaders) {
     ExpectAsNative(name, c.frame, context, Direction::kIngress);
     const knp_seen seen = runner_->Counters().seen[KNP_INGRESS];
     EXPECT_EQ(seen.packets, c.packets) << name;
-    EXPECT_EQ(seen.bytes, c.frame.size() + (c.packets - 1) * c.header) << name;
+    EXPECT_EQ(seen.bytes, c.frame.size() + std::size_t{c.packets - 1} * c.header) << name;
   }
 }
 

@@ -78,7 +78,7 @@ class HookTest : public ::testing::TestWithParam<const char*> {
     const auto start = steady_clock::now();
     WaitFor(milliseconds(4000), [&] { return witness_.Events(type).size() >= 2; });
     EXPECT_LE(steady_clock::now() - start, milliseconds(2500));
-    const std::vector<Event> events = witness_.Events(type);
+    std::vector<Event> events = witness_.Events(type);
     EXPECT_EQ(events.size(), 2u) << EventTypeName(type) << " of each hook, once";
     for (const Event& event : events) EXPECT_EQ(event.interface, "veth_b");
     return events;
