@@ -53,7 +53,7 @@ class ObjectFileTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   std::string Write(const std::string& name, const std::string& content) {
-    const std::string path = ::testing::TempDir() + "knp_" + std::to_string(getpid()) + "_" + name;
+    std::string path = ::testing::TempDir() + "knp_" + std::to_string(getpid()) + "_" + name;
     std::ofstream(path, std::ios::binary) << content;
     written_.push_back(path);
     return path;

@@ -10,7 +10,7 @@
 
 #define EXPECT_ERROR(expression, is_code, matcher)       \
   do {                                                   \
-    const absl::Status error_ = (expression);            \
+    const absl::Status& error_ = (expression);           \
     EXPECT_TRUE(absl::is_code(error_)) << error_;        \
     EXPECT_THAT(std::string(error_.message()), matcher); \
   } while (false)
