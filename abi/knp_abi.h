@@ -6,7 +6,7 @@
  * KNP_ABI_VERSION; an object of another version is refused at load.
  *
  * Addresses and ports are in network byte order (suffix _be), all else in host order. Times are CLOCK_MONOTONIC
- * nanoseconds (suffix _ns) or kernel ticks, that is jiffies (suffix _tick).
+ * nanoseconds (suffix _ns) or ticks (suffix _tick): the kernel's jiffies, or, in the 4.18 variant, of KNP_COARSE_TICK_NS.
  */
 #ifndef KNP_ABI_H
 #define KNP_ABI_H
@@ -19,13 +19,15 @@
 #define KNP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
 #endif
 
-#define KNP_ABI_VERSION 1
+#define KNP_ABI_VERSION 2
 #define KNP_WAYS 4                /* slots in a bucket of the flow table */
+#define KNP_CHUNK 16              /* buckets that are one value of the table's array in the 4.18 variant */
 #define KNP_SIZE_BUCKETS 8        /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
 #define KNP_IFACE_TABLE 8192      /* entries of the ifindex -> slot table, a power of two */
 #define KNP_IFACE_PROBES 4        /* linear probes in it */
 #define KNP_MAX_IFACES 2047       /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
 #define KNP_EVENT_MAX_PAYLOAD 256 /* bytes of a user-defined event */
+#define KNP_COARSE_TICK_NS 10000000 /* CLOCK_MONOTONIC / this = the tick that user space keeps in knp_tick */
 
 enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };
 
@@ -96,7 +98,7 @@ struct knp_flow {
   __u64 packets;
   __u64 bytes;
   __u64 first_ns;
-  __u32 last_tick;  /* low 32 bits of jiffies */
+  __u32 last_tick;  /* low 32 bits of the tick */
   __u8 tcp_flags;   /* OR of all seen */
   __u8 bits;        /* enum knp_flow_bits */
   __u16 generation; /* odd: the slot is being rewritten; +2 with every new owner */
@@ -141,7 +143,7 @@ KNP_ASSERT_SIZE(struct knp_iface_counters, 512);
 
 /* Event budget and event losses of one CPU: entry [cpu] of knp_cpu. */
 struct knp_cpu_state {
-  __u64 tick; /* jiffies of the last refill */
+  __u64 tick; /* of the last refill */
   __u64 tokens;
   __u64 events_suppressed;  /* over the rate: flow_started, connection_reset, security_candidate not sent */
   __u64 events_ring_full;   /* the same, but for want of room */
@@ -150,8 +152,20 @@ struct knp_cpu_state {
   __u32 tokens_per_tick_q8; /* optional events per tick, 8 fractional bits; written by user space */
   __u32 token_burst_q8;     /* the most that may be saved up */
   __u64 barrier;            /* see KNP_WMB */
+  __u64 perf_sent;          /* bytes of this CPU's perf buffer that its records have taken, as the buffer counts them */
+  __u64 pad[7];
 };
-KNP_ASSERT_SIZE(struct knp_cpu_state, 64);
+KNP_ASSERT_SIZE(struct knp_cpu_state, 128);
+
+/* How far perf_sent may go: what was consumed plus what the buffer holds. Entry [cpu] of knp_perf_credit, written by user
+ * space. Twice, for a kernel that cannot map arrays copies it byte by byte: only a pair that agrees counts. */
+struct knp_perf_credit {
+  __u64 limit;
+  __u64 inverse; /* ~limit */
+};
+KNP_ASSERT_SIZE(struct knp_perf_credit, 16);
+/* What a record of `size` bytes takes there: the perf header, a 32-bit length, padding to 8. */
+#define KNP_PERF_BYTES(size) (8 + (((__u32)(size) + 4 + 7) & ~7u))
 
 struct knp_iface_entry {
   __u32 ifindex; /* 0 = free */
@@ -161,7 +175,8 @@ struct knp_iface_entry {
 };
 KNP_ASSERT_SIZE(struct knp_iface_entry, 8);
 
-/* Set once before load, frozen as read-only data. magic and abi_version come with the object and are checked. */
+/* Set once before anything is attached: frozen as read-only data, or, in the 4.18 variant, the one entry of knp_settings.
+ * magic and abi_version come with the object and are checked. */
 #define KNP_CONFIG_MAGIC 0x004b4e50u /* "KNP" */
 struct knp_config {
   __u32 magic;

@@ -53,10 +53,10 @@ int knp_ingress(struct __sk_buff *skb) { return knp_hook(skb, KNP_INGRESS); }
 SEC("tc")
 int knp_egress(struct __sk_buff *skb) { return knp_hook(skb, KNP_EGRESS); }
 
+#ifndef KNP_VARIANT_4_18 /* its ticks are user space's own */
 /* For BPF_PROG_TEST_RUN only: lets user space relate the kernel's ticks to its monotonic clock. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, 1);
   __type(key, __u32);
   __type(value, struct knp_clock_pair);
@@ -72,6 +72,7 @@ int knp_clock(struct __sk_buff *skb) {
   pair->mono_ns = bpf_ktime_get_ns();
   return 0;
 }
+#endif
 
 char _license[] SEC("license") = "GPL";
 

@@ -16,8 +16,12 @@
 #define knp_ntohs(x) bpf_ntohs(x)
 #define knp_htons(x) bpf_htons(x)
 #define KNP_PACKET struct __sk_buff
+#ifdef KNP_VARIANT_4_18
+#define KNP_GLOBAL static __attribute__((noinline))
+#else
 /* Verified once, on its own (global functions, 5.6), instead of on every path that calls it. */
 #define KNP_GLOBAL __attribute__((noinline))
+#endif
 #define KNP_UNROLL _Pragma("unroll")
 #else
 #include <arpa/inet.h>
@@ -41,6 +45,28 @@ struct knp_cursor {
   const __u8 *data; /* start of the linear area */
   const __u8 *end;  /* its end */
 };
+
+/* Makes the verifier forget what it knows of `variable`, an integer of up to 32 bits. An old verifier has few steps
+ * (131,072) and goes the rest of a program once for each value that it knows to be different. */
+#if defined(__bpf__) && defined(KNP_VARIANT_4_18)
+#define KNP_FORGET(skb, variable)                                          \
+  ({                                                                       \
+    __u64 value_ = (variable), unknown_;                                   \
+    asm volatile("%1 = *(u32 *)(%2 + %3)\n\t%0 ^= %1\n\t%0 ^= %1"         \
+                 : "+r"(value_), "=&r"(unknown_)                           \
+                 : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, hash))); \
+    (variable) = value_;                                                   \
+  })
+/* All but that it is at most `mask`, 2^n - 1. */
+#define KNP_FORGET_BUT(skb, variable, mask) \
+  ({                                        \
+    KNP_FORGET(skb, variable);              \
+    (variable) &= (mask);                   \
+  })
+#else
+#define KNP_FORGET(packet, variable) ((void)0)
+#define KNP_FORGET_BUT(packet, variable, mask) ((void)0)
+#endif
 
 /* Copies the `size` bytes at `offset`, wherever they are: for headers that are rare. 0, or negative beyond the end. */
 static __always_inline long knp_load(KNP_PACKET *packet, __u32 offset, void *to, __u32 size) {

@@ -7,12 +7,32 @@
 #define KNP_BPF_EMIT_H
 
 #include "bpf/lib/parse.h"
-#include "bpf/maps.h"
+#include "bpf/lib/variant.h"
+
+/* Before Linux 5.1 the kernel does not tell whether a record found room in the perf buffer. So room is kept account of
+ * here: what this CPU has sent may not go beyond what user space has given it credit for. */
+static __attribute__((noinline)) long knp_emit_perf(struct __sk_buff *skb, void *record, __u32 size) {
+  __u32 cpu_id = bpf_get_smp_processor_id();
+  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
+  const volatile struct knp_perf_credit *credit = bpf_map_lookup_elem(&knp_perf_credit, &cpu_id);
+  __u64 sent, limit;
+
+  if (!cpu || !credit) return -1;
+  limit = credit->limit;
+  sent = cpu->perf_sent + KNP_PERF_BYTES(size);
+  if (limit != ~credit->inverse) limit = credit->limit; /* being written: this was the old one, or this is the new one */
+  if (limit < sent || (limit != ~credit->inverse)) return -1;
+  if (bpf_perf_event_output(skb, &knp_perf, BPF_F_CURRENT_CPU, record, size)) return -1;
+  cpu->perf_sent = sent;
+  return 0;
+}
 
 /* 0, or negative if there was no room. */
 static __always_inline long knp_emit(struct __sk_buff *skb, void *record, __u32 size) {
+#ifndef KNP_VARIANT_4_18
   if (knp_config.use_ringbuf) return bpf_ringbuf_output(&knp_ring, record, size, BPF_RB_NO_WAKEUP);
-  return bpf_perf_event_output(skb, &knp_perf, BPF_F_CURRENT_CPU, record, size);
+#endif
+  return knp_emit_perf(skb, record, size);
 }
 
 /* The token bucket of this CPU for events that no count hangs on; refilled once a tick. */
@@ -60,7 +80,7 @@ static __attribute__((noinline)) void knp_offer_packet_event(struct __sk_buff *s
                                                              __u16 type) {
   __u32 cpu_id = bpf_get_smp_processor_id();
   struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  if (cpu && knp_take_token(cpu, bpf_jiffies64())) knp_emit_packet_event(skb, p, cpu, type);
+  if (cpu && knp_take_token(cpu, knp_get_tick())) knp_emit_packet_event(skb, p, cpu, type);
 }
 
 /* For user-defined programs: `size` bytes at `payload` (up to KNP_EVENT_MAX_PAYLOAD) reach the handler registered for

@@ -17,13 +17,19 @@
 #define KNP_KEY struct KNP_NAME(knp_key)
 #define KNP_BUCKET struct KNP_NAME(knp_bucket)
 #define KNP_EVICTED struct KNP_NAME(knp_flow_evicted)
-#define KNP_BUCKETS KNP_NAME(knp_config.buckets)
 #define KNP_EVICTED_TYPE KNP_NAME(KNP_EVENT_flow_evicted)
+
+static __always_inline KNP_BUCKET *KNP_NAME(knp_bucket_at)(__u32 index) {
+  __u32 value = index / KNP_BUCKETS_A_VALUE;
+  struct KNP_NAME(knp_buckets) *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &value);
+  return b ? &b->bucket[index % KNP_BUCKETS_A_VALUE] : 0;
+}
 
 /* The way to give up: longest idle first, counted in 64 ticks so that a burst does not decide; among equals the one
  * with the fewest packets, so that a flood of one-packet flows displaces itself and not the connections beside it;
  * among equals still, the one that `turn` points at, so that every way ages. */
-static __always_inline __u32 KNP_NAME(knp_victim)(const KNP_BUCKET *b, __u32 tick, __u32 turn) {
+static __always_inline __u32 KNP_NAME(knp_victim)(struct __sk_buff *skb, const KNP_BUCKET *b, __u32 tick, __u32 turn) {
+  (void)skb;
   __u64 best = 0;
   __u32 victim = 0;
 #pragma unroll
@@ -38,7 +44,8 @@ static __always_inline __u32 KNP_NAME(knp_victim)(const KNP_BUCKET *b, __u32 tic
       victim = i;
     }
   }
-  return victim;
+  KNP_FORGET(skb, victim);
+  return victim & (KNP_WAYS - 1);
 }
 
 static __always_inline long KNP_NAME(knp_evict)(struct __sk_buff *skb, const KNP_BUCKET *b, __u32 index, __u32 way,
@@ -78,7 +85,7 @@ static __always_inline void KNP_NAME(knp_take)(KNP_BUCKET *b, __u32 way, const s
   f->packets = p->packets;
   f->bytes = p->bytes;
   f->first_ns = bpf_ktime_get_ns();
-  f->last_tick = (__u32)bpf_jiffies64();
+  f->last_tick = (__u32)knp_get_tick();
   f->tcp_flags = p->tcp_flags;
   f->bits = p->bits | (p->tcp_flags & KNP_TCP_RST ? KNP_F_RESET_SENT : 0);
   KNP_WMB(cpu);
@@ -92,8 +99,8 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *
                                                               __u32 first, __u32 second) {
   __u32 cpu_id = bpf_get_smp_processor_id();
   struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &first);
-  KNP_BUCKET *other = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &second);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(first);
+  KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(second);
   __u32 way;
   int hit;
 
@@ -108,24 +115,26 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *
     if (way < KNP_WAYS) {
       b = other;
     } else {
-      way = KNP_NAME(knp_victim)(b, (__u32)bpf_jiffies64(), (__u32)cpu->inserted) & (KNP_WAYS - 1);
+      way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(), (__u32)cpu->inserted);
       if (KNP_NAME(knp_evict)(skb, b, first, way, cpu_id)) return KNP_L_RING_FULL;
       cpu->evicted++;
     }
   }
   KNP_NAME(knp_take)(b, way & (KNP_WAYS - 1), p, cpu);
-  if (knp_take_token(cpu, bpf_jiffies64())) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
+  if (knp_take_token(cpu, knp_get_tick())) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
   if (knp_is_notable(p)) knp_offer_packet_event(skb, p, knp_notable_type(p));
   return -1;
 }
 
 /* Counts the packet in its flow. -1, or where it was lost (enum knp_loss). */
-static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id) {
+static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id,
+                                                  const volatile struct knp_config *config) {
   const KNP_KEY *key = &p->KNP_NAME(key);
-  __u64 hash = KNP_NAME(knp_hash)(key);
-  __u32 base = cpu_id * KNP_BUCKETS;
-  __u32 first = base + (__u32)(((hash >> 32) * KNP_BUCKETS) >> 32);
-  KNP_BUCKET *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &first);
+  __u64 hash = KNP_NAME(knp_hash)(key, config->seed);
+  __u32 buckets = config->KNP_NAME(buckets);
+  __u32 base = cpu_id * buckets;
+  __u32 first = base + (__u32)(((hash >> 32) * buckets) >> 32);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(first);
   struct knp_flow *f;
 
   if (!b) return KNP_L_MAP;
@@ -138,7 +147,7 @@ static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const 
   else if (KNP_NAME(knp_key_equal)(&b->key[3], key))
     f = &b->flow[3];
   else
-    return KNP_NAME(knp_table_miss)(skb, p, first, base + (__u32)(((hash & 0xffffffff) * KNP_BUCKETS) >> 32));
+    return KNP_NAME(knp_table_miss)(skb, p, first, base + (__u32)(((hash & 0xffffffff) * buckets) >> 32));
   knp_count_in(skb, p, f);
   return -1;
 }
@@ -149,5 +158,4 @@ static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const 
 #undef KNP_KEY
 #undef KNP_BUCKET
 #undef KNP_EVICTED
-#undef KNP_BUCKETS
 #undef KNP_EVICTED_TYPE

@@ -7,21 +7,13 @@
 
 #include "bpf/lib/emit.h"
 
-#define KNP_STORE(lvalue, value) (*(volatile __typeof__(lvalue) *)&(lvalue) = (value))
-#if defined(__TARGET_ARCH_arm64)
-/* An atomic that returns its old value is a full barrier in the arm64 JIT (BPF_FETCH, 5.12). */
-#define KNP_WMB(cpu) __sync_fetch_and_add(&(cpu)->barrier, 1)
-#else
-#define KNP_WMB(cpu) asm volatile("" ::: "memory") /* x86 keeps stores in order (TSO) */
-#endif
-
 #define KNP_MIX1 0x9e3779b97f4a7c15ull
 #define KNP_MIX2 0xc2b2ae3d27d4eb4full
 #define KNP_MIX3 0x165667b19e3779f9ull
 
 /* 128 bits and the seed to 64: three multiplications, each followed by folding the high half down. */
-static __always_inline __u64 knp_mix(__u64 a, __u64 b) {
-  __u64 h = (a ^ knp_config.seed) * KNP_MIX1;
+static __always_inline __u64 knp_mix(__u64 a, __u64 b, __u64 seed) {
+  __u64 h = (a ^ seed) * KNP_MIX1;
   h ^= h >> 32;
   h = (h + b) * KNP_MIX2;
   h ^= h >> 29;
@@ -29,17 +21,17 @@ static __always_inline __u64 knp_mix(__u64 a, __u64 b) {
   return h ^ h >> 31;
 }
 
-static __always_inline __u64 knp_hash4(const struct knp_key4 *k) {
+static __always_inline __u64 knp_hash4(const struct knp_key4 *k, __u64 seed) {
   const __u64 *w = (const __u64 *)k;
-  return knp_mix(w[0], w[1]);
+  return knp_mix(w[0], w[1], seed);
 }
 
-static __always_inline __u64 knp_hash6(const struct knp_key6 *k) {
+static __always_inline __u64 knp_hash6(const struct knp_key6 *k, __u64 seed) {
   const __u64 *w = (const __u64 *)k;
   __u64 a = (w[0] * KNP_MIX2) ^ w[1], b = (w[2] * KNP_MIX3) ^ w[3];
   a ^= a >> 31;
   b ^= b >> 31;
-  return knp_mix(a * KNP_MIX1 + b, w[4] ^ (b * KNP_MIX2));
+  return knp_mix(a * KNP_MIX1 + b, w[4] ^ (b * KNP_MIX2), seed);
 }
 
 static __always_inline int knp_key_equal4(const struct knp_key4 *a, const struct knp_key4 *b) {
@@ -75,7 +67,7 @@ static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_
 static __always_inline void knp_count_in(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {
   f->packets += p->packets;
   f->bytes += p->bytes;
-  f->last_tick = (__u32)bpf_jiffies64();
+  f->last_tick = (__u32)knp_get_tick();
   f->tcp_flags |= p->tcp_flags;
   f->bits |= p->bits;
   if (knp_is_notable(p)) knp_notable(skb, p, f);

@@ -122,6 +122,8 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, struct knp_p
   else if (protocol != KNP_P_TCP && protocol != KNP_P_UDP && protocol != KNP_P_UDPLITE && protocol != KNP_P_ICMP &&
            protocol != KNP_P_ICMP6)
     return KNP_OK; /* by its number alone */
+  KNP_FORGET(c->packet, need);
+  KNP_FORGET(c->packet, protocol);
   if (offset + need > l3->end) return KNP_R_L4_TRUNCATED;
   h = knp_at(c, offset, scratch, 8);
   if (!h) return KNP_R_L4_TRUNCATED;
@@ -169,8 +171,7 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
 /* Follows the chain of extension headers from `next` at `offset`, within `end`. Returns the transport protocol in bits
  * 0-7, enum knp_fragment in 8-15, its offset in 16-31, enum knp_reason in 32-39. Few packets come here. */
 KNP_GLOBAL __u64 knp_ip6_extensions(KNP_PACKET *packet, __u32 next, __u32 offset, __u32 end) {
-  __u32 fragment = KNP_WHOLE;
-  __u64 reason = KNP_R_IPV6_DEPTH;
+  __u32 fragment = KNP_WHOLE, reason = KNP_R_IPV6_DEPTH;
 
   KNP_UNROLL
   for (int i = 0; i <= KNP_IP6_EXTENSIONS; i++) {
@@ -191,13 +192,20 @@ KNP_GLOBAL __u64 knp_ip6_extensions(KNP_PACKET *packet, __u32 next, __u32 offset
       offset += next == KNP_P_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
     }
     next = h[0];
+    KNP_FORGET(packet, next);
+    KNP_FORGET(packet, offset);
+    KNP_FORGET(packet, fragment);
     if (offset > end) {
       reason = KNP_R_IPV6_EXTENSION;
       break;
     }
     if (offset > KNP_OFFSET_MASK) break; /* too deep in bytes */
   }
-  return reason << 32 | (__u64)(offset & 0xffff) << 16 | (__u64)fragment << 8 | (next & 0xff);
+  KNP_FORGET(packet, reason);
+  KNP_FORGET(packet, next);
+  KNP_FORGET(packet, offset);
+  KNP_FORGET(packet, fragment);
+  return (__u64)reason << 32 | (__u64)(offset & 0xffff) << 16 | (__u64)fragment << 8 | (next & 0xff);
 }
 
 static __always_inline int knp_parse_ip6(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,
@@ -239,8 +247,7 @@ static __always_inline int knp_is_vlan(__be16 type) {
 /* Tags that are in the frame. Returns the EtherType behind them in bits 0-15 (network byte order), the outermost VLAN
  * id in 16-31, their length in 32-39, enum knp_reason in 40-47. */
 KNP_GLOBAL __u64 knp_vlan_tags(KNP_PACKET *packet, __u32 type) {
-  __u32 vlan = 0;
-  __u64 at = KNP_ETH_LEN, reason = KNP_R_VLAN_DEPTH;
+  __u32 vlan = 0, reason = KNP_R_VLAN_DEPTH, at = KNP_ETH_LEN;
 
   KNP_UNROLL
   for (int i = 0; i <= KNP_VLAN_TAGS; i++) {
@@ -258,7 +265,10 @@ KNP_GLOBAL __u64 knp_vlan_tags(KNP_PACKET *packet, __u32 type) {
     type = tag[1];
     at += sizeof tag;
   }
-  return reason << 40 | (at - KNP_ETH_LEN) << 32 | (__u64)vlan << 16 | (type & 0xffff);
+  KNP_FORGET(packet, reason);
+  KNP_FORGET(packet, at);
+  KNP_FORGET(packet, vlan);
+  return (__u64)reason << 40 | (__u64)(at - KNP_ETH_LEN) << 32 | (__u64)vlan << 16 | (type & 0xffff);
 }
 
 /* The link header and its VLAN tags; on success `l3->offset` is where the network header starts. */
@@ -302,6 +312,10 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
   __be16 type = 0;
   int reason = knp_parse_l2(c, f, p, &l3, &type);
 
+  KNP_FORGET(c->packet, reason);
+  KNP_FORGET_BUT(c->packet, l3.offset, 31);
+  KNP_FORGET(c->packet, p->header_len);
+  KNP_FORGET(c->packet, p->vlan);
   if (reason == KNP_OK) {
     if (type == knp_htons(KNP_ETH_IPV4))
       reason = knp_parse_ip4(c, f, p, &l3);
@@ -310,7 +324,15 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
     else
       reason = type == knp_htons(KNP_ETH_ARP) || type == knp_htons(KNP_ETH_RARP) ? KNP_R_ARP : KNP_R_NON_IP;
   }
+  KNP_FORGET(c->packet, reason);
+  KNP_FORGET(c->packet, l3.offset);
+  KNP_FORGET(c->packet, l3.fragment);
+  KNP_FORGET(c->packet, p->bits);
+  KNP_FORGET(c->packet, p->header_len);
   if (reason == KNP_OK) reason = knp_parse_l4(c, p, &l3);
+  KNP_FORGET(c->packet, reason);
+  KNP_FORGET(c->packet, p->header_len);
+  KNP_FORGET(c->packet, p->protocol);
   knp_wire_size(f, p);
   if (reason == KNP_OK) {
     __u32 meta = KNP_META(p->protocol, p->vlan, 0, 0);
