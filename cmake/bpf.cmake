@@ -1,7 +1,9 @@
-# knp_add_bpf_object(NAME SOURCE [OUTPUT_DIRECTORY DIR]): compiles a BPF object with clang.
+# knp_add_bpf_object(NAME SOURCE [OUTPUT_DIRECTORY DIR] [CURRENT_ONLY]): compiles a BPF object with clang.
 #
-# Makes the target NAME, built by default, and the file DIR/NAME.o (DIR: the current binary directory); the target's
-# property KNP_BPF_OBJECT holds its path. Our BPF headers are found as "bpf/network_monitor.bpf.h"; an edited header
+# Makes the target NAME, built by default, and the files DIR/NAME.o and DIR/NAME-4.18.o (DIR: the current binary directory),
+# the same program for older kernels; the library takes the one that the kernel can run (CreateFromObjectFile with NAME.o's
+# path). The target's properties KNP_BPF_OBJECT and KNP_BPF_OBJECT_4_18 hold their paths. CURRENT_ONLY leaves the second
+# out, for programs that cannot do without what is younger. Our BPF headers are found as "bpf/network_monitor.bpf.h"; an edited header
 # rebuilds the object. Debug information is stripped, BTF stays. Used by the build itself and, from the installed
 # package, by those who write programs of their own (examples/).
 
@@ -23,7 +25,7 @@ else()
 endif()
 
 function(knp_add_bpf_object name source)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "OUTPUT_DIRECTORY" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "CURRENT_ONLY" "OUTPUT_DIRECTORY" "")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "knp_add_bpf_object(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -34,21 +36,42 @@ function(knp_add_bpf_object name source)
     set(arg_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   endif()
   get_filename_component(source ${source} ABSOLUTE)
-  set(object ${arg_OUTPUT_DIRECTORY}/${name}.o)
   file(MAKE_DIRECTORY ${arg_OUTPUT_DIRECTORY})
   set(multiarch)
   if(CMAKE_LIBRARY_ARCHITECTURE)
-    set(multiarch -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # <asm/types.h>
+    set(multiarch -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # <asm/types.h>
   endif()
-  add_custom_command(
-    OUTPUT ${object}
-    COMMAND ${KNP_BPF_CLANG} -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_${KNP_BPF_ARCH} -I${KNP_BPF_INCLUDE_DIR}
-            ${multiarch} -Wall -Wextra -Werror -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
-    COMMAND ${KNP_LLVM_STRIP} -g ${object}
-    DEPENDS ${source}
-    DEPFILE ${object}.d
-    COMMENT "BPF object ${name}.o"
-    VERBATIM)
-  add_custom_target(${name} ALL DEPENDS ${object})
+  # The two variants of bpf/lib/variant.h, and the instructions that their kernels know.
+  set(current_flags -mcpu=v3)
+  set(4.18_flags -mcpu=v2 -DKNP_VARIANT_4_18)
+  set(objects)
+  set(variants current)
+  if(NOT arg_CURRENT_ONLY)
+    list(APPEND variants 4.18)
+  endif()
+  foreach(variant ${variants})
+    set(object ${arg_OUTPUT_DIRECTORY}/${name}-${variant}.o)
+    if(variant STREQUAL "current")
+      set(object ${arg_OUTPUT_DIRECTORY}/${name}.o)
+    endif()
+    add_custom_command(
+      OUTPUT ${object}
+      COMMAND ${KNP_BPF_CLANG} -O2 -g -target bpf ${${variant}_flags} -D__TARGET_ARCH_${KNP_BPF_ARCH}
+              -I${KNP_BPF_INCLUDE_DIR} ${multiarch} -Wall -Wextra -Werror -MD -MF ${object}.d -MT ${object} -c ${source}
+              -o ${object}
+      COMMAND ${KNP_LLVM_STRIP} -g ${object}
+      ${check_${variant}}
+      DEPENDS ${source} ${check_depends}
+      DEPFILE ${object}.d
+      COMMENT "BPF object ${object}"
+      VERBATIM)
+    list(APPEND objects ${object})
+  endforeach()
+  add_custom_target(${name} ALL DEPENDS ${objects})
+  list(GET objects 0 object)
   set_target_properties(${name} PROPERTIES KNP_BPF_OBJECT ${object})
+  if(NOT arg_CURRENT_ONLY)
+    list(GET objects 1 object_4_18)
+    set_target_properties(${name} PROPERTIES KNP_BPF_OBJECT_4_18 ${object_4_18})
+  endif()
 endfunction()

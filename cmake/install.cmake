@@ -10,7 +10,7 @@ if(TARGET knp)
 endif()
 install(DIRECTORY include/knp TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY abi bpf DESTINATION ${knp_bpf_headers} FILES_MATCHING PATTERN "*.h")
-install(FILES ${KNP_OBJECT_FILE} DESTINATION ${knp_object_dir})
+install(FILES ${KNP_OBJECT_FILE} ${KNP_OBJECT_FILE_4_18} DESTINATION ${knp_object_dir})
 
 install(EXPORT KubeNetProbeTargets NAMESPACE KubeNetProbe:: DESTINATION ${knp_package_dir})
 configure_package_config_file(

@@ -1,8 +1,9 @@
-# libkubenetprobe with the BPF object inside it, and the object itself as build/lib/network-monitor.o.
+# libkubenetprobe with the BPF objects inside it, and they themselves as build/lib/network-monitor{,-4.18}.o.
 knp_add_bpf_object(network-monitor bpf/network_monitor.bpf.c OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 get_target_property(KNP_OBJECT_FILE network-monitor KNP_BPF_OBJECT)
+get_target_property(KNP_OBJECT_FILE_4_18 network-monitor KNP_BPF_OBJECT_4_18)
 configure_file(cmake/embedded_object.S.in embedded_object.S @ONLY)
-set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS ${KNP_OBJECT_FILE})
+set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS "${KNP_OBJECT_FILE};${KNP_OBJECT_FILE_4_18}")
 
 file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/detect/*/*.cc
      src/monitor/*.cc)

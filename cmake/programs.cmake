@@ -15,14 +15,14 @@ if(knp_main AND TARGET knp_cli)
   target_link_libraries(knp PRIVATE knp_cli)
 endif()
 
-# NAME.bpf.c of a folder becomes build/lib/FOLDER/NAME.o.
+# NAME.bpf.c of a folder becomes build/lib/FOLDER/NAME.o. Further arguments go to knp_add_bpf_object.
 function(knp_add_bpf_folder folder out_targets)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.bpf.c)
   set(targets)
   foreach(source ${sources})
     get_filename_component(name ${source} NAME)
     string(REPLACE ".bpf.c" "" name ${name})
-    knp_add_bpf_object(${name} ${source} OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/${folder})
+    knp_add_bpf_object(${name} ${source} OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/${folder} ${ARGN})
     list(APPEND targets ${name})
   endforeach()
   set(${out_targets} ${targets} PARENT_SCOPE)
@@ -43,7 +43,7 @@ endif()
 
 file(GLOB knp_bench_sources CONFIGURE_DEPENDS bench/*.cc)
 if(KNP_BENCH AND knp_bench_sources)
-  knp_add_bpf_folder(bench knp_bench_objects)
+  knp_add_bpf_folder(bench knp_bench_objects CURRENT_ONLY)
   add_executable(knp_bench EXCLUDE_FROM_ALL ${knp_bench_sources})
   target_include_directories(knp_bench PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(knp_bench PRIVATE KNP_BUILD_DIR="${PROJECT_BINARY_DIR}"

@@ -86,43 +86,16 @@ absl::StatusOr<std::unique_ptr<Datapath>> Datapath::Create(const std::string& ob
 }
 
 absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions& options) {
-  auto object = Object::Load(object_path, options, features_);
+  auto object = Object::Load(object_path, options, &features_);
   if (!object.ok()) return object.status();
   object_ = *std::move(object);
   const Sizes& sizes = object_->sizes();
-
-  absl::Status status;
-  const auto map = [&](auto* to, const char* name, std::size_t entries) {
-    auto mapped = std::remove_reference_t<decltype(*to)>::Map(object_->MapFd(name), name, entries);
-    if (mapped.ok())
-      *to = *std::move(mapped);
-    else if (status.ok())
-      status = mapped.status();
-  };
-  map(&buckets4_, "knp_flows4", std::size_t{sizes.cpus} * sizes.buckets4);
-  map(&buckets6_, "knp_flows6", std::size_t{sizes.cpus} * sizes.buckets6);
-  map(&counters_, "knp_counters", std::size_t{sizes.cpus} * sizes.max_ifaces);
-  map(&cpus_, "knp_cpu", sizes.cpus);
-  map(&iface_entries_, "knp_ifaces", KNP_IFACE_TABLE);
-  if (!status.ok()) return status;
-  flows4_.emplace(buckets4_.span());
-  flows6_.emplace(buckets6_.span());
-  if (!flows4_->valid() || !flows6_->valid())
-    return absl::ResourceExhaustedError("no memory for the flow table's shadow");
-  iface_table_ = std::make_unique<IfaceTable>(iface_entries_.span());
+  if (absl::Status status = OpenArrays(); !status.ok()) return status;
   by_slot_.assign(sizes.max_ifaces, nullptr);
-
-  auto clock = TickClock::Calibrate(object_->ProgramFd("knp_clock"), object_->MapFd("knp_clock_now"));
+  auto clock = TickClock::Create(*object_);
   if (!clock.ok()) return clock.status();
-  clock_ = std::make_unique<TickClock>(*std::move(clock));
-  const double per_tick =
-      static_cast<double>(options.events_per_second) / sizes.cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
-  for (knp_cpu_state& cpu : cpus_.span()) {
-    cpu.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
-    // A tenth of a second may come at once.
-    cpu.token_burst_q8 = static_cast<__u32>(std::min(options.events_per_second / 10.0 / sizes.cpus * 256 + 256, 4e9));
-    if (options.events_per_second == 0) cpu.token_burst_q8 = 0;
-  }
+  clock_ = *std::move(clock);
+  if (absl::Status status = SetEventBudget(options.events_per_second); !status.ok()) return status;
   auto events =
       EventSource::Open(*object_, [this](const void* record, std::size_t size) { return OnRecord(record, size); });
   if (!events.ok()) return events.status();
@@ -139,6 +112,59 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
              .ingress_fd = object_->ProgramFd("knp_ingress"),
              .egress_fd = object_->ProgramFd("knp_egress"),
              .watchdog = [this] { return GetWatchdog(); }};
+  return absl::OkStatus();
+}
+
+namespace {
+
+template <typename Reader, typename Bucket>
+void MakeReader(const Array<Bucket>& array, std::optional<Reader>* reader) {
+  if (!array.live().empty())
+    reader->emplace(array.live());
+  else
+    reader->emplace(array.size(), array.step(), [&array](std::size_t first, std::size_t count, Bucket* to) {
+      return array.Copy(first, count, to).ok();
+    });
+}
+
+}  // namespace
+
+absl::Status Datapath::OpenArrays() {
+  absl::Status status;
+  const auto open = [&](auto* to, const char* name) {
+    auto array = std::remove_reference_t<decltype(*to)>::Open(*object_, name);
+    if (array.ok())
+      *to = *std::move(array);
+    else if (status.ok())
+      status = array.status();
+  };
+  open(&buckets4_, "knp_flows4");
+  open(&buckets6_, "knp_flows6");
+  open(&counters_, "knp_counters");
+  open(&cpus_, "knp_cpu");
+  open(&iface_entries_, "knp_ifaces");
+  if (!status.ok()) return status;
+  MakeReader(buckets4_, &flows4_);
+  MakeReader(buckets6_, &flows6_);
+  if (!flows4_->valid() || !flows6_->valid())
+    return absl::ResourceExhaustedError("no memory for the flow table's shadow");
+  iface_table_ = std::make_unique<IfaceTable>(
+      [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });
+  return absl::OkStatus();
+}
+
+// Before anything is attached: the rest of an entry belongs to the kernel.
+absl::Status Datapath::SetEventBudget(std::uint32_t events_per_second) {
+  const std::uint32_t cpus = object_->sizes().cpus;
+  const double per_tick =
+      static_cast<double>(events_per_second) / cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
+  knp_cpu_state state{};
+  state.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
+  // A tenth of a second may come at once.
+  if (events_per_second != 0)
+    state.token_burst_q8 = static_cast<__u32>(std::min(events_per_second / 10.0 / cpus * 256 + 256, 4e9));
+  for (std::uint32_t cpu = 0; cpu < cpus; cpu++)
+    if (absl::Status status = cpus_.Store(cpu, state); !status.ok()) return status;
   return absl::OkStatus();
 }
 
@@ -168,7 +194,7 @@ bool Datapath::MustReuseSlot() const {
                      [](const Interface* interface) { return interface != nullptr; });
 }
 
-KernelCounters Datapath::Unattributed() const { return SumSlot(shared_, 0); }
+absl::StatusOr<KernelCounters> Datapath::Unattributed() const { return SumSlot(shared_, 0); }
 
 absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   const NetnsScope scope(*netns_);
@@ -332,11 +358,13 @@ std::vector<ProgramInfo> Datapath::Programs() const {
 
 Datapath::EventCounters Datapath::ReadEventCounters() const {
   EventCounters sum;
-  for (const knp_cpu_state& cpu : cpus_.span()) {
-    sum.suppressed += ReadOnce(cpu.events_suppressed);
-    sum.ring_full += ReadOnce(cpu.events_ring_full);
-    sum.evicted += ReadOnce(cpu.evicted);
-    sum.inserted += ReadOnce(cpu.inserted);
+  for (std::size_t i = 0; i < cpus_.size(); i++) {
+    knp_cpu_state cpu{};
+    cpus_.Copy(i, 1, &cpu).IgnoreError();  // only when the kernel is out of memory: the next reading has it again
+    sum.suppressed += cpu.events_suppressed;
+    sum.ring_full += cpu.events_ring_full;
+    sum.evicted += cpu.evicted;
+    sum.inserted += cpu.inserted;
   }
   sum.malformed_records = malformed_records_;
   return sum;

@@ -19,6 +19,7 @@
 
 #include "abi/knp_abi.h"
 #include "src/base/flow_delta.h"
+#include "src/datapath/array.h"
 #include "src/datapath/event_source.h"
 #include "src/datapath/features.h"
 #include "src/datapath/interface.h"
@@ -61,7 +62,7 @@ class Datapath {
   // Every slot was used: the next Attach takes one whose flows should all have been read before.
   bool MustReuseSlot() const;
   // Packets that passed our hooks on an interface that we did not know at that moment: it was moved or renumbered.
-  KernelCounters Unattributed() const;
+  absl::StatusOr<KernelCounters> Unattributed() const;
 
   // Once a second: see Interface::Check. With the interface each event is of.
   struct WatchEvent {
@@ -89,6 +90,8 @@ class Datapath {
   friend struct RecordHandlers;
   Datapath(Features features, Sink* sink) : features_(std::move(features)), sink_(sink) {}
   absl::Status Open(const std::string& object_path, const MonitorOptions& options);
+  absl::Status OpenArrays();
+  absl::Status SetEventBudget(std::uint32_t events_per_second);
   absl::StatusOr<Watchdog*> GetWatchdog();
   bool OnRecord(const void* record, std::size_t size);
   template <typename Key>
@@ -102,11 +105,11 @@ class Datapath {
   std::unique_ptr<Netns> netns_;
   std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<TickClock> clock_;
-  Mapped<knp_bucket4> buckets4_;
-  Mapped<knp_bucket6> buckets6_;
-  Mapped<knp_iface_counters> counters_;
-  Mapped<knp_cpu_state> cpus_;
-  Mapped<knp_iface_entry> iface_entries_;
+  Array<knp_bucket4> buckets4_;
+  Array<knp_bucket6> buckets6_;
+  Array<knp_iface_counters> counters_;
+  Array<knp_cpu_state> cpus_;
+  Array<knp_iface_entry> iface_entries_;
   std::optional<TableReader<knp_bucket4, knp_key4>> flows4_;  // since Open
   std::optional<TableReader<knp_bucket6, knp_key6>> flows6_;
   std::unique_ptr<IfaceTable> iface_table_;

@@ -1,5 +1,5 @@
-// The BPF object that was built with this library (bpf/network_monitor.bpf.c), as bytes of an ELF file. Put there by
-// the assembler (cmake/embedded_object.S.in); read by the loader.
+// The BPF objects that were built with this library (bpf/network_monitor.bpf.c, both variants), as bytes of ELF files. Put
+// there by the assembler (cmake/embedded_object.S.in); read by the loader.
 #ifndef KNP_DATAPATH_EMBEDDED_OBJECT_H_
 #define KNP_DATAPATH_EMBEDDED_OBJECT_H_
 
@@ -10,12 +10,17 @@
 extern "C" {
 extern const std::byte knp_embedded_object[];
 extern const std::uint64_t knp_embedded_object_size;
+extern const std::byte knp_embedded_object_4_18[];
+extern const std::uint64_t knp_embedded_object_4_18_size;
 }
 
 namespace knp::datapath {
 
-// Lives as long as the process.
+// They live as long as the process.
 inline std::span<const std::byte> EmbeddedObject() { return {knp_embedded_object, knp_embedded_object_size}; }
+inline std::span<const std::byte> EmbeddedObject418() {
+  return {knp_embedded_object_4_18, knp_embedded_object_4_18_size};
+}
 
 }  // namespace knp::datapath
 

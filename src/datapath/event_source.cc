@@ -10,7 +10,9 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
+#include "src/datapath/array.h"
 #include "src/datapath/errors.h"
 #include "src/datapath/object.h"
 
@@ -43,12 +45,17 @@ class RingSource : public EventSource {
   ring_buffer* ring_ = nullptr;
 };
 
+// One buffer a CPU. The kernel's side sends no more than it has credit for (knp_emit_perf), so nothing is ever lost here:
+// credit is what we have read plus what the buffer holds.
 class PerfSource : public EventSource {
  public:
   explicit PerfSource(Consumer consumer) : consumer_(std::move(consumer)) {}
   ~PerfSource() override { perf_buffer__free(buffer_); }
 
-  absl::Status Open(int map_fd, std::size_t pages_per_cpu) {
+  absl::Status Open(int map_fd, std::size_t pages_per_cpu, Array<knp_perf_credit> credit) {
+    credit_ = std::move(credit);
+    read_.assign(credit_.size(), 0);
+    capacity_ = pages_per_cpu * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 8;  // it is never quite full
     perf_event_attr attributes{};
     attributes.size = sizeof attributes;
     attributes.type = PERF_TYPE_SOFTWARE;
@@ -58,15 +65,22 @@ class PerfSource : public EventSource {
     attributes.watermark = 1;  // of more bytes than the buffer has: never
     attributes.wakeup_watermark = UINT32_MAX;
     buffer_ = perf_buffer__new_raw(map_fd, pages_per_cpu, &attributes, OnRecord, this, nullptr);
-    return buffer_ ? absl::OkStatus() : ErrnoStatus(errno, "cannot open the perf buffers");
+    if (!buffer_) return ErrnoStatus(errno, "cannot open the perf buffers");
+    for (std::size_t cpu = 0; cpu < credit_.size(); cpu++)
+      if (absl::Status status = GiveCredit(cpu); !status.ok()) return status;
+    return absl::OkStatus();
   }
 
   // Buffer by buffer, beginning each time at another one, so that a flood on one CPU does not starve the rest.
   absl::Status Consume() override {
     const std::size_t buffers = perf_buffer__buffer_cnt(buffer_);
     for (std::size_t i = 0; i < buffers; i++) {
+      cpu_ = kNone;
       const int result = perf_buffer__consume_buffer(buffer_, first_ % buffers);
       first_++;
+      // Now that libbpf has told the kernel how far we are.
+      if (cpu_ != kNone)
+        if (absl::Status status = GiveCredit(cpu_); !status.ok()) return status;
       if (result == kStop) break;
       if (result < 0) return ErrnoStatus(-result, "cannot read the perf buffers");
     }
@@ -74,18 +88,33 @@ class PerfSource : public EventSource {
   }
 
  private:
-  static bpf_perf_event_ret OnRecord(void* self, int /*cpu*/, perf_event_header* header) {
-    if (header->type != PERF_RECORD_SAMPLE) return LIBBPF_PERF_EVENT_CONT;  // losses are counted where they happen
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  absl::Status GiveCredit(std::size_t cpu) const {
+    const std::uint64_t limit = read_[cpu] + capacity_;
+    return credit_.Store(cpu, {.limit = limit, .inverse = ~limit});
+  }
+
+  static bpf_perf_event_ret OnRecord(void* context, int cpu, perf_event_header* header) {
+    auto* self = static_cast<PerfSource*>(context);
+    self->cpu_ = static_cast<std::size_t>(cpu);
+    if (header->type != PERF_RECORD_SAMPLE) {  // "lost": the kernel's side broke its word; it must not go unseen
+      return self->consumer_(nullptr, 0) ? LIBBPF_PERF_EVENT_CONT : static_cast<bpf_perf_event_ret>(kStop);
+    }
+    if (self->cpu_ < self->read_.size()) self->read_[self->cpu_] += header->size;
     // PERF_SAMPLE_RAW: the header, a 32-bit size, the bytes.
     const std::byte* raw = reinterpret_cast<const std::byte*>(header) + sizeof *header;
     std::uint32_t size = 0;
     std::memcpy(&size, raw, sizeof size);
-    return static_cast<PerfSource*>(self)->consumer_(raw + sizeof size, size) ? LIBBPF_PERF_EVENT_CONT
-                                                                              : static_cast<bpf_perf_event_ret>(kStop);
+    return self->consumer_(raw + sizeof size, size) ? LIBBPF_PERF_EVENT_CONT : static_cast<bpf_perf_event_ret>(kStop);
   }
   Consumer consumer_;
   perf_buffer* buffer_ = nullptr;
   std::size_t first_ = 0;
+  Array<knp_perf_credit> credit_;
+  std::vector<std::uint64_t> read_;  // bytes of each CPU's buffer
+  std::size_t capacity_ = 0;
+  std::size_t cpu_ = kNone;  // whose buffer is being read, if there was a record in it
 };
 
 }  // namespace
@@ -101,7 +130,10 @@ absl::StatusOr<std::unique_ptr<EventSource>> EventSource::Open(const Object& obj
   const std::size_t pages =
       std::bit_floor(std::max<std::size_t>(object.sizes().ring_bytes / object.sizes().cpus / page, 1));
   auto perf = std::make_unique<PerfSource>(std::move(consumer));
-  if (absl::Status status = perf->Open(object.MapFd("knp_perf"), pages); !status.ok()) return status;
+  auto credit = Array<knp_perf_credit>::Open(object, "knp_perf_credit");
+  if (!credit.ok()) return credit.status();
+  if (absl::Status status = perf->Open(object.MapFd("knp_perf"), pages, *std::move(credit)); !status.ok())
+    return status;
   return perf;
 }
 

@@ -25,22 +25,31 @@ struct Row {
   Feature feature;
   const char* name;
   const char* since;
-  bool required;
   const char* without_it;
 };
 
 constexpr Row kRows[] = {
-    {Feature::kBtf, "btf", "5.2", false, "nothing yet: no program of this version reads the kernel's own types"},
-    {Feature::kMmap, "mmap", "5.5", true, "no flow table that can be read without losing a count"},
-    {Feature::kJiffies, "jiffies", "5.5", true, "no cheap clock for a flow's last packet"},
-    {Feature::kGso, "gso", "5.7", true, "no way to count the segments of super-packets"},
-    {Feature::kRingbuf, "ringbuf", "5.8", false,
+    {Feature::kPrograms, "programs", "5.2",
+     "the programs for Linux 4.18 instead (global data, 32-bit jumps, more than 4,096 instructions are missing): "
+     "super-packets (GSO, GRO) count once, last-seen times are right to 10 ms, a hot packet costs some 10 ns more"},
+    {Feature::kMmap, "mmap", "5.5",
+     "the flow table is copied out by system calls: the same counts, for a few milliseconds of CPU time a scan"},
+    {Feature::kBatch, "batch", "5.6", "matters without mmap only: one system call a value instead of one for many"},
+    {Feature::kJiffies, "jiffies", "5.6",
+     "the programs for Linux 4.18 instead, with a clock that user space advances every 10 ms; super-packets count once"},
+    {Feature::kGso, "gso", "5.7",
+     "the programs for Linux 4.18 instead: a super-packet (GSO, GRO) counts as one packet of its whole length"},
+    {Feature::kRingbuf, "ringbuf", "5.8",
      "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner"},
-    {Feature::kTcx, "tcx", "6.6", false,
+    {Feature::kTcx, "tcx", "6.6",
      "clsact filter at preference 1 instead: others can be put before it, a watchdog process removes it after a crash, "
      "and where the interface has no clsact qdisc yet, the kernel drops what it sends for about a millisecond while it "
      "makes or deletes one"},
-    {Feature::kClsact, "clsact", "4.5", false, "only tcx can attach; needed where tcx is missing"},
+    {Feature::kClsact, "clsact", "4.5", "only tcx can attach; needed where tcx is missing"},
+    {Feature::kBtf, "btf", "5.2", "no program that reads the kernel's own types; flows and detection need none"},
+    {Feature::kTpBtf, "tp_btf", "5.5", "raw tracepoints instead; no program of this version uses either"},
+    {Feature::kRawTp, "raw_tp", "4.17", "plain tracepoints instead; no program of this version uses either"},
+    {Feature::kTracepoint, "tracepoint", "4.7", "nothing from tracepoints; no program of this version uses them"},
 };
 
 // errno of a map of this type and flags, 0 if it could be made.
@@ -51,23 +60,64 @@ int TryMap(bpf_map_type type, std::uint32_t key_size, std::uint32_t value_size, 
   return fd.valid() ? 0 : errno;
 }
 
-int TryProgram(const bpf_insn* instructions, std::size_t count) {
-  UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "knp_probe", "GPL", instructions, count, nullptr));
-  return fd.valid() ? 0 : errno;
-}
-
+constexpr bpf_insn kReturn0 = {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0};
 constexpr bpf_insn kExit = {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0};
 
+// errno of loading it. The verifier says EACCES to what it does not know: that is "no", not "not permitted", if it takes
+// the smallest program of the type.
+int TryProgram(const std::vector<bpf_insn>& instructions, bpf_prog_type type = BPF_PROG_TYPE_SCHED_CLS,
+               const bpf_prog_load_opts* options = nullptr) {
+  const auto load = [&](const std::vector<bpf_insn>& program, const bpf_prog_load_opts* with) {
+    const UniqueFd fd(bpf_prog_load(type, "knp_probe", "GPL", program.data(), program.size(), with));
+    return fd.valid() ? 0 : errno;
+  };
+  const int error = load(instructions, options);
+  if (error == EACCES && load({kReturn0, kExit}, nullptr) == 0) return EINVAL;
+  return error;
+}
+
 int TryHelper(int helper) {
-  const bpf_insn program[] = {{.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = helper}, kExit};
-  return TryProgram(program, std::size(program));
+  return TryProgram({{.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = helper}, kExit});
 }
 
 int TryContextField(std::size_t offset) {
-  const bpf_insn program[] = {
-      {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 0, .src_reg = 1, .off = static_cast<__s16>(offset), .imm = 0},
-      kExit};
-  return TryProgram(program, std::size(program));
+  return TryProgram(
+      {{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 0, .src_reg = 1, .off = static_cast<__s16>(offset), .imm = 0},
+       kExit});
+}
+
+// What the current variant's code is made of: an address inside a map (global data, 5.2), a 32-bit jump (5.1), more than
+// 4,096 instructions (5.2).
+int TryCurrentPrograms() {
+  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "knp_probe", 4, 8, 1, nullptr));
+  if (!map.valid()) return errno;
+  std::vector<bpf_insn> program = {{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE,
+                                    .off = 0, .imm = map.get()},
+                                   {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+                                   {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0, .imm = 0},
+                                   {.code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  program.insert(program.end(), 4096, kReturn0);
+  program.push_back(kExit);
+  return TryProgram(program);
+}
+
+int TryBatch() {
+  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "knp_probe", 4, 8, 2, nullptr));
+  if (!map.valid()) return errno;
+  std::uint32_t next = 0, keys[2] = {}, count = 2;
+  std::uint64_t values[2] = {};
+  const int result = bpf_map_lookup_batch(map.get(), nullptr, &next, keys, values, &count, nullptr);
+  return result == 0 || (result == -ENOENT && count == 2) ? 0 : -result;
+}
+
+int TryTpBtf() {
+  const int type = libbpf_find_vmlinux_btf_id("kfree_skb", BPF_TRACE_RAW_TP);
+  if (type < 0) return EINVAL;
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
+              .attach_btf_id = static_cast<__u32>(type));
+  const std::vector<bpf_insn> program = {kReturn0, kExit};
+  const UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "knp_probe", "GPL", program.data(), program.size(), &options));
+  return fd.valid() ? 0 : errno;
 }
 
 // Asks for the tcx programs of interface 1 (lo, in every namespace). The layout of union bpf_attr as of Linux 6.6.
@@ -98,6 +148,11 @@ int TryClsact() {
 int Try(Feature feature) {
   const auto page = static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE));
   switch (feature) {
+    case Feature::kPrograms: return TryCurrentPrograms();
+    case Feature::kBatch: return TryBatch();
+    case Feature::kTpBtf: return TryTpBtf();
+    case Feature::kRawTp: return TryProgram({kReturn0, kExit}, BPF_PROG_TYPE_RAW_TRACEPOINT);
+    case Feature::kTracepoint: return TryProgram({kReturn0, kExit}, BPF_PROG_TYPE_TRACEPOINT);
     case Feature::kBtf: return access("/sys/kernel/btf/vmlinux", R_OK) == 0 ? 0 : errno == ENOENT ? EINVAL : errno;
     case Feature::kMmap: return TryMap(BPF_MAP_TYPE_ARRAY, 4, 8, 1, BPF_F_MMAPABLE);
     case Feature::kJiffies: return TryHelper(BPF_FUNC_jiffies64);
@@ -163,6 +218,7 @@ absl::Status Features::Disable(const std::string& disabled) {
 }
 
 bool Features::Has(Feature feature) const {
+  if (feature == Feature::kTpBtf && !Has(Feature::kBtf)) return false;
   const State& state = states_[static_cast<std::size_t>(feature)];
   return state.answer == Answer::kYes && !state.disabled;
 }
@@ -172,13 +228,22 @@ bool Features::MayHave(Feature feature) const {
   return state.answer != Answer::kNo && !state.disabled;
 }
 
+bool Features::TakesCurrentPrograms() const {
+  return MayHave(Feature::kPrograms) && MayHave(Feature::kJiffies) && MayHave(Feature::kGso);
+}
+
+void Features::Lose(Feature feature, std::string why) {
+  State& state = states_[static_cast<std::size_t>(feature)];
+  state.answer = Answer::kNo;
+  state.detail = std::move(why);
+}
+
 std::vector<FeatureReport> Features::Reports() const {
   std::vector<FeatureReport> reports;
   for (const Row& row : kRows) {
     const State& state = states_[static_cast<std::size_t>(row.feature)];
     reports.push_back({.name = row.name,
                        .available = state.answer,
-                       .required = row.required,
                        .disabled = state.disabled,
                        .since = row.since,
                        .without_it = row.without_it,
@@ -190,26 +255,20 @@ std::vector<FeatureReport> Features::Reports() const {
 std::vector<std::string> Features::Degraded() const {
   std::vector<std::string> degraded;
   for (const Row& row : kRows) {
-    const bool matters = row.feature == Feature::kRingbuf || row.feature == Feature::kTcx;
-    if (matters && !Has(row.feature)) degraded.push_back(fmt::format("{}: {}", row.name, row.without_it));
+    bool matters = row.feature <= Feature::kTcx && !Has(row.feature);
+    if (row.feature == Feature::kBatch) matters = matters && !Has(Feature::kMmap);
+    // The programs for 4.18 count super-packets once, whatever it was that made us take them.
+    if (row.feature == Feature::kGso) matters = matters || !TakesCurrentPrograms();
+    if (matters) degraded.push_back(fmt::format("{}: {}", row.name, row.without_it));
   }
   return degraded;
 }
 
 absl::Status Features::CheckRequired() const {
-  for (const Row& row : kRows) {
-    if (!row.required || MayHave(row.feature)) continue;
-    const State& state = states_[static_cast<std::size_t>(row.feature)];
-    return absl::UnimplementedError(
-        fmt::format("{} '{}' (Linux {} and newer), which this version needs: without it there is {}",
-                    state.disabled ? "KNP_DISABLE_FEATURES switches off" : "this kernel lacks", row.name, row.since,
-                    row.without_it));
-  }
   if (!MayHave(Feature::kTcx) && !MayHave(Feature::kClsact))
     return absl::UnimplementedError(
         "this kernel offers neither tcx (Linux 6.6) nor clsact (CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF), or "
-        "both "
-        "are switched off: there is no place to attach to");
+        "both are switched off: there is no place to attach to");
   return absl::OkStatus();
 }
 

@@ -12,7 +12,21 @@
 
 namespace knp::datapath {
 
-enum class Feature { kBtf, kMmap, kJiffies, kGso, kRingbuf, kTcx, kClsact, kCount };
+enum class Feature {
+  kPrograms,
+  kMmap,
+  kBatch,
+  kJiffies,
+  kGso,
+  kRingbuf,
+  kTcx,
+  kClsact,
+  kBtf,
+  kTpBtf,
+  kRawTp,
+  kTracepoint,
+  kCount
+};
 
 class Features {
  public:
@@ -26,10 +40,14 @@ class Features {
   bool Has(Feature feature) const;
   // Maybe there (could not tell) and not switched off: worth trying.
   bool MayHave(Feature feature) const;
+  // Else the programs for Linux 4.18 are used, which know neither jiffies nor super-packets.
+  bool TakesCurrentPrograms() const;
+  // What only using it could tell: it is not there after all.
+  void Lose(Feature feature, std::string why);
   std::vector<FeatureReport> Reports() const;
-  // One line for each thing that is done without: "ringbuf: perf buffer instead …".
+  // One line for each thing that the data plane does without: "ringbuf: perf buffer instead …".
   std::vector<std::string> Degraded() const;
-  // Unimplemented, naming the first required feature that is not there.
+  // Unimplemented if there is no way at all.
   absl::Status CheckRequired() const;
 
  private:

@@ -1,5 +1,5 @@
-// The table by which the kernel's programs find an interface's slot: open addressing over a mapped array, written here
-// alone. Mirrors knp_find_iface in bpf/lib/account.h.
+// The table by which the kernel's programs find an interface's slot: open addressing over a BPF array, written here alone.
+// Mirrors knp_find_iface in bpf/lib/account.h.
 #ifndef KNP_DATAPATH_IFACE_TABLE_H_
 #define KNP_DATAPATH_IFACE_TABLE_H_
 
@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <span>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "abi/knp_abi.h"
 
@@ -15,33 +17,44 @@ namespace knp::datapath {
 
 class IfaceTable {
  public:
-  explicit IfaceTable(std::span<knp_iface_entry> entries) : entries_(entries) {}
+  // Writes one entry into the kernel's array, which is all zeroes at first.
+  using Store = std::function<absl::Status(std::size_t index, const knp_iface_entry& entry)>;
+  explicit IfaceTable(Store store) : entries_(KNP_IFACE_TABLE), store_(std::move(store)) {}
 
   absl::Status Insert(std::uint32_t ifindex, std::uint16_t slot, std::uint8_t l2_len) {
     for (std::uint32_t i = 0; i < KNP_IFACE_PROBES; i++) {
-      knp_iface_entry& entry = At(ifindex, i);
-      if (entry.ifindex != 0) continue;
-      entry.slot = slot;
-      entry.l2_len = l2_len;
-      __atomic_store_n(&entry.ifindex, ifindex, __ATOMIC_RELEASE);  // last: now the kernel finds it
+      const std::size_t index = IndexOf(ifindex, i);
+      if (entries_[index].ifindex != 0) continue;
+      // The key last: with it the kernel finds the entry, and an array that is not mapped may be written byte by byte.
+      knp_iface_entry entry{.ifindex = 0, .slot = slot, .l2_len = l2_len, .pad = 0};
+      if (absl::Status status = store_(index, entry); !status.ok()) return status;
+      entry.ifindex = ifindex;
+      if (absl::Status status = store_(index, entry); !status.ok()) return status;
+      entries_[index] = entry;
       return absl::OkStatus();
     }
     return absl::ResourceExhaustedError(
         fmt::format("no room for interface index {} in the kernel's interface table: detach others", ifindex));
   }
 
-  void Remove(std::uint32_t ifindex) {
+  absl::Status Remove(std::uint32_t ifindex) {
     for (std::uint32_t i = 0; i < KNP_IFACE_PROBES; i++) {
-      knp_iface_entry& entry = At(ifindex, i);
-      if (entry.ifindex == ifindex) __atomic_store_n(&entry.ifindex, 0, __ATOMIC_RELEASE);
+      knp_iface_entry& entry = entries_[IndexOf(ifindex, i)];
+      if (entry.ifindex != ifindex) continue;
+      knp_iface_entry without = entry;
+      without.ifindex = 0;
+      if (absl::Status status = store_(IndexOf(ifindex, i), without); !status.ok()) return status;
+      entry = without;
     }
+    return absl::OkStatus();
   }
 
  private:
-  knp_iface_entry& At(std::uint32_t ifindex, std::uint32_t probe) {
-    return entries_[((ifindex * 2654435761u >> 19) + probe) & (KNP_IFACE_TABLE - 1)];
+  static std::size_t IndexOf(std::uint32_t ifindex, std::uint32_t probe) {
+    return ((ifindex * 2654435761u >> 19) + probe) & (KNP_IFACE_TABLE - 1);
   }
-  std::span<knp_iface_entry> entries_;
+  std::vector<knp_iface_entry> entries_;  // as they stand in the kernel
+  Store store_;
 };
 
 }  // namespace knp::datapath

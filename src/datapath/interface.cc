@@ -70,10 +70,10 @@ KernelCounters Minus(KernelCounters a, const KernelCounters& b) {
 }
 
 void AddSeen(TrafficCount* to, const knp_seen& seen) {
-  to->packets += ReadOnce(seen.packets);
-  to->bytes += ReadOnce(seen.bytes);
-  to->skbs += ReadOnce(seen.skbs);
-  to->skb_bytes += ReadOnce(seen.skb_bytes);
+  to->packets += seen.packets;
+  to->bytes += seen.bytes;
+  to->skbs += seen.skbs;
+  to->skb_bytes += seen.skb_bytes;
 }
 
 std::string NameProgram(const ChainLink& link) {
@@ -82,22 +82,24 @@ std::string NameProgram(const ChainLink& link) {
 
 }  // namespace
 
-KernelCounters SumSlot(const InterfaceContext& context, std::uint16_t slot) {
+absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot) {
   KernelCounters sum;
   for (std::uint32_t cpu = 0; cpu < context.cpus; cpu++) {
-    const knp_iface_counters& from = (*context.counters)[std::size_t{cpu} * context.max_ifaces + slot];
+    const std::size_t index = std::size_t{cpu} * context.max_ifaces + slot;
     // The ledger's parts first, what was seen last: a packet in between shows as in flight, never as a surplus.
-    for (unsigned i = 0; i < KNP_REASONS; i++)
-      sum.remainder[i] += {ReadOnce(from.remainder[i].packets), ReadOnce(from.remainder[i].bytes)};
-    for (unsigned i = 0; i < KNP_LOSSES; i++)
-      sum.lost[i] += {ReadOnce(from.lost[i].packets), ReadOnce(from.lost[i].bytes)};
+    knp_iface_counters parts, seen;
+    if (absl::Status status = context.counters->Copy(index, 1, &parts); !status.ok()) return status;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (absl::Status status = context.counters->Copy(index, 1, &seen); !status.ok()) return status;
+    for (unsigned i = 0; i < KNP_REASONS; i++)
+      sum.remainder[i] += {parts.remainder[i].packets, parts.remainder[i].bytes};
+    for (unsigned i = 0; i < KNP_LOSSES; i++) sum.lost[i] += {parts.lost[i].packets, parts.lost[i].bytes};
     for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++) {
-      sum.rx_sizes[i] += ReadOnce(from.size_packets[KNP_INGRESS][i]);
-      sum.tx_sizes[i] += ReadOnce(from.size_packets[KNP_EGRESS][i]);
+      sum.rx_sizes[i] += seen.size_packets[KNP_INGRESS][i];
+      sum.tx_sizes[i] += seen.size_packets[KNP_EGRESS][i];
     }
-    AddSeen(&sum.rx, from.seen[KNP_INGRESS]);
-    AddSeen(&sum.tx, from.seen[KNP_EGRESS]);
+    AddSeen(&sum.rx, seen.seen[KNP_INGRESS]);
+    AddSeen(&sum.tx, seen.seen[KNP_EGRESS]);
   }
   return sum;
 }
@@ -113,7 +115,9 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   if (!l2_len.ok()) return l2_len.status();
 
   std::unique_ptr<Interface> interface(new Interface(shared, *link, id, slot));
-  interface->base_ = interface->Sum();
+  auto base = SumSlot(shared, slot);
+  if (!base.ok()) return base.status();
+  interface->base_ = *base;
   if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
   interface->attached_ = true;  // from here on the destructor undoes
   interface->hooks_.push_back(
@@ -169,12 +173,22 @@ absl::Status Interface::Detach() {
     hook.attachment.reset();
   }
   WaitForRunningPrograms();
-  shared_.table->Remove(link_.ifindex);
-  last_ = Minus(Sum(), base_);
+  for (const absl::Status& status : {shared_.table->Remove(link_.ifindex), ReadLast()})
+    if (first.ok()) first = status;
   return first;
 }
 
-KernelCounters Interface::Read() const { return attached_ ? Minus(Sum(), base_) : last_; }
+// Where the kernel does not answer (out of memory), what it said last stands.
+absl::Status Interface::ReadLast() const {
+  const auto sum = SumSlot(shared_, slot_);
+  if (sum.ok()) last_ = Minus(*sum, base_);
+  return sum.status();
+}
+
+KernelCounters Interface::Read() const {
+  if (attached_) ReadLast().IgnoreError();
+  return last_;
+}
 
 // veth counts skbs; hardware counts packets, or skbs where it merges them itself: the larger of ours never invents
 // unseen ones.

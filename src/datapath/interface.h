@@ -18,7 +18,7 @@
 #include "src/datapath/attachment.h"
 #include "src/datapath/features.h"
 #include "src/datapath/iface_table.h"
-#include "src/datapath/mapped.h"
+#include "src/datapath/array.h"
 #include "src/datapath/netlink.h"
 #include "src/datapath/netns_scope.h"
 
@@ -41,7 +41,7 @@ struct HookEvent {
 // What all interfaces of a Datapath share; outlives them.
 struct InterfaceContext {
   const Features* features;
-  const Mapped<knp_iface_counters>* counters;
+  const Array<knp_iface_counters>* counters;
   IfaceTable* table;
   const Netns* netns;
   std::uint32_t cpus, max_ifaces;
@@ -51,7 +51,7 @@ struct InterfaceContext {
 };
 
 // What the kernel has counted in a slot, of all CPUs, since the programs were loaded.
-KernelCounters SumSlot(const InterfaceContext& context, std::uint16_t slot);
+absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot);
 
 class Interface {
  public:
@@ -98,7 +98,7 @@ class Interface {
   Interface(const Shared& shared, LinkInfo link, InterfaceId id, std::uint16_t slot)
       : shared_(shared), link_(std::move(link)), id_(id), slot_(slot) {}
   absl::Status AttachHook(Hook* hook);
-  KernelCounters Sum() const { return SumSlot(shared_, slot_); }
+  absl::Status ReadLast() const;
   std::uint64_t OurPackets(const TrafficCount& count) const;
   void CheckStanding(Hook* hook, std::vector<HookEvent>* events);
   void CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_t our_packets, std::uint64_t now_mono_ns,
@@ -114,7 +114,7 @@ class Interface {
   bool gone_ = false;
   KernelCounters base_;   // of the slot when we took it: its earlier owner's
   KernelCounters start_;  // when base_link_ was read: what both sides have counted since can be compared
-  KernelCounters last_;   // at Detach
+  mutable KernelCounters last_;  // as read last; final at Detach
   Unseen unseen_;
   std::vector<Hook> hooks_;
 };

@@ -18,32 +18,55 @@
 namespace knp::datapath {
 namespace {
 
-constexpr char kConfigMap[] = ".rodata.knp";
+constexpr char kConfigMap[] = ".rodata.knp";     // of the current variant
+constexpr char kSettingsMap[] = "knp_settings";  // of the 4.18 variant
+constexpr std::uint32_t kCurrent = 1, k418 = 2, kBoth = kCurrent | k418;
 
 struct RequiredMap {
   const char* name;
   bpf_map_type type;
   std::uint32_t key_size;
   std::uint32_t value_size;
+  std::uint32_t variants = kBoth;
 };
 
 constexpr RequiredMap kMaps[] = {
-    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4)},
-    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6)},
+    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4), kCurrent},
+    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6), kCurrent},
+    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4) * KNP_CHUNK, k418},
+    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6) * KNP_CHUNK, k418},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
     {"knp_ifaces", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_entry)},
-    {"knp_clock_now", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_clock_pair)},
-    {"knp_ring", BPF_MAP_TYPE_RINGBUF, 0, 0},
+    {"knp_clock_now", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_clock_pair), kCurrent},
+    {kSettingsMap, BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_config), k418},
+    {"knp_tick", BPF_MAP_TYPE_ARRAY, 4, sizeof(__u64), k418},
+    {"knp_ring", BPF_MAP_TYPE_RINGBUF, 0, 0, kCurrent},
     {"knp_perf", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4},
+    {"knp_perf_credit", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_perf_credit)},
 };
-constexpr const char* kPrograms[] = {"knp_ingress", "knp_egress", "knp_clock"};
 
-absl::StatusOr<bpf_object*> Open(const std::string& path, const LibbpfLog& log) {
+struct RequiredProgram {
+  const char* name;
+  std::uint32_t variants = kBoth;
+};
+constexpr RequiredProgram kPrograms[] = {{"knp_ingress"}, {"knp_egress"}, {"knp_clock", kCurrent}};
+
+bool IsOf(std::uint32_t variants, Object::Variant variant) {
+  return (variants & (variant == Object::Variant::k418 ? k418 : kCurrent)) != 0;
+}
+
+// X.o -> X-4.18.o
+std::string Sibling(const std::string& path) {
+  const std::size_t stem = path.ends_with(".o") ? path.size() - 2 : path.size();
+  return path.substr(0, stem) + "-4.18" + path.substr(stem);
+}
+
+absl::StatusOr<bpf_object*> Open(const std::string& path, Object::Variant variant, const LibbpfLog& log) {
   bpf_object* object = nullptr;
   if (path.empty()) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "knp");
-    const auto image = EmbeddedObject();
+    const auto image = variant == Object::Variant::k418 ? EmbeddedObject418() : EmbeddedObject();
     object = bpf_object__open_mem(image.data(), image.size(), &options);
   } else {
     if (access(path.c_str(), R_OK) != 0)
@@ -84,31 +107,57 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
 }
 
 absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, const MonitorOptions& options,
-                                                     const Features& features) {
-  const std::string origin = path.empty() ? "the embedded BPF object" : fmt::format("BPF object {}", path);
+                                                     Features* features) {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 1)
     return ErrnoStatus(-cpus, "cannot read the number of possible CPUs from /sys/devices/system/cpu/possible");
   auto sizes = Plan(options, static_cast<std::uint32_t>(cpus), static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
   if (!sizes.ok()) return sizes.status();
+  const bool has_sibling = path.empty() || access(Sibling(path).c_str(), R_OK) == 0;
+  const std::string sibling = path.empty() ? path : has_sibling ? Sibling(path) : path;
+  if (!features->TakesCurrentPrograms()) return LoadVariant(sibling, Variant::k418, *sizes, *features);
+  auto object = LoadVariant(path, Variant::kCurrent, *sizes, *features);
+  if (!absl::IsFailedPrecondition(object.status())) return object;
+  if (has_sibling) {
+    auto other = LoadVariant(sibling, Variant::k418, *sizes, *features);
+    if (other.ok()) {
+      features->Lose(Feature::kPrograms, std::string(object.status().message()));
+      return other;
+    }
+  }
+  return absl::InvalidArgumentError(object.status().message());
+}
 
+// The file says which variant it is; `variant` is the one that is wanted.
+absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& path, Variant variant,
+                                                            const Sizes& sizes, const Features& features) {
+  const std::string origin = path.empty() ? "the embedded BPF object" : fmt::format("BPF object {}", path);
   LibbpfLog log;
-  auto opened = Open(path, log);
+  auto opened = datapath::Open(path, variant, log);
   if (!opened.ok()) return opened.status();
   std::unique_ptr<Object> object(new Object);
   object->object_ = *opened;
-  object->sizes_ = *sizes;
+  object->sizes_ = sizes;
+  const bool is_418 = bpf_object__find_map_by_name(*opened, kSettingsMap) != nullptr;
+  object->variant_ = is_418 ? Variant::k418 : Variant::kCurrent;
   if (absl::Status status = object->Check(origin); !status.ok()) return status;
+  if (variant == Variant::k418 && !is_418)
+    return absl::UnimplementedError(fmt::format(
+        "{} needs a newer kernel, or features that are switched off (knp doctor tells which), and its variant for older "
+        "kernels, {}, is not there: knp_add_bpf_object builds both, copy them together",
+        origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
   if (const int error = -bpf_object__load(object->object_); error != 0) {
-    if (error == EPERM || error == EACCES) {
+    // EINVAL and E2BIG: what an old kernel's verifier says of instructions that it does not know.
+    if (error == EPERM || error == EACCES || error == EINVAL || error == E2BIG) {
       if (!MissingCapabilities().empty()) return ErrnoStatus(error, fmt::format("cannot load {}", origin));
-      if (error == EACCES)  // the verifier's answer, too
-        return absl::InvalidArgumentError(fmt::format("the kernel's verifier refuses {}: {}", origin, log.Tail()));
+      if (error != EPERM)
+        return absl::FailedPreconditionError(fmt::format("the kernel's verifier refuses {}: {}", origin, log.Tail()));
     }
     absl::Status status = ErrnoStatus(error, fmt::format("cannot load {}", origin));
     return absl::Status(status.code(), fmt::format("{}\n{}", std::string(status.message()), log.Tail()));
   }
+  if (absl::Status status = object->StoreSettings(); !status.ok()) return status;
   return object;
 }
 
@@ -116,6 +165,7 @@ Object::~Object() { bpf_object__close(object_); }
 
 absl::Status Object::Check(const std::string& origin) const {
   for (const RequiredMap& want : kMaps) {
+    if (!IsOf(want.variants, variant_)) continue;
     const bpf_map* map = bpf_object__find_map_by_name(object_, want.name);
     if (!map) return absl::InvalidArgumentError(fmt::format("{} lacks the map {}", origin, want.name));
     if (bpf_map__type(map) != want.type || bpf_map__key_size(map) != want.key_size ||
@@ -126,57 +176,103 @@ absl::Status Object::Check(const std::string& origin) const {
                       origin, want.name, static_cast<int>(bpf_map__type(map)), bpf_map__key_size(map),
                       bpf_map__value_size(map), static_cast<int>(want.type), want.key_size, want.value_size));
   }
-  for (const char* name : kPrograms) {
-    const bpf_program* program = bpf_object__find_program_by_name(object_, name);
-    if (!program) return absl::InvalidArgumentError(fmt::format("{} lacks the program {}", origin, name));
+  for (const RequiredProgram& want : kPrograms) {
+    if (!IsOf(want.variants, variant_)) continue;
+    const bpf_program* program = bpf_object__find_program_by_name(object_, want.name);
+    if (!program) return absl::InvalidArgumentError(fmt::format("{} lacks the program {}", origin, want.name));
     if (bpf_program__type(program) != BPF_PROG_TYPE_SCHED_CLS)
-      return absl::InvalidArgumentError(fmt::format("{}: program {} is not of section \"tc\"", origin, name));
+      return absl::InvalidArgumentError(fmt::format("{}: program {} is not of section \"tc\"", origin, want.name));
+  }
+  return CheckVersion(origin);
+}
+
+absl::Status Object::CheckVersion(const std::string& origin) const {
+  const auto other = [&](std::uint32_t version) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} has layout version {}, this library version {}: rebuild it with this version's headers", origin,
+                    version, KNP_ABI_VERSION));
+  };
+  if (variant_ == Variant::k418) {
+    const std::uint32_t version = bpf_map__max_entries(bpf_object__find_map_by_name(object_, kSettingsMap));
+    return version == KNP_ABI_VERSION ? absl::OkStatus() : other(version);
   }
   const bpf_map* config_map = bpf_object__find_map_by_name(object_, kConfigMap);
   if (!config_map) return absl::InvalidArgumentError(fmt::format("{} lacks the settings {}", origin, kConfigMap));
   std::size_t size = 0;
   const void* config_memory = bpf_map__initial_value(const_cast<bpf_map*>(config_map), &size);
-  knp_config config;
+  knp_config config{};
   if (!config_memory || size < offsetof(knp_config, buckets4))
     return absl::InvalidArgumentError(fmt::format("{}: {} is too short", origin, kConfigMap));
   std::memcpy(&config, config_memory, std::min(size, sizeof config));
-  if (config.magic != KNP_CONFIG_MAGIC || config.abi_version != KNP_ABI_VERSION || size != sizeof config)
-    return absl::InvalidArgumentError(fmt::format(
-        "{} has layout version {} ({} B of settings), this library version {} ({} B): rebuild it with this "
-        "version's headers",
-        origin, config.magic == KNP_CONFIG_MAGIC ? config.abi_version : 0, size, KNP_ABI_VERSION, sizeof config));
+  if (config.magic != KNP_CONFIG_MAGIC) return other(0);
+  if (config.abi_version != KNP_ABI_VERSION || size != sizeof config) return other(config.abi_version);
   return absl::OkStatus();
 }
 
 absl::Status Object::Configure(const Features& features) {
-  uses_ringbuf_ = features.Has(Feature::kRingbuf);
-  const auto set_entries = [this](const char* name, std::uint32_t entries) {
-    return bpf_map__set_max_entries(bpf_object__find_map_by_name(object_, name), entries);
-  };
-  knp_config config{.magic = KNP_CONFIG_MAGIC,
-                    .abi_version = KNP_ABI_VERSION,
-                    .buckets4 = sizes_.buckets4,
-                    .buckets6 = sizes_.buckets6,
-                    .max_ifaces = sizes_.max_ifaces,
-                    .cpus = sizes_.cpus,
-                    .use_ringbuf = uses_ringbuf_,
-                    .pad = 0,
-                    .seed = 0};
-  if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
+  const bool is_418 = variant_ == Variant::k418;
+  uses_ringbuf_ = !is_418 && features.Has(Feature::kRingbuf);
+#if defined(__x86_64__)
+  const bool may_map = true;
+#else
+  // The 4.18 variant has no store barrier: its tables are read by copies, with a system call between (table_reader.h).
+  const bool may_map = !is_418;
+#endif
+  reading_ = may_map && features.Has(Feature::kMmap) ? Reading::kMapped
+             : features.Has(Feature::kBatch)         ? Reading::kBatched
+                                                     : Reading::kSingle;
+  config_ = {.magic = KNP_CONFIG_MAGIC,
+             .abi_version = KNP_ABI_VERSION,
+             .buckets4 = sizes_.buckets4,
+             .buckets6 = sizes_.buckets6,
+             .max_ifaces = sizes_.max_ifaces,
+             .cpus = sizes_.cpus,
+             .use_ringbuf = uses_ringbuf_,
+             .pad = 0,
+             .seed = 0};
+  if (getrandom(&config_.seed, sizeof config_.seed, 0) != sizeof config_.seed)
     return ErrnoStatus(errno, "cannot get random bytes for the flow table's hash");
   int error = 0;
   const auto keep = [&error](int result) {
     if (result < 0 && error == 0) error = -result;
   };
-  keep(set_entries("knp_flows4", sizes_.cpus * sizes_.buckets4));
-  keep(set_entries("knp_flows6", sizes_.cpus * sizes_.buckets6));
-  keep(set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces));
-  keep(set_entries("knp_cpu", sizes_.cpus));
-  keep(set_entries("knp_ring", sizes_.ring_bytes));
-  keep(set_entries("knp_perf", sizes_.cpus));
-  keep(bpf_map__set_autocreate(bpf_object__find_map_by_name(object_, uses_ringbuf_ ? "knp_perf" : "knp_ring"), false));
-  keep(bpf_map__set_initial_value(bpf_object__find_map_by_name(object_, kConfigMap), &config, sizeof config));
+  const auto set_entries = [this, &keep](const char* name, std::uint32_t entries) {
+    keep(bpf_map__set_max_entries(bpf_object__find_map_by_name(object_, name), entries));
+  };
+  const auto drop = [this, &keep](const char* name) {
+    keep(bpf_map__set_autocreate(bpf_object__find_map_by_name(object_, name), false));
+  };
+  const std::uint32_t a_value = is_418 ? KNP_CHUNK : 1;
+  set_entries("knp_flows4", (sizes_.cpus * sizes_.buckets4 + a_value - 1) / a_value);
+  set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + a_value - 1) / a_value);
+  set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces);
+  set_entries("knp_cpu", sizes_.cpus);
+  set_entries("knp_perf", sizes_.cpus);
+  set_entries("knp_perf_credit", sizes_.cpus);
+  for (const RequiredMap& map : kMaps)
+    if (IsOf(map.variants, variant_) && map.type == BPF_MAP_TYPE_ARRAY)
+      keep(bpf_map__set_map_flags(bpf_object__find_map_by_name(object_, map.name),
+                                  reading_ == Reading::kMapped ? BPF_F_MMAPABLE : 0));
+  if (is_418) {
+    set_entries(kSettingsMap, 1);
+  } else {
+    set_entries("knp_ring", sizes_.ring_bytes);
+    keep(bpf_map__set_initial_value(bpf_object__find_map_by_name(object_, kConfigMap), &config_, sizeof config_));
+    drop(uses_ringbuf_ ? "knp_perf" : "knp_ring");
+  }
   return error == 0 ? absl::OkStatus() : ErrnoStatus(error, "cannot size the BPF maps");
+}
+
+absl::Status Object::StoreSettings() const {
+  if (variant_ != Variant::k418) return absl::OkStatus();
+  const std::uint32_t zero = 0;
+  const int result = bpf_map_update_elem(MapFd(kSettingsMap), &zero, &config_, BPF_ANY);
+  return result == 0 ? absl::OkStatus() : ErrnoStatus(-result, "cannot write the programs' settings");
+}
+
+Object::MapInfo Object::DescribeMap(const char* name) const {
+  const bpf_map* map = bpf_object__find_map_by_name(object_, name);
+  return {.fd = bpf_map__fd(map), .max_entries = bpf_map__max_entries(map), .value_size = bpf_map__value_size(map)};
 }
 
 int Object::ProgramFd(const char* name) const {

@@ -1,5 +1,5 @@
-// Our BPF object, from the library itself or from disk: opened, checked against the ABI, sized, loaded. The only place
-// that knows the names of its maps and programs.
+// Our BPF object, from the library itself or from disk, in the variant that this kernel takes: opened, checked against the
+// ABI, sized, loaded. The only place that knows the names of its maps and programs.
 #ifndef KNP_DATAPATH_OBJECT_H_
 #define KNP_DATAPATH_OBJECT_H_
 
@@ -34,9 +34,16 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
 
 class Object {
  public:
-  // `path` empty: the embedded object. Loaded into the kernel on return, attached to nothing.
+  // Two are built from the same sources (bpf/lib/variant.h).
+  enum class Variant { kCurrent, k418 };
+  // How its arrays are read: in place, copied many values a call, or value by value.
+  enum class Reading { kMapped, kBatched, kSingle };
+
+  // `path` empty: the embedded object. Otherwise a file, beside which the 4.18 variant of X.o stands as .o. Loaded
+  // into the kernel on return, attached to nothing. If the verifier refuses the current variant, the other one is tried,
+  // and `features` told.
   static absl::StatusOr<std::unique_ptr<Object>> Load(const std::string& path, const MonitorOptions& options,
-                                                      const Features& features);
+                                                      Features* features);
   ~Object();
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
@@ -45,17 +52,33 @@ class Object {
   int MapFd(const char* name) const;      // likewise
   const Sizes& sizes() const { return sizes_; }
   bool uses_ringbuf() const { return uses_ringbuf_; }
+  Variant variant() const { return variant_; }
+  Reading reading() const { return reading_; }
+
+  struct MapInfo {
+    int fd = -1;
+    std::uint32_t max_entries = 0, value_size = 0;
+  };
+  MapInfo DescribeMap(const char* name) const;  // likewise
 
   // Any map of the object, a user's included.
   absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size) const;
 
  private:
   Object() = default;
+  // A refusal by the verifier is FailedPrecondition.
+  static absl::StatusOr<std::unique_ptr<Object>> LoadVariant(const std::string& path, Variant variant,
+                                                             const Sizes& sizes, const Features& features);
   absl::Status Check(const std::string& origin) const;
+  absl::Status CheckVersion(const std::string& origin) const;
   absl::Status Configure(const Features& features);
+  absl::Status StoreSettings() const;
 
   bpf_object* object_ = nullptr;
   Sizes sizes_;
+  knp_config config_{};
+  Variant variant_ = Variant::kCurrent;
+  Reading reading_ = Reading::kMapped;
   bool uses_ringbuf_ = false;
 };
 

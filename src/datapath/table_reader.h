@@ -1,4 +1,4 @@
-// Reads one family's flow table in place and turns what it finds, and the kernel's eviction records, into deltas: every
+// Reads one family's flow table, in place or by copies, and turns what it finds, and the kernel's eviction records, into deltas: every
 // packet that was counted in a slot is handed on exactly once.
 //
 // How: the kernel never resets a counter while a slot keeps its owner, and tells each change of owner by one eviction
@@ -6,14 +6,22 @@
 // (its shadow). A live slot gives `now - shadow`; an eviction gives `final - shadow` and starts the next generation at
 // zero. A slot whose generation is not the shadow's has eviction records on the way: it is left alone until they came.
 // A live read that raced a rewrite is thrown away; the counts come with the record or the next read.
+//
+// Where the table cannot be mapped, the order in which one copy was made is not known. So a part in which something is new
+// is copied three times: the second copy of a slot is taken if its generation stood in all three, for then it stood while
+// the second was made.
 #ifndef KNP_DATAPATH_TABLE_READER_H_
 #define KNP_DATAPATH_TABLE_READER_H_
 
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "abi/knp_abi.h"
 
@@ -63,24 +71,29 @@ class ShadowArray {
 template <typename Bucket, typename Key>
 class TableReader {
  public:
-  explicit TableReader(std::span<const Bucket> buckets) : buckets_(buckets), shadows_(buckets.size() * KNP_WAYS) {}
-  bool valid() const { return shadows_.valid(); }
-  std::size_t buckets() const { return buckets_.size(); }
+  // Copies buckets [first, first + count), each 64-bit word whole; false: it could not. Asked for whole steps.
+  using Copier = std::function<bool(std::size_t first, std::size_t count, Bucket* to)>;
 
-  // Reads `count` buckets from `first` on; `emit(key, flow, packets, bytes)` gets a copy of each slot that changed, and
-  // what is new in it: seldom bytes alone, whose packet was told before.
+  explicit TableReader(std::span<const Bucket> live) : live_(live), count_(live.size()), shadows_(count_ * KNP_WAYS) {}
+  TableReader(std::size_t count, std::size_t step, Copier copy)
+      : count_(count), step_(step), copy_(std::move(copy)), copies_(3 * step), shadows_(count_ * KNP_WAYS) {}
+  bool valid() const { return shadows_.valid(); }
+  std::size_t buckets() const { return count_; }
+
+  // Reads `count` buckets from `first` on, rounded to whole steps; `emit(key, flow, packets, bytes)` gets a copy of each slot
+  // that changed, and what is new in it: seldom bytes alone, whose packet was told before.
   template <typename Emit>
   void Scan(std::size_t first, std::size_t count, Emit&& emit) {
-    const std::size_t end = std::min(first + count, buckets_.size());
+    const std::size_t end = std::min(first + count, count_);
+    if (copy_) {
+      for (std::size_t at = (first + step_ - 1) / step_ * step_; at < end; at += step_)
+        ScanCopies(at, std::min(step_, count_ - at), emit);
+      return;
+    }
     for (std::size_t i = first; i < end; i++)
-      for (std::size_t way = 0; way < KNP_WAYS; way++) {
-        Shadow& shadow = shadows_[i * KNP_WAYS + way];
-        const knp_flow& flow = buckets_[i].flow[way];
-        // Bytes too: a read between the kernel's two additions has a packet without its bytes.
-        if (__atomic_load_n(&flow.packets, __ATOMIC_RELAXED) != shadow.packets ||
-            shadow.NewBytes(__atomic_load_n(&flow.bytes, __ATOMIC_RELAXED)) != 0)
-          Read(buckets_[i], way, shadow, emit);
-      }
+      for (std::size_t way = 0; way < KNP_WAYS; way++)
+        if (HasNews(live_[i].flow[way], shadows_[i * KNP_WAYS + way]))
+          Read(live_[i], way, shadows_[i * KNP_WAYS + way], emit);
   }
 
   // False: the record's slot does not exist, or a record of this slot went missing before it (never, unless the kernel's
@@ -98,6 +111,12 @@ class TableReader {
   }
 
  private:
+  // Bytes too: a read between the kernel's two additions has a packet without its bytes.
+  static bool HasNews(const knp_flow& flow, const Shadow& shadow) {
+    return __atomic_load_n(&flow.packets, __ATOMIC_RELAXED) != shadow.packets ||
+           shadow.NewBytes(__atomic_load_n(&flow.bytes, __ATOMIC_RELAXED)) != 0;
+  }
+
   template <typename Emit>
   void Read(const Bucket& bucket, std::size_t way, Shadow& shadow, Emit& emit) {
     const std::uint16_t before = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_ACQUIRE);
@@ -112,15 +131,53 @@ class TableReader {
     flow.bits = __atomic_load_n(&bucket.flow[way].bits, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     flow.generation = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_RELAXED);
-    if (flow.generation != before) return;
-    if (shadow.expected() != before) return;  // an eviction record of this slot is still to be read
+    if (flow.generation == before) Take(key, flow, shadow, emit);
+  }
+
+  template <typename Emit>
+  void ScanCopies(std::size_t first, std::size_t count, Emit& emit) {
+    Bucket *before = copies_.data(), *now = before + step_, *after = now + step_;
+    if (!copy_(first, count, before)) return;  // what is there comes with the next round
+    const std::size_t slots = count * KNP_WAYS;
+    std::size_t slot = 0;
+    while (slot < slots && !HasNews(before[slot / KNP_WAYS].flow[slot % KNP_WAYS], shadows_[first * KNP_WAYS + slot]))
+      slot++;
+    if (slot == slots) return;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!copy_(first, count, now)) return;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!copy_(first, count, after)) return;
+    for (; slot < slots; slot++) {
+      Shadow& shadow = shadows_[first * KNP_WAYS + slot];
+      const auto flow_of = [&](const Bucket* copy) -> const knp_flow& {
+        return copy[slot / KNP_WAYS].flow[slot % KNP_WAYS];
+      };
+      const knp_flow &flow = flow_of(now), &earlier = flow_of(before), &later = flow_of(after);
+      if (!HasNews(flow, shadow)) continue;
+      const bool stood = (flow.generation & 1) == 0 && earlier.generation == flow.generation &&
+                         later.generation == flow.generation;
+      // Counters only grow: else a word was copied in parts.
+      const bool whole = earlier.packets <= flow.packets && flow.packets <= later.packets &&
+                         earlier.bytes <= flow.bytes && flow.bytes <= later.bytes && shadow.packets <= flow.packets;
+      if (stood && whole) Take(now[slot / KNP_WAYS].key[slot % KNP_WAYS], flow, shadow, emit);
+    }
+  }
+
+  // `flow` is what the slot held at one moment.
+  template <typename Emit>
+  void Take(const Key& key, const knp_flow& flow, Shadow& shadow, Emit& emit) {
+    if (shadow.expected() != flow.generation) return;  // an eviction record of this slot is still to be read
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
     if (packets == 0 && bytes == 0) return;
     shadow.Read(flow.packets, flow.bytes);
     emit(key, flow, packets, bytes);
   }
 
-  std::span<const Bucket> buckets_;
+  std::span<const Bucket> live_;
+  std::size_t count_;
+  std::size_t step_ = 1;
+  Copier copy_;
+  std::vector<Bucket> copies_;
   ShadowArray shadows_;
 };
 

@@ -1,5 +1,6 @@
-// The kernel's ticks (jiffies) in CLOCK_MONOTONIC nanoseconds. The tick's length is measured, for no interface tells it;
-// both clocks are read at one moment in the kernel by the program knp_clock.
+// The ticks by which the kernel's programs note when a flow was last seen, in CLOCK_MONOTONIC nanoseconds. Jiffies: their
+// length is measured, for no interface tells it; both clocks are read at one moment in the kernel by the program knp_clock.
+// Or, for the 4.18 variant, a coarse tick that a thread of ours writes into the array knp_tick.
 #ifndef KNP_DATAPATH_TICK_CLOCK_H_
 #define KNP_DATAPATH_TICK_CLOCK_H_
 
@@ -7,28 +8,27 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "abi/knp_abi.h"
-#include "src/datapath/mapped.h"
+#include "src/datapath/array.h"
 
 namespace knp::datapath {
 
+class Object;
+
 class TickClock {
  public:
-  // Takes up to about six ticks (60 ms where a tick is 10 ms).
-  static absl::StatusOr<TickClock> Calibrate(int program_fd, int map_fd);
+  // Of the object's own kind. Jiffies: takes up to about six of them (60 ms where one is 10 ms).
+  static absl::StatusOr<std::unique_ptr<TickClock>> Create(const Object& object);
+  virtual ~TickClock() = default;
 
   // Reads both clocks anew; ToMonoNs is right within a tick for some 2^31 ticks (24 days at 1000 Hz) around it.
-  absl::Status Refresh();
+  virtual absl::Status Refresh() = 0;
   std::uint64_t ToMonoNs(std::uint32_t tick) const;
   std::uint64_t tick_ns() const { return tick_ns_; }
 
- private:
-  TickClock(int program_fd, Mapped<knp_clock_pair> pair) : program_fd_(program_fd), pair_(std::move(pair)) {}
-  absl::StatusOr<knp_clock_pair> Read() const;
-
-  int program_fd_;  // borrowed
-  Mapped<knp_clock_pair> pair_;
+ protected:
   knp_clock_pair now_{};
   std::uint64_t tick_ns_ = 0;
 };

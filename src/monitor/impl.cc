@@ -304,11 +304,11 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
       Settle(&one);
       stats.total += one.ledger;
     }
-    const datapath::KernelCounters stray = datapath_->Unattributed();
-    if (stray.rx.packets + stray.tx.packets != 0) {
+    const auto stray = datapath_->Unattributed();
+    if (stray.ok() && stray->rx.packets + stray->tx.packets != 0) {
       Ledger ledger;
-      ledger.seen = stray.rx;
-      ledger.seen += stray.tx;
+      ledger.seen = stray->rx;
+      ledger.seen += stray->tx;
       ledger.remainder["no_interface"] = ledger.seen;
       stats.total += ledger;
     }
