@@ -115,20 +115,6 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
   return absl::OkStatus();
 }
 
-namespace {
-
-template <typename Reader, typename Bucket>
-void MakeReader(const Array<Bucket>& array, std::optional<Reader>* reader) {
-  if (!array.live().empty())
-    reader->emplace(array.live());
-  else
-    reader->emplace(array.size(), array.step(), [&array](std::size_t first, std::size_t count, Bucket* to) {
-      return array.Copy(first, count, to).ok();
-    });
-}
-
-}  // namespace
-
 absl::Status Datapath::OpenArrays() {
   absl::Status status;
   const auto open = [&](auto* to, const char* name) {
@@ -144,8 +130,8 @@ absl::Status Datapath::OpenArrays() {
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
   if (!status.ok()) return status;
-  MakeReader(buckets4_, &flows4_);
-  MakeReader(buckets6_, &flows6_);
+  flows4_.emplace(buckets4_);
+  flows6_.emplace(buckets6_);
   if (!flows4_->valid() || !flows6_->valid())
     return absl::ResourceExhaustedError("no memory for the flow table's shadow");
   iface_table_ = std::make_unique<IfaceTable>(

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "abi/knp_abi.h"
+#include "src/datapath/array.h"
 
 namespace knp::datapath {
 
@@ -74,6 +75,14 @@ class TableReader {
   // Copies buckets [first, first + count), each 64-bit word whole; false: it could not. Asked for whole steps.
   using Copier = std::function<bool(std::size_t first, std::size_t count, Bucket* to)>;
 
+  // `array` must outlive the reader.
+  explicit TableReader(const Array<Bucket>& array)
+      : live_(array.live()), count_(array.size()), shadows_(count_ * KNP_WAYS) {
+    if (!live_.empty()) return;
+    step_ = array.step();
+    copies_.resize(3 * step_);
+    copy_ = [&array](std::size_t first, std::size_t count, Bucket* to) { return array.Copy(first, count, to).ok(); };
+  }
   explicit TableReader(std::span<const Bucket> live) : live_(live), count_(live.size()), shadows_(count_ * KNP_WAYS) {}
   TableReader(std::size_t count, std::size_t step, Copier copy)
       : count_(count), step_(step), copy_(std::move(copy)), copies_(3 * step), shadows_(count_ * KNP_WAYS) {}

@@ -41,9 +41,9 @@ TEST(MonitorOptionsTest, WrongOptions_AreRefusedByName) {
   EXPECT_THAT(refused([](auto* o) { o->disable_features = "tcx,warp"; }),
               AllOf(HasSubstr("warp"), HasSubstr("ringbuf")));
   MonitorOptions options;
-  options.disable_features = "mmap";
+  options.disable_features = "tcx,clsact";
   const auto monitor = NetworkMonitor::Create(options);
-  EXPECT_ERROR(monitor.status(), IsUnimplemented, HasSubstr("mmap"));
+  EXPECT_ERROR(monitor.status(), IsUnimplemented, HasSubstr("no place to attach"));
 }
 
 class ObjectFileTest : public ::testing::Test {

@@ -18,11 +18,14 @@
 #include <optional>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "abi/knp_abi.h"
 #include "src/datapath/event_source.h"
 #include "src/datapath/iface_table.h"
-#include "src/datapath/mapped.h"
+#include "src/datapath/array.h"
 #include "src/datapath/object.h"
+#include "src/datapath/tick_clock.h"
 #include "tests/support/packet_bytes.h"
 
 namespace knp::test {
@@ -68,7 +71,8 @@ class ProgramRunner {
   std::vector<Slot6> Flows6() const;
   // Sum over CPUs.
   knp_iface_counters Counters(std::uint16_t slot = kSlot) const;
-  knp_cpu_state& cpu(unsigned index) const { return cpus_[index]; }
+  knp_cpu_state Cpu(unsigned index) const;
+  void SetCpu(unsigned index, const knp_cpu_state& state);
   // Empties flow tables and counters, and takes the interface out of the table or puts it in again.
   void Clear();
   void SetKnown(bool known);
@@ -78,8 +82,10 @@ class ProgramRunner {
   // Reads at most `limit` records, each handed to `visit`.
   void Consume(std::size_t limit, const std::function<void(const std::byte*, std::size_t)>& visit);
 
-  std::span<const knp_bucket4> buckets4() const { return buckets4_.span(); }
-  std::span<const knp_bucket6> buckets6() const { return buckets6_.span(); }
+  const datapath::Array<knp_bucket4>& buckets4() const { return buckets4_; }
+  const datapath::Array<knp_bucket6>& buckets6() const { return buckets6_; }
+  // Super-packets are known as such.
+  bool counts_segments() const { return object_->variant() == datapath::Object::Variant::kCurrent; }
   const datapath::Sizes& sizes() const { return object_->sizes(); }
 
  private:
@@ -87,16 +93,22 @@ class ProgramRunner {
   absl::Status Open(const MonitorOptions& options, const std::string& disable);
 
   std::unique_ptr<datapath::Object> object_;
-  datapath::Mapped<knp_bucket4> buckets4_;
-  datapath::Mapped<knp_bucket6> buckets6_;
-  datapath::Mapped<knp_iface_counters> counters_;
-  datapath::Mapped<knp_cpu_state> cpus_;
-  datapath::Mapped<knp_iface_entry> interfaces_;
+  datapath::Array<knp_bucket4> buckets4_;
+  datapath::Array<knp_bucket6> buckets6_;
+  datapath::Array<knp_iface_counters> counters_;
+  datapath::Array<knp_cpu_state> cpus_;
+  datapath::Array<knp_iface_entry> interfaces_;
   std::optional<datapath::IfaceTable> table_;
+  std::unique_ptr<datapath::TickClock> clock_;  // only where the programs need one of ours
   std::unique_ptr<datapath::EventSource> events_;
   std::size_t left_ = 0;
   std::function<void(const std::byte*, std::size_t)> visit_;
 };
+
+// What the data plane's programs may have to do without: each is a list of features for Load.
+inline constexpr const char* kWays[] = {"", "ringbuf", "mmap", "mmap,batch", "programs", "programs,mmap,batch"};
+// For INSTANTIATE_TEST_SUITE_P.
+std::string WayName(const ::testing::TestParamInfo<const char*>& way);
 
 // A table of 64 slots on two CPUs (32 a CPU: 28 for IPv4, 4 for IPv6), and in proportion elsewhere.
 std::size_t TinyTableBytes();

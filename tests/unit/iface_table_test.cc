@@ -47,7 +47,10 @@ class IfaceTableTest : public testing::Test {
   }
 
   std::vector<knp_iface_entry> memory_ = std::vector<knp_iface_entry>(KNP_IFACE_TABLE);
-  IfaceTable table_{memory_};
+  IfaceTable table_{[this](std::size_t index, const knp_iface_entry& entry) {
+    memory_.at(index) = entry;
+    return absl::OkStatus();
+  }};
 };
 
 TEST_F(IfaceTableTest, Inserted_IsFoundWithItsSlotAndHeader) {
@@ -77,7 +80,7 @@ TEST_F(IfaceTableTest, OneOfTheCollidingRemoved_TheOthersAreStillFoundAndThereIs
   for (std::size_t removed = 0; removed < KNP_IFACE_PROBES; removed++) {
     memory_.assign(KNP_IFACE_TABLE, {});
     for (std::uint16_t i = 0; i < KNP_IFACE_PROBES; i++) ASSERT_TRUE(table_.Insert(colliding[i], i + 1, 14).ok());
-    table_.Remove(colliding[removed]);
+    EXPECT_TRUE(table_.Remove(colliding[removed]).ok());
     EXPECT_EQ(Find(colliding[removed]), nullptr);
     for (std::uint16_t i = 0; i < KNP_IFACE_PROBES; i++)
       if (i != removed) ExpectFound(colliding[i], i + 1);
@@ -98,8 +101,8 @@ TEST_F(IfaceTableTest, CollidingAtTheArraysEnd_GoOnAtItsBeginning) {
 TEST_F(IfaceTableTest, RemoveUnknown_ChangesNothing) {
   const auto colliding = Colliding(2);
   ASSERT_TRUE(table_.Insert(colliding[0], 1, 14).ok());
-  table_.Remove(colliding[1]);
-  table_.Remove(12345);
+  EXPECT_TRUE(table_.Remove(colliding[1]).ok());
+  EXPECT_TRUE(table_.Remove(12345).ok());
   ExpectFound(colliding[0], 1);
   EXPECT_EQ(used(), 1u);
 }
@@ -129,7 +132,7 @@ TEST_F(IfaceTableTest, RandomInsertsAndRemovals_AgreeWithAModel) {
     const std::uint32_t ifindex = 1 + random() % 3000;
     const auto slot = static_cast<std::uint16_t>(1 + random() % KNP_MAX_IFACES);
     if (model.erase(ifindex)) {
-      table_.Remove(ifindex);
+      EXPECT_TRUE(table_.Remove(ifindex).ok());
     } else if (model.size() < 500 && table_.Insert(ifindex, slot, 14).ok()) {
       model[ifindex] = slot;
     }
