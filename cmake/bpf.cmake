@@ -41,6 +41,10 @@ function(knp_add_bpf_object name source)
   if(CMAKE_LIBRARY_ARCHITECTURE)
     set(multiarch -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # <asm/types.h>
   endif()
+  # Of our own build only: does it still fit its kernels?
+  if(KNP_CHECK_BPF_OBJECT)
+    set(check_4.18 COMMAND ${KNP_CHECK_BPF_OBJECT} --quiet --kernel 4.18 ${arg_OUTPUT_DIRECTORY}/${name}-4.18.o)
+  endif()
   # The two variants of bpf/lib/variant.h, and the instructions that their kernels know.
   set(current_flags -mcpu=v3)
   set(4.18_flags -mcpu=v2 -DKNP_VARIANT_4_18)
@@ -61,7 +65,7 @@ function(knp_add_bpf_object name source)
               -o ${object}
       COMMAND ${KNP_LLVM_STRIP} -g ${object}
       ${check_${variant}}
-      DEPENDS ${source} ${check_depends}
+      DEPENDS ${source}
       DEPFILE ${object}.d
       COMMENT "BPF object ${object}"
       VERBATIM)

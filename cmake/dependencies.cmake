@@ -4,6 +4,8 @@ pkg_check_modules(KNP_LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.1 libelf zlib)
 find_package(absl REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Threads REQUIRED)
+find_program(KNP_PYTHON NAMES python3 REQUIRED)
+set(KNP_CHECK_BPF_OBJECT ${KNP_PYTHON} ${PROJECT_SOURCE_DIR}/tools/check_bpf_object.py) # for cmake/bpf.cmake
 
 if(NOT KNP_FUZZ)
   find_package(CLI11 REQUIRED)

@@ -45,7 +45,6 @@ knp_add_gtest(knp_unit_tests unit "tests/unit/*_test.cc")
 knp_add_gtest(knp_bpf_tests bpf "tests/bpf/*_bpf_test.cc")
 knp_add_gtest(knp_netns_tests netns "tests/netns/*_netns_test.cc")
 
-find_program(KNP_PYTHON NAMES python3 REQUIRED)
 file(GLOB knp_e2e_tests CONFIGURE_DEPENDS tests/e2e/*_e2e_test.py)
 foreach(source ${knp_e2e_tests})
   get_filename_component(name ${source} NAME_WE)

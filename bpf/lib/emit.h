@@ -11,7 +11,7 @@
 
 /* Before Linux 5.1 the kernel does not tell whether a record found room in the perf buffer. So room is kept account of
  * here: what this CPU has sent may not go beyond what user space has given it credit for. */
-static __attribute__((noinline)) long knp_emit_perf(struct __sk_buff *skb, void *record, __u32 size) {
+static __always_inline long knp_send_perf(struct __sk_buff *skb, void *record, __u32 size) {
   __u32 cpu_id = bpf_get_smp_processor_id();
   struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
   const volatile struct knp_perf_credit *credit = bpf_map_lookup_elem(&knp_perf_credit, &cpu_id);
@@ -25,6 +25,10 @@ static __attribute__((noinline)) long knp_emit_perf(struct __sk_buff *skb, void 
   if (bpf_perf_event_output(skb, &knp_perf, BPF_F_CURRENT_CPU, record, size)) return -1;
   cpu->perf_sent = sent;
   return 0;
+}
+
+static __attribute__((noinline)) long knp_emit_perf(struct __sk_buff *skb, void *record, __u32 size) {
+  return knp_send_perf(skb, record, size);
 }
 
 /* 0, or negative if there was no room. */
@@ -91,7 +95,10 @@ static __always_inline long knp_emit_user_event(struct __sk_buff *skb, void *buf
   h->type = type;
   h->size = sizeof *h + size;
   h->cpu = bpf_get_smp_processor_id();
-  return knp_emit(skb, buffer, sizeof *h + size);
+#ifndef KNP_VARIANT_4_18
+  if (knp_config.use_ringbuf) return bpf_ringbuf_output(&knp_ring, buffer, sizeof *h + size, BPF_RB_NO_WAKEUP);
+#endif
+  return knp_send_perf(skb, buffer, sizeof *h + size); /* in place: a further function's stack might not fit */
 }
 
 #endif /* KNP_BPF_EMIT_H */

@@ -44,8 +44,8 @@ struct MonitorOptions {
   // … or after this one, once both sides have closed it or one has reset it.
   std::chrono::milliseconds closed_timeout{2000};
 
-  // Comma-separated features to do without although the kernel has them: tcx, ringbuf. For tests and for trouble.
-  // Empty: the environment's KNP_DISABLE_FEATURES.
+  // Comma-separated features to do without although the kernel has them, besides those of the environment's
+  // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.
   std::string disable_features;
 };
 

@@ -202,8 +202,7 @@ Features Features::ProbeAll() {
 
 absl::Status Features::Disable(const std::string& disabled) {
   const char* environment = getenv("KNP_DISABLE_FEATURES");  // NOLINT(concurrency-mt-unsafe): read once, at creation
-  const std::string list = !disabled.empty() ? disabled : environment ? environment : "";
-  for (const std::string& word : Split(list)) {
+  for (const std::string& word : Split(disabled + "," + (environment ? environment : ""))) {
     bool known = false;
     std::string names;
     for (const Row& row : kRows) {

@@ -30,7 +30,7 @@ enum class Feature {
 
 class Features {
  public:
-  // `disabled`: comma-separated names; empty: $KNP_DISABLE_FEATURES. InvalidArgument names an unknown one.
+  // `disabled`: comma-separated names, besides those of $KNP_DISABLE_FEATURES. InvalidArgument names an unknown one.
   static absl::StatusOr<Features> Probe(const std::string& disabled);
   // The two halves of Probe.
   static Features ProbeAll();

@@ -19,6 +19,7 @@
 #include "src/datapath/clsact.h"
 #include "src/datapath/netlink.h"
 #include "src/datapath/netlink_socket.h"
+#include "tests/support/kernel_features.h"
 #include "tests/support/test_program.h"
 #include "tests/support/traffic.h"
 #include "tests/support/watched_link.h"
@@ -55,7 +56,7 @@ class HookTest : public ::testing::TestWithParam<const char*> {
   }
   void TearDown() override { StopFloods(); }
 
-  bool tcx() const { return *GetParam() == '\0'; }
+  bool tcx() const { return KernelHas(datapath::Feature::kTcx, GetParam()); }
   void FloodFrom(Side side) {
     const FloodOptions options{
         .ip_version = side == Side::kA ? 4 : 6, .flows = 10, .frames_per_second = 5000, .stop = &stop_};

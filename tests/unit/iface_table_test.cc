@@ -46,11 +46,16 @@ class IfaceTableTest : public testing::Test {
     return n;
   }
 
+  IfaceTable Empty() {
+    memory_.assign(KNP_IFACE_TABLE, {});
+    return IfaceTable([this](std::size_t index, const knp_iface_entry& entry) {
+      memory_.at(index) = entry;
+      return absl::OkStatus();
+    });
+  }
+
   std::vector<knp_iface_entry> memory_ = std::vector<knp_iface_entry>(KNP_IFACE_TABLE);
-  IfaceTable table_{[this](std::size_t index, const knp_iface_entry& entry) {
-    memory_.at(index) = entry;
-    return absl::OkStatus();
-  }};
+  IfaceTable table_ = Empty();
 };
 
 TEST_F(IfaceTableTest, Inserted_IsFoundWithItsSlotAndHeader) {
@@ -78,7 +83,7 @@ TEST_F(IfaceTableTest, Colliding_AsManyAsProbesAreFound) {
 TEST_F(IfaceTableTest, OneOfTheCollidingRemoved_TheOthersAreStillFoundAndThereIsRoom) {
   const auto colliding = Colliding(KNP_IFACE_PROBES + 1);
   for (std::size_t removed = 0; removed < KNP_IFACE_PROBES; removed++) {
-    memory_.assign(KNP_IFACE_TABLE, {});
+    table_ = Empty();
     for (std::uint16_t i = 0; i < KNP_IFACE_PROBES; i++) ASSERT_TRUE(table_.Insert(colliding[i], i + 1, 14).ok());
     EXPECT_TRUE(table_.Remove(colliding[removed]).ok());
     EXPECT_EQ(Find(colliding[removed]), nullptr);
@@ -94,7 +99,7 @@ TEST_F(IfaceTableTest, CollidingAtTheArraysEnd_GoOnAtItsBeginning) {
   for (std::uint16_t i = 0; i < KNP_IFACE_PROBES; i++) ASSERT_TRUE(table_.Insert(colliding[i], i + 1, 14).ok());
   EXPECT_NE(memory_[0].ifindex, 0u);
   for (std::uint16_t i = 0; i < KNP_IFACE_PROBES; i++) ExpectFound(colliding[i], i + 1);
-  for (std::uint32_t ifindex : colliding) table_.Remove(ifindex);
+  for (std::uint32_t ifindex : colliding) EXPECT_TRUE(table_.Remove(ifindex).ok());
   EXPECT_EQ(used(), 0u);
 }
 
@@ -109,7 +114,7 @@ TEST_F(IfaceTableTest, RemoveUnknown_ChangesNothing) {
 
 TEST_F(IfaceTableTest, AsManyAsCanBeAttached_ConsecutiveIndexesAllFit) {
   for (std::uint32_t first : {1u, 1000u, 4'000'000u}) {
-    memory_.assign(KNP_IFACE_TABLE, {});
+    table_ = Empty();
     for (std::uint32_t i = 0; i < KNP_MAX_IFACES; i++)
       ASSERT_TRUE(table_.Insert(first + i, static_cast<std::uint16_t>(i + 1), 14).ok()) << first + i;
     for (std::uint32_t i = 0; i < KNP_MAX_IFACES; i++) ExpectFound(first + i, static_cast<std::uint16_t>(i + 1));
@@ -118,7 +123,7 @@ TEST_F(IfaceTableTest, AsManyAsCanBeAttached_ConsecutiveIndexesAllFit) {
 
 TEST_F(IfaceTableTest, DefaultNumberOfRandomIndexes_AllFit) {
   for (unsigned seed = 1; seed <= 100; seed++) {
-    memory_.assign(KNP_IFACE_TABLE, {});
+    table_ = Empty();
     std::mt19937 random(seed);
     for (std::uint16_t slot = 1; slot <= 64; slot++)
       ASSERT_TRUE(table_.Insert(1 + random() % 0x7ffffffe, slot, 14).ok()) << "seed " << seed;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <ostream>
 #include <random>
 #include <span>
@@ -131,6 +133,9 @@ template <typename Bucket, typename Key>
 class Reader {
  public:
   explicit Reader(Writer<Bucket, Key>* writer) : writer_(writer), table_(writer->buckets()) {}
+  // Of a table that cannot be mapped: `copy` is the system call.
+  Reader(Writer<Bucket, Key>* writer, std::size_t step, typename TableReader<Bucket, Key>::Copier copy)
+      : writer_(writer), table_(writer->buckets().size(), step, std::move(copy)) {}
 
   void Scan(std::size_t first = 0, std::size_t count = SIZE_MAX / 2) { table_.Scan(first, count, Emit()); }
   bool Consume() {
@@ -227,6 +232,63 @@ TEST(TableReader, RandomInterleavingsOfIpv6_SumsAreExact) {
 
 TEST(TableReader, SlotRewrittenWhileItIsRead_SumsAreExact) {
   for (unsigned seed = 1; seed <= 30; seed++) RunRandomly<TornBucket, TornKey>(1 + seed % 2, seed, 3000);
+}
+
+// The table is copied by a kernel that promises no order of its words, while the writer goes on.
+template <typename Bucket, typename Key>
+void CopyRandomly(std::size_t buckets, std::size_t step, unsigned seed, int operations) {
+  std::mt19937 random(seed);
+  Writer<Bucket, Key> writer(buckets);
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  const auto write = [&] {
+    if (writer.idle()) {
+      const std::size_t slot = below(writer.slots());
+      below(3) == 0 ? writer.Take(slot, 60 + below(1500)) : writer.Count(slot, 60 + below(1500));
+    }
+    writer.Step();
+  };
+  std::size_t copies = 0;
+  bool quiet = false;
+  Reader<Bucket, Key> reader(&writer, step, [&](std::size_t first, std::size_t count, Bucket* to) {
+    if (!quiet && below(50) == 0) return false;  // no memory for it this time
+    EXPECT_EQ(first % step, 0u);
+    EXPECT_LE(first + count, buckets);
+    copies++;
+    std::vector<std::size_t> words(count * sizeof(Bucket) / sizeof(std::uint64_t));
+    std::iota(words.begin(), words.end(), std::size_t{0});
+    std::shuffle(words.begin(), words.end(), random);
+    const std::size_t busy = quiet ? 0 : below(4);
+    for (const std::size_t word : words) {
+      std::memcpy(reinterpret_cast<std::uint64_t*>(to) + word,
+                  reinterpret_cast<const std::uint64_t*>(writer.buckets().data() + first) + word, sizeof(std::uint64_t));
+      if (below(16) < busy) write();
+    }
+    return true;
+  });
+  for (std::size_t slot = 0; slot < writer.slots(); slot++) writer.Take(slot, 60);
+  for (int i = 0; i < operations; i++) {
+    write();
+    if (below(4) == 0) reader.Scan(below(buckets), 1 + below(buckets));
+    if (below(3) == 0) reader.Consume();
+    for (const auto& [owner, sum] : reader.sums()) {
+      ASSERT_LE(sum.packets, writer.truth().at(owner).packets) << "owner " << owner;
+      ASSERT_LE(sum.bytes, writer.truth().at(owner).bytes) << "owner " << owner;
+    }
+  }
+  EXPECT_GT(reader.emitted(), 0u) << "live slots were never read";
+  quiet = true;
+  writer.Settle();
+  reader.ConsumeAll();
+  reader.Scan();
+  ASSERT_EQ(reader.sums(), writer.truth()) << "seed " << seed;
+  const std::size_t before = copies;
+  reader.Scan();
+  EXPECT_EQ(copies - before, (buckets + step - 1) / step) << "nothing new needs one copy";
+}
+
+TEST(TableReader, CopiedInAnyOrderWhileItIsWritten_SumsAreExact) {
+  for (unsigned seed = 1; seed <= 30; seed++) CopyRandomly<knp_bucket4, knp_key4>(1 + seed % 5, 1 + seed % 3, seed, 3000);
+  for (unsigned seed = 1; seed <= 15; seed++) CopyRandomly<knp_bucket6, knp_key6>(1 + seed % 5, 1 + seed % 2, seed, 3000);
 }
 
 TEST(TableReader, GenerationWrapsAround_SumsAreExact) {
