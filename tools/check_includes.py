@@ -16,6 +16,7 @@ SUFFIXES = {".h", ".c", ".cc", ".cpp"}
 # A layer: which of our folders it may include, and which third-party headers. The C and C++ standard libraries, POSIX
 # and <linux/...> are open to all but abi and bpf. The longest matching folder decides.
 ABSL, FMT, JSON, CLI, LIBBPF, ELF = "absl/", "fmt/", "nlohmann/", "CLI/", "bpf/", "libelf|gelf"
+PROMETHEUS = "prometheus/"
 EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/"]
 LAYERS = {
     "abi": ([], []),
@@ -28,7 +29,7 @@ LAYERS = {
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
     "src/detect": (["knp/", "src/base/", "src/detect/"], [ABSL, FMT]),
-    "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON]),
+    "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/identity/", "src/detect/", "src/export/",
                      "src/monitor/"], [ABSL, FMT]),

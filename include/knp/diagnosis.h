@@ -22,6 +22,7 @@ struct FeatureReport {
   Answer available = Answer::kUnknown;
   bool required = false;   // without it nothing works
   bool disabled = false;   // there, but switched off by disable_features / KNP_DISABLE_FEATURES
+  bool degraded = false;   // the data plane does without it, and without_it is what that costs here
   std::string since;       // kernel version that brought it, "6.6"
   std::string without_it;  // what we do instead, and what that costs the user
   std::string detail;      // why unknown; else may be empty

@@ -44,6 +44,7 @@ constexpr const char* kDoctorExamples = R"(
 Examples:
   knp doctor
   knp doctor -o json
+  knp doctor -o prometheus > /var/lib/prometheus/node-exporter/knp.prom
   knp doctor --measure 5s               slows every BPF program of this host for 5 s
 
 Exit status: 0 the monitor can run here, 3 rights are missing, 4 the kernel lacks something required.)";
@@ -149,7 +150,15 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
 
 void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
   app->footer(kDoctorExamples);
-  AddOutputFlag(app, command.json);
+  app->add_option_function<std::string>(
+         "-o,--output",
+         [&command](const std::string& format) {
+           command.json = format == "json";
+           command.metrics = format == "prometheus";
+         },
+         "table for people (the default), json for programs, prometheus for node_exporter's textfile collector")
+      ->check(CLI::IsMember({"table", "json", "prometheus"}))
+      ->type_name("table|json|prometheus");
   constexpr const char* kDefault = "2s";
   values
       .Add(

@@ -9,6 +9,7 @@
 #include "src/cli/output.h"
 #include "src/cli/quantities.h"
 #include "src/cli/terminal.h"
+#include "src/export/prometheus/feature_metrics.h"
 
 namespace knp::cli {
 namespace {
@@ -46,7 +47,10 @@ ExitStatus RunDoctor(const DoctorCommand& command) {
       .width = traits.live ? GetTerminalSize().width : 100, .height = 0, .colour = traits.colour, .utf8 = traits.utf8};
   Output output(STDOUT_FILENO);
   const Diagnosis diagnosis = Diagnose(command.disable_features);
-  if (command.json) {
+  if (command.metrics) {
+    output.Add([&](std::string& buffer) { buffer += prometheus_text::FeatureMetrics(diagnosis); });
+    output.Flush();
+  } else if (command.json) {
     output.Add([&](std::string& buffer) { buffer += DiagnosisJson(diagnosis); });
     output.Flush();
   } else {

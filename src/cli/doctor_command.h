@@ -12,6 +12,7 @@ namespace knp::cli {
 
 struct DoctorCommand {
   bool json = false;
+  bool metrics = false;  // the Prometheus text format, instead of either
   bool no_colour = false;
   std::string disable_features;
   std::optional<std::chrono::milliseconds> measure;  // for how long

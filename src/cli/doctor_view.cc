@@ -169,7 +169,8 @@ std::string DiagnosisJson(const Diagnosis& diagnosis) {
     Json json{{"name", feature.name},
               {"available", AnswerName(feature.available)},
               {"required", feature.required},
-              {"disabled", feature.disabled}};
+              {"disabled", feature.disabled},
+              {"degraded", feature.degraded}};
     if (!feature.since.empty()) json["since"] = feature.since;
     if (!feature.without_it.empty()) json["without_it"] = feature.without_it;
     if (!feature.detail.empty()) json["detail"] = feature.detail;

@@ -244,6 +244,7 @@ std::vector<FeatureReport> Features::Reports() const {
     reports.push_back({.name = row.name,
                        .available = state.answer,
                        .disabled = state.disabled,
+                       .degraded = IsMissed(row.feature),
                        .since = row.since,
                        .without_it = row.without_it,
                        .detail = state.detail});
@@ -251,15 +252,25 @@ std::vector<FeatureReport> Features::Reports() const {
   return reports;
 }
 
+// Its absence changes what the user gets from the data plane.
+bool Features::IsMissed(Feature feature) const {
+  switch (feature) {
+    case Feature::kPrograms:
+    case Feature::kMmap:
+    case Feature::kJiffies:
+    case Feature::kTcx: return !Has(feature);
+    case Feature::kBatch: return !Has(feature) && !Has(Feature::kMmap);
+    // The programs for 4.18 have neither, whatever it was that made us take them.
+    case Feature::kGso:
+    case Feature::kRingbuf: return !Has(feature) || !TakesCurrentPrograms();
+    default: return false;  // no program of this version reads tracepoints; clsact is missed only where tcx is
+  }
+}
+
 std::vector<std::string> Features::Degraded() const {
   std::vector<std::string> degraded;
-  for (const Row& row : kRows) {
-    bool matters = row.feature <= Feature::kTcx && !Has(row.feature);
-    if (row.feature == Feature::kBatch) matters = matters && !Has(Feature::kMmap);
-    // The programs for 4.18 count super-packets once, whatever it was that made us take them.
-    if (row.feature == Feature::kGso) matters = matters || !TakesCurrentPrograms();
-    if (matters) degraded.push_back(fmt::format("{}: {}", row.name, row.without_it));
-  }
+  for (const Row& row : kRows)
+    if (IsMissed(row.feature)) degraded.push_back(fmt::format("{}: {}", row.name, row.without_it));
   return degraded;
 }
 

@@ -45,12 +45,13 @@ class Features {
   // What only using it could tell: it is not there after all.
   void Lose(Feature feature, std::string why);
   std::vector<FeatureReport> Reports() const;
-  // One line for each thing that the data plane does without: "ringbuf: perf buffer instead …".
+  // One line for each report that is degraded: "ringbuf: perf buffer instead …".
   std::vector<std::string> Degraded() const;
   // Unimplemented if there is no way at all.
   absl::Status CheckRequired() const;
 
  private:
+  bool IsMissed(Feature feature) const;
   struct State {
     Answer answer = Answer::kUnknown;
     bool disabled = false;
