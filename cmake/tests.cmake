@@ -9,7 +9,7 @@ if(knp_test_support)
   target_link_libraries(knp_test_support PUBLIC kubenetprobe GTest::gtest fmt::fmt absl::strings absl::flat_hash_map
                                                 PkgConfig::KNP_LIBBPF Threads::Threads)
 endif()
-knp_add_bpf_folder(tests/bpf knp_test_objects CURRENT_ONLY)
+knp_add_bpf_folder(tests/bpf knp_test_objects)
 
 function(knp_add_gtest name label pattern)
   file(GLOB sources CONFIGURE_DEPENDS ${pattern})

@@ -20,7 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 TEST(MonitorOptionsTest, WrongOptions_AreRefusedByName) {
   const auto refused = [](const std::function<void(MonitorOptions*)>& change) {
@@ -80,6 +82,34 @@ TEST_F(ObjectFileTest, WrongFiles_AreRefusedWithWhatIsWrong) {
   EXPECT_ERROR(Load(tests + "other_program.o"), IsInvalidArgument, HasSubstr("lacks the map knp_flows4"));
   EXPECT_ERROR(Load(tests + "no_programs.o"), IsInvalidArgument, HasSubstr("lacks the program knp_ingress"));
   EXPECT_ERROR(Load(tests + "other_version.o"), IsInvalidArgument,
+               AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
+}
+
+TEST_F(ObjectFileTest, CurrentVariantRefused_TheOtherOneBesideItIsTakenAndThatIsTold) {
+  const std::string path = std::string(KNP_BUILD_DIR) + "/lib/tests/bpf/refused.o";
+  auto monitor = NetworkMonitor::CreateFromObjectFile(path);
+  ASSERT_TRUE(monitor.ok()) << monitor.status();
+  EXPECT_THAT((*monitor)->GetPacketStats()->degraded, Contains(StartsWith("programs: ")));
+  // Without the other one it is the verifier's answer that the user needs.
+  const std::string alone = Write("alone.o", Bytes(path));
+  EXPECT_ERROR(Load(alone), IsInvalidArgument, AllOf(HasSubstr(alone), HasSubstr("verifier")));
+}
+
+TEST_F(ObjectFileTest, OlderKernelAndNoVariantForIt_IsRefusedWithWhatIsMissing) {
+  MonitorOptions options;
+  options.disable_features = "jiffies";
+  const std::string alone = Write("current.o", Bytes(KNP_OBJECT_FILE));
+  const std::string missing = alone.substr(0, alone.size() - 2) + "-4.18.o";
+  EXPECT_ERROR(NetworkMonitor::CreateFromObjectFile(alone, options).status(), IsUnimplemented,
+               AllOf(HasSubstr(alone), HasSubstr(missing), HasSubstr("knp_add_bpf_object")));
+  EXPECT_TRUE(NetworkMonitor::CreateFromObjectFile(KNP_OBJECT_FILE, options).ok());
+}
+
+TEST_F(ObjectFileTest, VariantFor418_GivenByName_IsTakenOnAnyKernel) {
+  std::string path = KNP_OBJECT_FILE;
+  path.replace(path.size() - 2, 2, "-4.18.o");
+  EXPECT_TRUE(Load(path).ok()) << Load(path);
+  EXPECT_ERROR(Load(std::string(KNP_BUILD_DIR) + "/lib/tests/bpf/other_version-4.18.o"), IsInvalidArgument,
                AllOf(HasSubstr("version 999"), HasSubstr("rebuild")));
 }
 
