@@ -21,7 +21,7 @@
 
 #define KNP_ABI_VERSION 2
 #define KNP_WAYS 4                /* slots in a bucket of the flow table */
-#define KNP_CHUNK 16              /* buckets that are one value of the table's array in the 4.18 variant */
+#define KNP_CHUNK 16              /* buckets that are one value of the table's array */
 #define KNP_SIZE_BUCKETS 8        /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
 #define KNP_IFACE_TABLE 8192      /* entries of the ifindex -> slot table, a power of two */
 #define KNP_IFACE_PROBES 4        /* linear probes in it */

@@ -39,18 +39,13 @@ const volatile struct knp_config knp_config SEC(".rodata.knp") = {
 };
 #endif
 
-/* A value of the flow tables' arrays. One bucket; or, where user space cannot map the array and each look-up is a system
- * call, several. In memory both are the same: bucket after bucket. */
-#ifdef KNP_VARIANT_4_18
-#define KNP_BUCKETS_A_VALUE KNP_CHUNK
-#else
-#define KNP_BUCKETS_A_VALUE 1
-#endif
+/* A value of the flow tables' arrays: several buckets, so that where user space cannot map the array and each look-up is a
+ * system call, there are few of them. In memory it is bucket after bucket all the same. */
 struct knp_buckets4 {
-  struct knp_bucket4 bucket[KNP_BUCKETS_A_VALUE];
+  struct knp_bucket4 bucket[KNP_CHUNK];
 };
 struct knp_buckets6 {
-  struct knp_bucket6 bucket[KNP_BUCKETS_A_VALUE];
+  struct knp_bucket6 bucket[KNP_CHUNK];
 };
 
 /* IPv4 flows: bucket [cpu * buckets4 + hash]. Written by the owning CPU; a full set evicts its least useful flow to the

@@ -20,9 +20,9 @@
 #define KNP_EVICTED_TYPE KNP_NAME(KNP_EVENT_flow_evicted)
 
 static __always_inline KNP_BUCKET *KNP_NAME(knp_bucket_at)(__u32 index) {
-  __u32 value = index / KNP_BUCKETS_A_VALUE;
+  __u32 value = index / KNP_CHUNK;
   struct KNP_NAME(knp_buckets) *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &value);
-  return b ? &b->bucket[index % KNP_BUCKETS_A_VALUE] : 0;
+  return b ? &b->bucket[index % KNP_CHUNK] : 0;
 }
 
 /* The way to give up: longest idle first, counted in 64 ticks so that a burst does not decide; among equals the one

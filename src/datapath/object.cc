@@ -31,10 +31,8 @@ struct RequiredMap {
 };
 
 constexpr RequiredMap kMaps[] = {
-    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4), kCurrent},
-    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6), kCurrent},
-    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4) * KNP_CHUNK, k418},
-    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6) * KNP_CHUNK, k418},
+    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4) * KNP_CHUNK},
+    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6) * KNP_CHUNK},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
     {"knp_ifaces", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_entry)},
@@ -242,9 +240,8 @@ absl::Status Object::Configure(const Features& features) {
   const auto drop = [this, &keep](const char* name) {
     keep(bpf_map__set_autocreate(bpf_object__find_map_by_name(object_, name), false));
   };
-  const std::uint32_t a_value = is_418 ? KNP_CHUNK : 1;
-  set_entries("knp_flows4", (sizes_.cpus * sizes_.buckets4 + a_value - 1) / a_value);
-  set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + a_value - 1) / a_value);
+  set_entries("knp_flows4", (sizes_.cpus * sizes_.buckets4 + KNP_CHUNK - 1) / KNP_CHUNK);
+  set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + KNP_CHUNK - 1) / KNP_CHUNK);
   set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces);
   set_entries("knp_cpu", sizes_.cpus);
   set_entries("knp_perf", sizes_.cpus);
