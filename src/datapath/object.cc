@@ -54,6 +54,12 @@ bool IsOf(std::uint32_t variants, Object::Variant variant) {
   return (variants & (variant == Object::Variant::k418 ? k418 : kCurrent)) != 0;
 }
 
+// What the kernel says to a program that is wrong, or newer than itself: of its verifier, and of its JIT compiler.
+bool IsVerifiersNo(int error) {
+  constexpr int kNotSupp = 524;  // ENOTSUPP, which user space has no name for
+  return error == EACCES || error == EINVAL || error == E2BIG || error == kNotSupp;
+}
+
 // X.o -> X-4.18.o
 std::string Sibling(const std::string& path) {
   const std::size_t stem = path.ends_with(".o") ? path.size() - 2 : path.size();
@@ -146,12 +152,10 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
         origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
   if (const int error = -bpf_object__load(object->object_); error != 0) {
-    // EINVAL and E2BIG: what an old kernel's verifier says of instructions that it does not know.
-    if (error == EPERM || error == EACCES || error == EINVAL || error == E2BIG) {
-      if (!MissingCapabilities().empty()) return ErrnoStatus(error, fmt::format("cannot load {}", origin));
-      if (error != EPERM)
-        return absl::FailedPreconditionError(fmt::format("the kernel's verifier refuses {}: {}", origin, log.Tail()));
-    }
+    if ((error == EPERM || error == EACCES) && !MissingCapabilities().empty())
+      return ErrnoStatus(error, fmt::format("cannot load {}", origin));
+    if (IsVerifiersNo(error))
+      return absl::FailedPreconditionError(fmt::format("the kernel's verifier refuses {}: {}", origin, log.Tail()));
     absl::Status status = ErrnoStatus(error, fmt::format("cannot load {}", origin));
     return absl::Status(status.code(), fmt::format("{}\n{}", std::string(status.message()), log.Tail()));
   }
