@@ -38,8 +38,11 @@ function(knp_add_bpf_object name source)
   get_filename_component(source ${source} ABSOLUTE)
   file(MAKE_DIRECTORY ${arg_OUTPUT_DIRECTORY})
   set(multiarch)
+  if(CMAKE_SYSROOT) # cross-compiling: the kernel's and libbpf's headers of the machine that will run it
+    list(APPEND multiarch --sysroot=${CMAKE_SYSROOT})
+  endif()
   if(CMAKE_LIBRARY_ARCHITECTURE)
-    set(multiarch -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # <asm/types.h>
+    list(APPEND multiarch -I${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}) # <asm/types.h>
   endif()
   # Of our own build only: does it still fit its kernels?
   if(KNP_CHECK_BPF_OBJECT)
