@@ -20,13 +20,13 @@
 #endif
 
 #define KNP_ABI_VERSION 2
-#define KNP_WAYS 4                /* slots in a bucket of the flow table */
-#define KNP_CHUNK 16              /* buckets that are one value of the table's array */
-#define KNP_SIZE_BUCKETS 8        /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
-#define KNP_IFACE_TABLE 8192      /* entries of the ifindex -> slot table, a power of two */
-#define KNP_IFACE_PROBES 4        /* linear probes in it */
-#define KNP_MAX_IFACES 2047       /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
-#define KNP_EVENT_MAX_PAYLOAD 256 /* bytes of a user-defined event */
+#define KNP_WAYS 4                  /* slots in a bucket of the flow table */
+#define KNP_CHUNK 16                /* buckets that are one value of the table's array */
+#define KNP_SIZE_BUCKETS 8          /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
+#define KNP_IFACE_TABLE 8192        /* entries of the ifindex -> slot table, a power of two */
+#define KNP_IFACE_PROBES 4          /* linear probes in it */
+#define KNP_MAX_IFACES 2047         /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
+#define KNP_EVENT_MAX_PAYLOAD 256   /* bytes of a user-defined event */
 #define KNP_COARSE_TICK_NS 10000000 /* CLOCK_MONOTONIC / this = the tick that user space keeps in knp_tick */
 
 enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };

@@ -53,12 +53,9 @@ double Measure(Floors& floors, int program, std::uint64_t flows, std::uint64_t b
 
 std::vector<Way> OpenWays() {
   const std::pair<const char*, const char*> kinds[] = {
-      {"best (6.6 and newer)", ""},
-      {"no ring buffer", "ringbuf"},
-      {"no mapping: batches", "mmap"},
-      {"no mapping, no batches", "mmap,batch"},
-      {"4.18 variant, mapped", "programs"},
-      {"4.18 variant, nothing younger than 4.18", "programs,mmap,batch"},
+      {"best (6.6 and newer)", ""},         {"no ring buffer", "ringbuf"},
+      {"no mapping: batches", "mmap"},      {"no mapping, no batches", "mmap,batch"},
+      {"4.18 variant, mapped", "programs"}, {"4.18 variant, nothing younger than 4.18", "programs,mmap,batch"},
   };
   std::vector<Way> ways;
   for (const auto& [name, disabled] : kinds) {

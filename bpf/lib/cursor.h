@@ -49,13 +49,13 @@ struct knp_cursor {
 /* Makes the verifier forget what it knows of `variable`, an integer of up to 32 bits. An old verifier has few steps
  * (131,072) and goes the rest of a program once for each value that it knows to be different. */
 #if defined(__bpf__) && defined(KNP_VARIANT_4_18)
-#define KNP_FORGET(skb, variable)                                          \
-  ({                                                                       \
-    __u64 value_ = (variable), unknown_;                                   \
-    asm volatile("%1 = *(u32 *)(%2 + %3)\n\t%0 ^= %1\n\t%0 ^= %1"         \
-                 : "+r"(value_), "=&r"(unknown_)                           \
+#define KNP_FORGET(skb, variable)                                              \
+  ({                                                                           \
+    __u64 value_ = (variable), unknown_;                                       \
+    asm volatile("%1 = *(u32 *)(%2 + %3)\n\t%0 ^= %1\n\t%0 ^= %1"              \
+                 : "+r"(value_), "=&r"(unknown_)                               \
                  : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, hash))); \
-    (variable) = value_;                                                   \
+    (variable) = value_;                                                       \
   })
 /* All but that it is at most `mask`, 2^n - 1. */
 #define KNP_FORGET_BUT(skb, variable, mask) \

@@ -20,7 +20,8 @@ static __always_inline long knp_send_perf(struct __sk_buff *skb, void *record, _
   if (!cpu || !credit) return -1;
   limit = credit->limit;
   sent = cpu->perf_sent + KNP_PERF_BYTES(size);
-  if (limit != ~credit->inverse) limit = credit->limit; /* being written: this was the old one, or this is the new one */
+  if (limit != ~credit->inverse)
+    limit = credit->limit; /* being written: this was the old one, or this is the new one */
   if (limit < sent || (limit != ~credit->inverse)) return -1;
   if (bpf_perf_event_output(skb, &knp_perf, BPF_F_CURRENT_CPU, record, size)) return -1;
   cpu->perf_sent = sent;

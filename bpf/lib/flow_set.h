@@ -128,7 +128,7 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *
 
 /* Counts the packet in its flow. -1, or where it was lost (enum knp_loss). */
 static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id,
-                                                  const volatile struct knp_config *config) {
+                                                   const volatile struct knp_config *config) {
   const KNP_KEY *key = &p->KNP_NAME(key);
   __u64 hash = KNP_NAME(knp_hash)(key, config->seed);
   __u32 buckets = config->KNP_NAME(buckets);

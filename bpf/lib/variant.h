@@ -48,10 +48,10 @@ static __always_inline __u32 knp_gso_size(const struct __sk_buff *skb) { return 
 #if defined(__TARGET_ARCH_arm64) && !defined(KNP_VARIANT_4_18)
 /* An atomic that returns its old value is a full barrier in the arm64 JIT (BPF_FETCH, 5.12). The value must be used, else
  * the compiler takes the one that returns nothing, which is no barrier. */
-#define KNP_WMB(cpu)                                      \
-  ({                                                      \
+#define KNP_WMB(cpu)                                       \
+  ({                                                       \
     __u64 old_ = __sync_fetch_and_add(&(cpu)->barrier, 1); \
-    asm volatile("" ::"r"(old_) : "memory");              \
+    asm volatile("" ::"r"(old_) : "memory");               \
   })
 #else
 /* x86 keeps stores in order (TSO). The 4.18 variant on arm64 has nothing that would do: there user space looks three times,

@@ -70,7 +70,8 @@ absl::Status RawArray::Copy(std::size_t first, std::size_t count, std::byte* to)
     return absl::OkStatus();
   }
   const auto failed = [&](int error) {
-    return ErrnoStatus(error, fmt::format("cannot read values {} to {} of BPF map {}", first, first + count - 1, name_));
+    return ErrnoStatus(error,
+                       fmt::format("cannot read values {} to {} of BPF map {}", first, first + count - 1, name_));
   };
   std::size_t done = 0;
   while (done < count && values_a_call_ > 1) {

@@ -62,9 +62,7 @@ class Array {
 
   std::size_t size() const { return raw_.values() * a_value(); }
   // What the kernel writes while we read; empty: not mapped.
-  std::span<T> live() const {
-    return {reinterpret_cast<T*>(raw_.memory()), raw_.memory() ? size() : 0};
-  }
+  std::span<T> live() const { return {reinterpret_cast<T*>(raw_.memory()), raw_.memory() ? size() : 0}; }
   // Copy should be asked for multiples of this.
   std::size_t step() const { return raw_.values_a_call() * a_value(); }
 

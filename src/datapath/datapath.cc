@@ -142,8 +142,7 @@ absl::Status Datapath::OpenArrays() {
 // Before anything is attached: the rest of an entry belongs to the kernel.
 absl::Status Datapath::SetEventBudget(std::uint32_t events_per_second) {
   const std::uint32_t cpus = object_->sizes().cpus;
-  const double per_tick =
-      static_cast<double>(events_per_second) / cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
+  const double per_tick = static_cast<double>(events_per_second) / cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
   knp_cpu_state state{};
   state.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
   // A tenth of a second may come at once.

@@ -36,7 +36,8 @@ constexpr Row kRows[] = {
      "the flow table is copied out by system calls: the same counts, for a few milliseconds of CPU time a scan"},
     {Feature::kBatch, "batch", "5.6", "matters without mmap only: one system call a value instead of one for many"},
     {Feature::kJiffies, "jiffies", "5.6",
-     "the programs for Linux 4.18 instead, with a clock that user space advances every 10 ms; super-packets count once"},
+     "the programs for Linux 4.18 instead, with a clock that user space advances every 10 ms; super-packets count "
+     "once"},
     {Feature::kGso, "gso", "5.7",
      "the programs for Linux 4.18 instead: a super-packet (GSO, GRO) counts as one packet of its whole length"},
     {Feature::kRingbuf, "ringbuf", "5.8",
@@ -91,11 +92,11 @@ int TryContextField(std::size_t offset) {
 int TryCurrentPrograms() {
   const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "knp_probe", 4, 8, 1, nullptr));
   if (!map.valid()) return errno;
-  std::vector<bpf_insn> program = {{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE,
-                                    .off = 0, .imm = map.get()},
-                                   {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-                                   {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0, .imm = 0},
-                                   {.code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  std::vector<bpf_insn> program = {
+      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE, .off = 0, .imm = map.get()},
+      {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0, .imm = 0},
+      {.code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
   program.insert(program.end(), 4096, kReturn0);
   program.push_back(kExit);
   return TryProgram(program);

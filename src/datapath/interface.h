@@ -15,10 +15,10 @@
 
 #include "abi/knp_abi.h"
 #include "src/base/flow_delta.h"
+#include "src/datapath/array.h"
 #include "src/datapath/attachment.h"
 #include "src/datapath/features.h"
 #include "src/datapath/iface_table.h"
-#include "src/datapath/array.h"
 #include "src/datapath/netlink.h"
 #include "src/datapath/netns_scope.h"
 
@@ -112,8 +112,8 @@ class Interface {
   std::uint16_t slot_;
   bool attached_ = false;
   bool gone_ = false;
-  KernelCounters base_;   // of the slot when we took it: its earlier owner's
-  KernelCounters start_;  // when base_link_ was read: what both sides have counted since can be compared
+  KernelCounters base_;          // of the slot when we took it: its earlier owner's
+  KernelCounters start_;         // when base_link_ was read: what both sides have counted since can be compared
   mutable KernelCounters last_;  // as read last; final at Detach
   Unseen unseen_;
   std::vector<Hook> hooks_;

@@ -146,10 +146,11 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
   object->variant_ = is_418 ? Variant::k418 : Variant::kCurrent;
   if (absl::Status status = object->Check(origin); !status.ok()) return status;
   if (variant == Variant::k418 && !is_418)
-    return absl::UnimplementedError(fmt::format(
-        "{} needs a newer kernel, or features that are switched off (knp doctor tells which), and its variant for older "
-        "kernels, {}, is not there: knp_add_bpf_object builds both, copy them together",
-        origin, Sibling(path)));
+    return absl::UnimplementedError(
+        fmt::format("{} needs a newer kernel, or features that are switched off (knp doctor tells which), and its "
+                    "variant for older "
+                    "kernels, {}, is not there: knp_add_bpf_object builds both, copy them together",
+                    origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
   if (const int error = -bpf_object__load(object->object_); error != 0) {
     if ((error == EPERM || error == EACCES) && !MissingCapabilities().empty())

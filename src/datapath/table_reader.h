@@ -163,8 +163,7 @@ class TableReader {
       };
       const knp_flow &flow = flow_of(now), &earlier = flow_of(before), &later = flow_of(after);
       if (!HasNews(flow, shadow)) continue;
-      const bool stood = (flow.generation & 1) == 0 && earlier.generation == flow.generation &&
-                         later.generation == flow.generation;
+      const bool stood = earlier.generation == flow.generation && later.generation == flow.generation;
       // Counters only grow: else a word was copied in parts.
       const bool whole = earlier.packets <= flow.packets && flow.packets <= later.packets &&
                          earlier.bytes <= flow.bytes && flow.bytes <= later.bytes && shadow.packets <= flow.packets;
@@ -175,7 +174,8 @@ class TableReader {
   // `flow` is what the slot held at one moment.
   template <typename Emit>
   void Take(const Key& key, const knp_flow& flow, Shadow& shadow, Emit& emit) {
-    if (shadow.expected() != flow.generation) return;  // an eviction record of this slot is still to be read
+    // An eviction record of this slot is still to be read, or it is being rewritten.
+    if (shadow.expected() != flow.generation) return;
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
     if (packets == 0 && bytes == 0) return;
     shadow.Read(flow.packets, flow.bytes);

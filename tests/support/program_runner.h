@@ -21,9 +21,9 @@
 #include <gtest/gtest.h>
 
 #include "abi/knp_abi.h"
+#include "src/datapath/array.h"
 #include "src/datapath/event_source.h"
 #include "src/datapath/iface_table.h"
-#include "src/datapath/array.h"
 #include "src/datapath/object.h"
 #include "src/datapath/tick_clock.h"
 #include "tests/support/packet_bytes.h"

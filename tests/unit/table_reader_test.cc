@@ -260,7 +260,8 @@ void CopyRandomly(std::size_t buckets, std::size_t step, unsigned seed, int oper
     const std::size_t busy = quiet ? 0 : below(4);
     for (const std::size_t word : words) {
       std::memcpy(reinterpret_cast<std::uint64_t*>(to) + word,
-                  reinterpret_cast<const std::uint64_t*>(writer.buckets().data() + first) + word, sizeof(std::uint64_t));
+                  reinterpret_cast<const std::uint64_t*>(writer.buckets().data() + first) + word,
+                  sizeof(std::uint64_t));
       if (below(16) < busy) write();
     }
     return true;
@@ -287,8 +288,10 @@ void CopyRandomly(std::size_t buckets, std::size_t step, unsigned seed, int oper
 }
 
 TEST(TableReader, CopiedInAnyOrderWhileItIsWritten_SumsAreExact) {
-  for (unsigned seed = 1; seed <= 30; seed++) CopyRandomly<knp_bucket4, knp_key4>(1 + seed % 5, 1 + seed % 3, seed, 3000);
-  for (unsigned seed = 1; seed <= 15; seed++) CopyRandomly<knp_bucket6, knp_key6>(1 + seed % 5, 1 + seed % 2, seed, 3000);
+  for (unsigned seed = 1; seed <= 30; seed++)
+    CopyRandomly<knp_bucket4, knp_key4>(1 + seed % 5, 1 + seed % 3, seed, 3000);
+  for (unsigned seed = 1; seed <= 15; seed++)
+    CopyRandomly<knp_bucket6, knp_key6>(1 + seed % 5, 1 + seed % 2, seed, 3000);
 }
 
 TEST(TableReader, GenerationWrapsAround_SumsAreExact) {
