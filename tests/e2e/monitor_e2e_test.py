@@ -153,6 +153,9 @@ class MonitorTest(unittest.TestCase):
     def test_clsact_and_perf_buffer_are_as_exact(self):
         self.check_run(signal.SIGINT, features="tcx,ringbuf")
 
+    def test_as_on_linux_4_18_it_is_exact_and_tells_what_it_does_without(self):
+        self.check_run(signal.SIGINT, features="programs,mmap,batch,jiffies,gso,ringbuf,tcx,btf")
+
     def test_duration_ends_by_itself(self):
         monitor = Monitor(self.wire, "--duration", "2s")
         sent = self.wire.flood(frames=1000)
@@ -297,9 +300,18 @@ class MonitorTest(unittest.TestCase):
         self.assertIn("CAP_NET_ADMIN", err)
 
     def test_missing_feature_is_4_and_is_named(self):
-        status, err = self.refused("monitor", "-i", "near0", KNP_DISABLE_FEATURES="mmap")
+        status, err = self.refused("monitor", "-i", "near0", KNP_DISABLE_FEATURES="tcx,clsact")
         self.assertEqual(status, 4, err)
-        self.assertIn("mmap", err)
+        self.assertIn("tcx", err)
+        self.assertIn("clsact", err)
+
+    def test_doctor_tells_prometheus_what_is_missing(self):
+        done = subprocess.run([str(KNP), "doctor", "-o", "prometheus"], text=True, capture_output=True, timeout=30,
+                              env=clear_environment(KNP_DISABLE_FEATURES="ringbuf"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r'(?m)^kubenetprobe_kernel_feature\{feature="ringbuf",since="5.8"\} 0$')
+        self.assertRegex(done.stdout, r'(?m)^kubenetprobe_degraded\{feature="ringbuf"\} 1$')
+        self.assertRegex(done.stdout, r'(?m)^kubenetprobe_can_run 1$')
 
     def test_failure_is_1_and_says_why(self):
         self.wire.inside(self.wire.far, "ip", "link", "set", "far0", "down")
