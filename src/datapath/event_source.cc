@@ -46,7 +46,8 @@ class RingSource : public EventSource {
 };
 
 // One buffer a CPU. The kernel's side sends no more than it has credit for (knp_emit_perf), so nothing is ever lost here:
-// credit is what we have read plus what the buffer holds.
+// credit is what we had read by the last call plus what the buffer holds. By the last call, for the kernel must have seen
+// how far we are before it sees the credit, on CPUs too that reorder their loads.
 class PerfSource : public EventSource {
  public:
   explicit PerfSource(Consumer consumer) : consumer_(std::move(consumer)) {}
@@ -55,6 +56,7 @@ class PerfSource : public EventSource {
   absl::Status Open(int map_fd, std::size_t pages_per_cpu, Array<knp_perf_credit> credit) {
     credit_ = std::move(credit);
     read_.assign(credit_.size(), 0);
+    credited_.assign(credit_.size(), 0);
     capacity_ = pages_per_cpu * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) - 8;  // it is never quite full
     perf_event_attr attributes{};
     attributes.size = sizeof attributes;
@@ -73,14 +75,13 @@ class PerfSource : public EventSource {
 
   // Buffer by buffer, beginning each time at another one, so that a flood on one CPU does not starve the rest.
   absl::Status Consume() override {
+    for (std::size_t cpu = 0; cpu < read_.size(); cpu++)
+      if (credited_[cpu] != read_[cpu])
+        if (absl::Status status = GiveCredit(cpu); !status.ok()) return status;
     const std::size_t buffers = perf_buffer__buffer_cnt(buffer_);
     for (std::size_t i = 0; i < buffers; i++) {
-      cpu_ = kNone;
       const int result = perf_buffer__consume_buffer(buffer_, first_ % buffers);
       first_++;
-      // Now that libbpf has told the kernel how far we are.
-      if (cpu_ != kNone)
-        if (absl::Status status = GiveCredit(cpu_); !status.ok()) return status;
       if (result == kStop) break;
       if (result < 0) return ErrnoStatus(-result, "cannot read the perf buffers");
     }
@@ -88,20 +89,18 @@ class PerfSource : public EventSource {
   }
 
  private:
-  static constexpr std::size_t kNone = ~std::size_t{0};
-
-  absl::Status GiveCredit(std::size_t cpu) const {
+  absl::Status GiveCredit(std::size_t cpu) {
+    credited_[cpu] = read_[cpu];
     const std::uint64_t limit = read_[cpu] + capacity_;
     return credit_.Store(cpu, {.limit = limit, .inverse = ~limit});
   }
 
   static bpf_perf_event_ret OnRecord(void* context, int cpu, perf_event_header* header) {
     auto* self = static_cast<PerfSource*>(context);
-    self->cpu_ = static_cast<std::size_t>(cpu);
     if (header->type != PERF_RECORD_SAMPLE) {  // "lost": the kernel's side broke its word; it must not go unseen
       return self->consumer_(nullptr, 0) ? LIBBPF_PERF_EVENT_CONT : static_cast<bpf_perf_event_ret>(kStop);
     }
-    if (self->cpu_ < self->read_.size()) self->read_[self->cpu_] += header->size;
+    if (static_cast<std::size_t>(cpu) < self->read_.size()) self->read_[static_cast<std::size_t>(cpu)] += header->size;
     // PERF_SAMPLE_RAW: the header, a 32-bit size, the bytes.
     const std::byte* raw = reinterpret_cast<const std::byte*>(header) + sizeof *header;
     std::uint32_t size = 0;
@@ -112,9 +111,8 @@ class PerfSource : public EventSource {
   perf_buffer* buffer_ = nullptr;
   std::size_t first_ = 0;
   Array<knp_perf_credit> credit_;
-  std::vector<std::uint64_t> read_;  // bytes of each CPU's buffer
+  std::vector<std::uint64_t> read_, credited_;  // bytes of each CPU's buffer
   std::size_t capacity_ = 0;
-  std::size_t cpu_ = kNone;  // whose buffer is being read, if there was a record in it
 };
 
 }  // namespace

@@ -97,6 +97,15 @@ int TryCurrentPrograms() {
       {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0, .imm = 0},
       {.code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+#if defined(__aarch64__)  // its store barrier: an atomic that returns the old value (5.12, in the JIT 5.18)
+  program.push_back({.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0});
+  program.push_back({.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 0, .off = -8, .imm = 0});
+  program.push_back({.code = BPF_STX | 0xc0 /* BPF_ATOMIC */ | BPF_DW,
+                     .dst_reg = 10,
+                     .src_reg = 0,
+                     .off = -8,
+                     .imm = 0x01 /* BPF_ADD | BPF_FETCH */});
+#endif
   program.insert(program.end(), 4096, kReturn0);
   program.push_back(kExit);
   return TryProgram(program);

@@ -9,7 +9,9 @@
 //
 // Where the table cannot be mapped, the order in which one copy was made is not known. So a part in which something is new
 // is copied three times: the second copy of a slot is taken if its generation stood in all three, for then it stood while
-// the second was made.
+// the second was made. (Without a barrier on the writer's side, the 4.18 variant's on arm64, this trusts that a store is
+// seen by others within a system call. No architecture promises that in writing; that the key must have stood, too, is for
+// it.)
 #ifndef KNP_DATAPATH_TABLE_READER_H_
 #define KNP_DATAPATH_TABLE_READER_H_
 
@@ -18,6 +20,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <span>
 #include <utility>
@@ -161,13 +164,16 @@ class TableReader {
       const auto flow_of = [&](const Bucket* copy) -> const knp_flow& {
         return copy[slot / KNP_WAYS].flow[slot % KNP_WAYS];
       };
+      const auto key_of = [&](const Bucket* copy) -> const Key& { return copy[slot / KNP_WAYS].key[slot % KNP_WAYS]; };
       const knp_flow &flow = flow_of(now), &earlier = flow_of(before), &later = flow_of(after);
       if (!HasNews(flow, shadow)) continue;
-      const bool stood = earlier.generation == flow.generation && later.generation == flow.generation;
+      const bool stood = earlier.generation == flow.generation && later.generation == flow.generation &&
+                         std::memcmp(&key_of(before), &key_of(now), sizeof(Key)) == 0 &&
+                         std::memcmp(&key_of(after), &key_of(now), sizeof(Key)) == 0;
       // Counters only grow: else a word was copied in parts.
       const bool whole = earlier.packets <= flow.packets && flow.packets <= later.packets &&
                          earlier.bytes <= flow.bytes && flow.bytes <= later.bytes && shadow.packets <= flow.packets;
-      if (stood && whole) Take(now[slot / KNP_WAYS].key[slot % KNP_WAYS], flow, shadow, emit);
+      if (stood && whole) Take(key_of(now), flow, shadow, emit);
     }
   }
 
