@@ -73,14 +73,15 @@ LinkInfo ParseLink(Bytes body) {
   return link;
 }
 
-absl::StatusOr<LinkInfo> RequestLink(NetlinkRequest& request, const std::string& shown) {
+// `unknown_is`: what the kernel says, besides ENODEV, to a link that does not exist; 0 = nothing else.
+absl::StatusOr<LinkInfo> RequestLink(NetlinkRequest& request, const std::string& shown, int unknown_is = 0) {
   absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open();
   if (!socket.ok()) return socket.status();
   std::optional<LinkInfo> link;
   const int error = socket->Transact(request, [&link](std::uint16_t type, Bytes body) {
     if (type == RTM_NEWLINK) link = ParseLink(body);
   });
-  if (error == -ENODEV || (error == 0 && !link)) {
+  if (error == -ENODEV || (error == 0 && !link) || (error != 0 && error == -unknown_is)) {
     return absl::NotFoundError(
         fmt::format("interface {} does not exist in this network namespace; `ip link` shows those that do", shown));
   }
@@ -146,8 +147,10 @@ absl::StatusOr<LinkInfo> GetLink(const std::string& name) {
     return absl::NotFoundError(fmt::format("'{}' cannot be the name of an interface", name));
   }
   NetlinkRequest request(RTM_GETLINK, 0, ifinfomsg{});
-  request.PutString(name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name.c_str());
-  return RequestLink(request, fmt::format("'{}'", name));
+  const bool alternative = name.size() >= IFNAMSIZ;
+  request.PutString(alternative ? IFLA_ALT_IFNAME : IFLA_IFNAME, name.c_str());
+  // Before Linux 5.5 there are no alternative names, and a question by one says nothing.
+  return RequestLink(request, fmt::format("'{}'", name), alternative ? EINVAL : 0);
 }
 
 absl::StatusOr<LinkInfo> GetLink(std::uint32_t ifindex) {

@@ -33,12 +33,14 @@ struct Message {
 
 constexpr timeval kSendTimeout{2, 0};
 constexpr int kCleanupAttempts = 3;
+constexpr int kLookAgainMs = 200;
 
 // ---- the child ------------------------------------------------------------------------------------------------
 
 struct Child {
   int channel;
-  int parent;  // pidfd; -1 before Linux 5.3: then the channel alone tells
+  int parent;   // pidfd; -1 before Linux 5.3: then owner is asked for now and then
+  pid_t owner;  // whose child we are as long as it lives
   NetlinkSocket* netlink;
   std::span<FilterId> table;
   std::size_t filters = 0;
@@ -61,14 +63,19 @@ void Child::Apply(const Message& message) {
 void Child::Watch() {
   for (;;) {
     pollfd fds[2] = {{channel, POLLIN, 0}, {parent, POLLIN, 0}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    // Read before the channel is: what a dead parent sent last is there by then.
+    const bool orphaned = parent < 0 && getppid() != owner;
+    if (poll(fds, 2, parent >= 0 ? -1 : orphaned ? 0 : kLookAgainMs) < 0) {
+      if (errno != EINTR) return;
+      fds[0].revents = fds[1].revents = 0;
+    }
     if (fds[0].revents != 0) {  // first: the last messages of a dead parent count
       Message message;
       const ssize_t size = recv(channel, &message, sizeof(message), MSG_DONTWAIT);
       if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (size != sizeof(message) || message.operation == kFinish) return;
       Apply(message);
-    } else if (fds[1].revents != 0) {
+    } else if (fds[1].revents != 0 || orphaned) {
       return;
     }
   }
@@ -171,7 +178,7 @@ absl::Status Watchdog::Spawn() {
   const UniqueFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   std::vector<FilterId> table(kMaxFilters);
   std::copy(filters_.begin(), filters_.end(), table.begin());
-  Child child{theirs.get(), self.get(), &socket_, table, filters_.size()};
+  Child child{theirs.get(), self.get(), getpid(), &socket_, table, filters_.size()};
 
   // No handler of the application may run in the child, not even between fork and SetSignals.
   sigset_t all, before;

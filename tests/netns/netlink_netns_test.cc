@@ -158,7 +158,9 @@ TEST_F(NetlinkTest, GetLink_LongAlternativeName_Found) {
   const std::size_t list = request.BeginNest(IFLA_PROP_LIST);
   request.PutString(IFLA_ALT_IFNAME, alternative.c_str());
   request.EndNest(list);
-  ASSERT_EQ(Request(request), 0);
+  const int added = Request(request);
+  if (added == -EOPNOTSUPP) GTEST_SKIP() << "this kernel has no alternative names";
+  ASSERT_EQ(added, 0);
   const auto link = In([&] { return GetLink(alternative); });
   ASSERT_TRUE(link.ok()) << link.status();
   EXPECT_EQ(link->name, "veth_a");
