@@ -53,9 +53,9 @@ TextLine Header(const MonitorFrame& frame, const Canvas& canvas) {
 std::vector<TextLine> Hints(const MonitorFrame& frame, const Canvas& canvas) {
   std::vector<TextLine> lines;
   std::string text;
-  for (const std::string& degraded : frame.stats.degraded)
-    text += (text.empty() ? "degraded: " : "; ") + Printable(degraded, canvas.utf8);
-  if (!text.empty()) lines.emplace_back(text, Style::kWarning);
+  for (const std::string& degraded : frame.stats.degraded)  // "gso: the programs for …": what it costs takes lines
+    text += (text.empty() ? "degraded: " : ", ") + Printable(degraded.substr(0, degraded.find(':')), canvas.utf8);
+  if (!text.empty()) lines.emplace_back(text + " (`knp doctor` tells what that costs)", Style::kWarning);
   return lines;
 }
 

@@ -186,11 +186,11 @@ TEST(MonitorView, ManyInterfaces_SayHowManyAreNotShown) {
 
 TEST(MonitorView, Troubles_AreNamedWithTheirCause) {
   MonitorFrame frame = Frame();
-  frame.stats.degraded = {"ringbuf: perf buffer instead"};
+  frame.stats.degraded = {"gso: counts once", "ringbuf: perf buffer instead"};
   frame.stats.interfaces[0].hook_shadowed = true;
   frame.stats.interfaces[0].unseen = {12, 0, "program 'y' (id 8) ends the chain before us"};
   const std::string page = Joined(RenderMonitor(frame, {.width = 80, .height = 24}));
-  EXPECT_THAT(page, HasSubstr("degraded: ringbuf"));
+  EXPECT_THAT(page, HasSubstr("degraded: gso, ringbuf (`knp doctor`"));
   EXPECT_THAT(page, HasSubstr("eth0: SHADOWED; unseen rx 12 tx 0: program 'y' (id 8) ends the chain"));
   frame.stats.interfaces[0].gone = true;
   EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 160, .height = 24})), HasSubstr("eth0: GONE"));
