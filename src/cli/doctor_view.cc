@@ -75,9 +75,11 @@ void AppendFeature(std::vector<TextLine>& lines, const FeatureReport& feature, i
   TextLine line("  " + Cell(feature.name, name_width, Align::kLeft, ""), Style::kBold);
   const char* answer = feature.disabled ? "off" : AnswerName(feature.available);
   line.Add(Cell(answer, kAnswerWidth, Align::kLeft, ""), StyleOf(feature));
-  std::string remark = feature.required ? "required" : "optional";
-  if (!feature.since.empty()) remark += ", since Linux " + feature.since;
-  if (feature.disabled) remark += ", switched off by --disable-features or KNP_DISABLE_FEATURES";
+  std::string remark;
+  const auto say = [&remark](const std::string& what) { remark += (remark.empty() ? "" : ", ") + what; };
+  if (feature.required) say("required");
+  if (!feature.since.empty()) say("since Linux " + feature.since);
+  if (feature.disabled) say("switched off by --disable-features or KNP_DISABLE_FEATURES");
   line.Add(remark, Style::kDim);
   lines.push_back(std::move(line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
   const bool missing = feature.disabled || feature.available == Answer::kNo;

@@ -64,7 +64,7 @@ TEST(Doctor, DisabledFeature_IsOff) {
   Diagnosis diagnosis = Healthy();
   diagnosis.features[1].disabled = true;
   EXPECT_THAT(Page(diagnosis, 120),
-              HasSubstr("off      optional, since Linux 6.6, switched off by --disable-features"));
+              HasSubstr("off      since Linux 6.6, switched off by --disable-features"));
 }
 
 TEST(Doctor, MissingRequiredFeature_EndsWith4) {
