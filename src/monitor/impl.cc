@@ -220,14 +220,26 @@ bool NetworkMonitor::Impl::Turn() {
     }
     more |= scan_credit_ >= kBucketsATurn;
     flows_.Advance(now, kConversationsATurn);
-    if (now - last_watch_ns_ >= kWatchNs) Housekeep(now);
+    if (now - last_watch_ns_ >= kWatchNs)
+      Housekeep(now);
+    else
+      Tell(datapath_->Glance(now), now);
   });
   return more;
 }
 
 void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
   last_watch_ns_ = now;
-  for (datapath::Datapath::WatchEvent& watch : datapath_->Check(now)) {
+  Tell(datapath_->Check(now), now);
+  for (const auto& interface : datapath_->interfaces()) {
+    const datapath::KernelCounters counters = interface->Read();
+    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
+  }
+  port_rate_.Advance(now, ToUnix(now));
+}
+
+void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now) {
+  for (datapath::Datapath::WatchEvent& watch : watched) {
     Event event;
     event.type = watch.event.type;
     event.time_unix_ns = ToUnix(now);
@@ -235,11 +247,6 @@ void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
     event.detail = std::move(watch.event.detail);
     outbox_.emplace_back(std::move(event));
   }
-  for (const auto& interface : datapath_->interfaces()) {
-    const datapath::KernelCounters counters = interface->Read();
-    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
-  }
-  port_rate_.Advance(now, ToUnix(now));
 }
 
 absl::Status NetworkMonitor::Impl::ReadEverything() {
