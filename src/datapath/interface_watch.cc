@@ -157,6 +157,7 @@ void Interface::CheckStanding(Hook* hook, std::uint64_t now_mono_ns, std::vector
   absl::Status status = absl::ResourceExhaustedError(fmt::format(
       "that happened {} times within a minute, we try again when that is over", hook->repairs.most()));
   if (hook->repairs.Take(now_mono_ns)) status = AttachHook(hook);
+  CountUnseen();  // what passed meanwhile is nobody else's doing
   if (status.ok()) {
     hook_repairs_++;
     hook->told_lost = false;
