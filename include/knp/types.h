@@ -99,9 +99,9 @@ struct Unseen {
 struct InterfaceStats {
   std::string name;  // as it is called now, or was last
   std::uint32_t ifindex = 0;
-  bool attached = false;       // false: detached, or the interface is gone; the counters stand as they were then
-  bool gone = false;           // the interface vanished, or moved to another network namespace
-  bool hook_shadowed = false;  // somebody ended the chain before us within the last minute
+  bool attached = false;           // false: detached, or the interface is gone; the counters stand as they were then
+  bool gone = false;               // the interface vanished, or moved to another network namespace
+  bool hook_shadowed = false;      // somebody ended the chain before us within the last minute
   std::uint64_t hook_repairs = 0;  // how often a hook of ours was removed by somebody and put back
   TrafficCount rx;
   TrafficCount tx;

@@ -373,8 +373,10 @@ void Datapath::OnChange(const LinkChange& change, std::vector<WatchEvent>* event
   Interface* const interface = FindAttached(change.ifindex);
   switch (change.kind) {
     case LinkChange::Kind::kLink:
-      if (interface) touched_.insert(interface->id());
-      else OnNewLink(change.name, change.ifindex, events);
+      if (interface)
+        touched_.insert(interface->id());
+      else
+        OnNewLink(change.name, change.ifindex, events);
       return;
     case LinkChange::Kind::kFilters:
       if (interface) touched_.insert(interface->id());
@@ -405,9 +407,10 @@ void Datapath::OnNewLink(const std::string& name, std::uint32_t ifindex, std::ve
   if (awaited == awaited_.end()) return;
   const InterfaceId id = awaited->second;
   awaited_.erase(awaited);
-  events->push_back({id,
-                     {EventType::kInterfaceReturned,
-                      fmt::format("there is an interface {} again (index {}): attach to it to watch it", name, ifindex)}});
+  events->push_back(
+      {id,
+       {EventType::kInterfaceReturned,
+        fmt::format("there is an interface {} again (index {}): attach to it to watch it", name, ifindex)}});
 }
 
 const Interface* Datapath::Find(InterfaceId id) const {

@@ -126,8 +126,8 @@ class Datapath {
   std::vector<std::unique_ptr<Interface>> interfaces_;
   std::vector<Interface*> by_slot_;  // who holds, or held last, a slot
   std::optional<LinkWatch> link_watch_;
-  absl::flat_hash_set<InterfaceId> touched_;                     // something of them changed: to be looked at
-  absl::flat_hash_map<std::string, InterfaceId> awaited_;        // interfaces that went, by name, until one comes back
+  absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at
+  absl::flat_hash_map<std::string, InterfaceId> awaited_;  // interfaces that went, by name, until one comes back
   std::uint64_t last_look_ns_ = 0, last_glance_ns_ = 0;
   std::size_t scan_at_ = 0;
   std::size_t records_left_ = 0;

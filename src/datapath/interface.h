@@ -130,7 +130,7 @@ class Interface {
   InterfaceId id_;
   std::uint16_t slot_;
   bool attached_ = false;
-  bool gone_ = false;  // deleted or moved away
+  bool gone_ = false;    // deleted or moved away
   KernelCounters base_;  // of the slot when we took it: its earlier owner's
   KernelCounters last_;  // at Detach
   Unseen unseen_;

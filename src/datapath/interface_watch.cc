@@ -2,13 +2,16 @@
 // as it should be is put right where that can be, and told. Called by Datapath; see interface.h.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "src/datapath/interface.h"
 
 namespace knp::datapath {
 namespace {
 
 std::string NameOf(const ChainLink& link) {
-  if (link.program_id == 0) return fmt::format("filter '{}' (clsact, preference {})", link.program_name, link.preference);
+  if (link.program_id == 0)
+    return fmt::format("filter '{}' (clsact, preference {})", link.program_name, link.preference);
   if (link.tcx) return fmt::format("program '{}' (id {}, tcx)", link.program_name, link.program_id);
   return fmt::format("program '{}' (id {}, clsact, preference {})", link.program_name, link.program_id,
                      link.preference);
@@ -139,8 +142,7 @@ std::vector<HookEvent> Interface::Leave(bool moved, const std::string& where) {
 
 void Interface::Rename(const std::string& name, std::vector<HookEvent>* events) {
   if (name == link_.name) return;
-  events->push_back(
-      {EventType::kInterfaceRenamed, fmt::format("interface {} is called {} now", link_.name, name)});
+  events->push_back({EventType::kInterfaceRenamed, fmt::format("interface {} is called {} now", link_.name, name)});
   link_.name = name;
   for (Hook& hook : hooks_)
     if (hook.attachment) hook.attachment->InterfaceRenamed(name);
@@ -154,15 +156,15 @@ void Interface::CheckStanding(Hook* hook, std::uint64_t now_mono_ns, std::vector
   hook->shadow.Forget();
   const char* const direction = DirectionName(hook->direction);
   unseen_.cause = fmt::format("our {} hook was removed by somebody", direction);
-  absl::Status status = absl::ResourceExhaustedError(fmt::format(
-      "that happened {} times within a minute, we try again when that is over", hook->repairs.most()));
+  absl::Status status = absl::ResourceExhaustedError(
+      fmt::format("that happened {} times within a minute, we try again when that is over", hook->repairs.most()));
   if (hook->repairs.Take(now_mono_ns)) status = AttachHook(hook);
   CountUnseen();  // what passed meanwhile is nobody else's doing
   if (status.ok()) {
     hook_repairs_++;
     hook->told_lost = false;
-    events->push_back({EventType::kHookRepaired, fmt::format("our {} hook on {} had been removed; it stands again",
-                                                             direction, link_.name)});
+    events->push_back({EventType::kHookRepaired,
+                       fmt::format("our {} hook on {} had been removed; it stands again", direction, link_.name)});
     return;
   }
   if (hook->told_lost) return;
@@ -176,8 +178,7 @@ void Interface::CheckShadow(Hook* hook, const UnseenMeter::Step& step, std::uint
                             std::vector<HookEvent>* events) {
   using Finding = ShadowWatch::Finding;
   const bool xdp = hook->direction == Direction::kIngress && link_.xdp_program_id != 0;
-  const auto finding =
-      hook->shadow.Check(step, now_mono_ns, xdp, [hook] { return NamesAhead(*hook->attachment); });
+  const auto finding = hook->shadow.Check(step, now_mono_ns, xdp, [hook] { return NamesAhead(*hook->attachment); });
   switch (finding) {
     case Finding::kNothing: return;
     case Finding::kGoFirst:
@@ -191,8 +192,7 @@ void Interface::CheckShadow(Hook* hook, const UnseenMeter::Step& step, std::uint
                                     hook->shadow.most_moves()),
                         now_mono_ns, events);
     case Finding::kAcquitted:
-      hook->shadowed_at_ns = 0;
-      unseen_.cause.clear();
+      if (std::exchange(hook->shadowed_at_ns, 0) != 0) unseen_.cause.clear();
       return;
   }
 }
@@ -215,10 +215,10 @@ void Interface::TellShadow(Hook* hook, const std::string& outcome, std::uint64_t
   hook->shadowed_at_ns = now_mono_ns;
   const std::string names = Join(hook->shadow.suspects());
   unseen_.cause = names + " ends the chain before us";
-  events->push_back({EventType::kHookShadowed,
-                     fmt::format("{} on {} {} ended the chain before us: {} of {} packets did not reach us; {}", names,
-                                 link_.name, DirectionName(hook->direction), hook->shadow.missing(),
-                                 hook->shadow.of(), outcome)});
+  events->push_back(
+      {EventType::kHookShadowed,
+       fmt::format("{} on {} {} ended the chain before us: {} of {} packets did not reach us; {}", names, link_.name,
+                   DirectionName(hook->direction), hook->shadow.missing(), hook->shadow.of(), outcome)});
 }
 
 }  // namespace knp::datapath

@@ -27,8 +27,8 @@ struct LinkChange {
   };
   Kind kind = Kind::kLink;
   std::uint32_t ifindex = 0;
-  std::string name;                         // not of kFilters
-  std::optional<std::int32_t> new_netns;    // kMoved: the other namespace's number, as this one counts them
+  std::string name;                          // not of kFilters
+  std::optional<std::int32_t> new_netns;     // kMoved: the other namespace's number, as this one counts them
   std::optional<std::uint32_t> new_ifindex;  // kMoved, if the kernel tells
 };
 

@@ -36,7 +36,7 @@ class ShadowWatch {
     kGivenUp,        // tell: we moved often enough, and they came back
   };
 
-  // Once a second. `explained`: something else takes packets of this direction too (XDP).
+  // About once a second. `explained`: something else takes packets of this direction too (XDP).
   Finding Check(const UnseenMeter::Step& step, std::uint64_t now_ns, bool explained, ReadAhead read_ahead);
   // After kGoFirst and kTry. True: it is to be told that they cannot be passed.
   bool CannotLead();
@@ -50,18 +50,23 @@ class ShadowWatch {
   std::size_t most_moves() const { return moves_.most(); }
 
  private:
-  Finding Accuse(std::vector<std::string> ahead, std::uint64_t now_ns, bool most, bool alibi);
+  Finding JudgeTrial(const UnseenMeter::Step& step, std::uint64_t now_ns, ReadAhead read_ahead);
+  std::optional<std::vector<std::string>> Suspicious(ReadAhead read_ahead) const;
+  Finding Accuse(std::vector<std::string> ahead, std::uint64_t now_ns, bool most);
   Finding Acquit(std::uint64_t now_ns);
-  void Sum(const UnseenMeter::Step& step);
+  void Sum(const UnseenMeter::Step& step, std::uint64_t now_ns);
 
-  std::int64_t missing_ = 0;       // the CUSUM
-  std::uint64_t of_ = 0;           // packets of the interface while it was above 0
-  int checks_in_a_row_ = 0;        // with more missing than can be on the way
+  std::int64_t missing_ = 0;        // the CUSUM
+  std::uint64_t of_ = 0;            // packets of the interface while it was above 0
+  std::int64_t on_the_way_ = 0;     // may be, between the two counters
+  int checks_in_a_row_ = 0;         // with more missing than can be on the way
   std::int64_t first_missing_ = 0;  // at the first of these
+  std::uint64_t last_ns_ = 0;       // the check before
   std::uint64_t elsewhere_ns_ = 0;  // when packets were last missing and nobody was before us; 0 = never
   std::vector<std::string> suspects_, harmless_, unbeatable_;
   std::uint64_t told_missing_ = 0, told_of_ = 0;
-  bool on_trial_ = false, quietly_ = false, alibi_ = false, gave_up_ = false;
+  std::int64_t trial_link_ = 0, trial_missing_ = 0;  // since we were moved
+  bool on_trial_ = false, quietly_ = false, explained_ = false, alibi_ = false, gave_up_ = false;
   Attempts moves_{3, 600'000'000'000};
 };
 

@@ -26,13 +26,13 @@ class UnseenMeter {
 
   Step Update(const Reading& now) {
     const std::uint64_t skbs = now.skbs - last_.skbs, packets = now.packets - last_.packets;
-    const Step step{now.link - last_.link,
-                    now.same_unit && last_.same_unit ? skbs : std::max(skbs, packets)};
-    missing_ += static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
-    // What the larger number had too much must not hide what is missing from here on.
-    if (now.same_unit != last_.same_unit) {
+    const Step step{now.link - last_.link, now.same_unit && last_.same_unit ? skbs : std::max(skbs, packets)};
+    const std::int64_t missing = static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
+    if (now.same_unit == last_.same_unit) {
+      missing_ += missing;
+    } else {  // what the larger number has too much must hide neither what was missing nor what will be
       settled_ = unseen();
-      missing_ = 0;
+      missing_ = std::max<std::int64_t>(missing, 0);
     }
     last_ = now;
     return step;

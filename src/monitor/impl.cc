@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
 constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
-constexpr std::uint64_t kWatchNs = 1'000'000'000;
 
 std::uint64_t Clock(clockid_t clock) {
   timespec now{};
@@ -36,6 +35,10 @@ absl::Status CheckOptions(const MonitorOptions& options) {
         positive(options.report_interval, "report_interval"), positive(options.idle_timeout, "idle_timeout"),
         positive(options.closed_timeout, "closed_timeout")})
     if (!status.ok()) return status;
+  if (options.hook_check_interval < std::chrono::milliseconds(10) ||
+      options.hook_check_interval > std::chrono::milliseconds(1000))
+    return absl::InvalidArgumentError(
+        fmt::format("hook_check_interval is {} ms: must be 10 to 1,000 ms", options.hook_check_interval.count()));
   if (options.flow_capacity == 0 || options.flow_capacity > 100'000'000)
     return absl::InvalidArgumentError(
         fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
@@ -220,7 +223,7 @@ bool NetworkMonitor::Impl::Turn() {
     }
     more |= scan_credit_ >= kBucketsATurn;
     flows_.Advance(now, kConversationsATurn);
-    if (now - last_watch_ns_ >= kWatchNs)
+    if (now - last_watch_ns_ >= Nanoseconds(options_.hook_check_interval))
       Housekeep(now);
     else
       Tell(datapath_->Glance(now), now);

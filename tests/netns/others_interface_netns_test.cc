@@ -26,6 +26,7 @@ class OthersInterfaceTest : public OthersTest {
 };
 
 TEST_P(OthersInterfaceTest, Renamed_StatisticsFollowAndTheOldNameIsFree) {
+  ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0) << "else it would go under traffic, and packets with it";
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   // Before Linux 6.2 only one that is down may be renamed.
   if (In([&] { return Rename(ifindex(), "uplink"); }) == -EBUSY) {
@@ -88,7 +89,7 @@ TEST_P(OthersInterfaceTest, DownAndUpAgain_GoesOnAsBefore) {
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   traffic_->WhileKernelMayDrop([&] {
     ASSERT_TRUE(rig_->SetUp(Side::kB, false).ok());
-    std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // a check sees it down
+    std::this_thread::sleep_for(2 * kCheckInterval);  // a check sees it down
     ASSERT_TRUE(rig_->SetUp(Side::kB, true).ok());
     ASSERT_TRUE(traffic_->Flow());
   });
@@ -135,7 +136,7 @@ TEST_P(OthersInterfaceTest, MovedToAnotherNamespace_IsToldAndNothingOfOursGoesAl
   EXPECT_TRUE(ours.gone);
   EXPECT_FALSE(ours.attached);
   EXPECT_TRUE(stats->total.Balanced());
-  EXPECT_GT(ours.rx.packets, 400u);
+  EXPECT_GT(ours.rx.packets, 200u);
   EXPECT_LT(ours.rx.packets, passed.pings + passed.sent_bytes / 500 * 2) << "not what passed there";
   EXPECT_THAT(witness_.Events(EventType::kInterfaceGone), IsEmpty());
 }
@@ -157,50 +158,54 @@ TEST_P(OthersInterfaceTest, DeletedAndMadeAgain_BothAreToldAndItCanBeAttachedAga
   const absl::Status attached = monitor().AttachToInterface("veth_b");
   EXPECT_TRUE(attached.ok()) << attached;
   EXPECT_GT(In([&] { return OursLeft(index); }), 0);
-  traffic_->Stop();
+  traffic_->Abandon();
   ASSERT_TRUE(monitor().Finish().ok());
   const auto stats = monitor().GetPacketStats();
   ASSERT_TRUE(stats.ok());
   ASSERT_EQ(stats->interfaces.size(), 2u);
   EXPECT_TRUE(stats->interfaces[0].gone);
-  EXPECT_GT(stats->interfaces[0].rx.packets, 400u);
+  EXPECT_GT(stats->interfaces[0].rx.packets, 200u);
   ExpectExact(*stats, watched_->book(), "veth_b twice");
   EXPECT_EQ(In([&] { return OursLeft(index); }), 0);
 }
 
 TEST_P(OthersInterfaceTest, OffloadsAndMtu_ChangedWhileWeRun_InventNothingUnseen) {
+  NetnsRig::Options options;
+  options.offload = true;
+  ASSERT_NO_FATAL_FAILURE(MakeRig(options));
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   const auto bulk = [&] {
     for (Side from : {Side::kA, Side::kB}) {
-      const absl::Status sent = TcpBulk(*rig_, from, from == Side::kA ? Side::kB : Side::kA, 2 << 20);
+      const absl::Status sent = TcpBulk(*rig_, from, from == Side::kA ? Side::kB : Side::kA, 1 << 20);
       EXPECT_TRUE(sent.ok()) << sent;
     }
+    AwaitChecks(1);
   };
-  const auto both = [&](const auto& change) {
-    for (Side side : {Side::kA, Side::kB}) rig_->RunIn(side, [&] { change(rig_->interface(side), rig_->ifindex(side)); });
-  };
-  for (std::uint32_t command : {ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SGRO}) {
-    // GRO on a veth (Linux 5.13) is a ring of its own, and what stands in it when it goes the kernel throws away.
+  const auto set = [&](std::uint32_t command, bool on) {
+    // GRO on a veth (Linux 5.13) is a ring of its own; what stands in it when it goes the kernel throws away.
     traffic_->WhileKernelMayDrop([&] {
-      both([&](const std::string& name, std::uint32_t) { EXPECT_EQ(SetOffload(name, command, true), 0); });
+      for (Side side : {Side::kA, Side::kB})
+        EXPECT_EQ(rig_->RunIn(side, [&] { return SetOffload(rig_->interface(side), command, on); }), 0);
     });
     bulk();
-  }
-  both([](const std::string&, std::uint32_t index) { EXPECT_EQ(SetMtu(index, 9000), 0); });
-  bulk();
-  AwaitChecks(1);
-  for (std::uint32_t command : {ETHTOOL_STSO, ETHTOOL_SGRO}) {
-    traffic_->WhileKernelMayDrop([&] {
-      both([&](const std::string& name, std::uint32_t) { EXPECT_EQ(SetOffload(name, command, false), 0); });
-    });
+  };
+  const auto set_mtu = [&](std::uint32_t mtu) {
+    for (Side side : {Side::kA, Side::kB})
+      EXPECT_EQ(rig_->RunIn(side, [&] { return SetMtu(rig_->ifindex(side), mtu); }), 0);
     bulk();
-  }
-  both([](const std::string&, std::uint32_t index) { EXPECT_EQ(SetMtu(index, 1400), 0); });
+  };
   bulk();
-  AwaitChecks(1);
+  set(ETHTOOL_SGRO, true);   // merged between the counter and the hook
+  set(ETHTOOL_STSO, false);  // cut between the hook and the counter
+  set_mtu(9000);
+  set(ETHTOOL_SGRO, false);
+  set(ETHTOOL_SGSO, false);
+  set(ETHTOOL_STSO, true);
+  set_mtu(1400);
   traffic_->StopAndExpectNoLoss();
   const InterfaceStats ours = StatsOf(watched_->Finish(), "veth_b");
-  EXPECT_EQ(ours.unseen.rx_packets, 0u) << ours.unseen.cause;
+  // What the kernel threw away with the ring it had counted; what was merged would be a thousand times as much.
+  EXPECT_LT(ours.unseen.rx_packets, 50u) << ours.unseen.cause;
   EXPECT_EQ(ours.unseen.tx_packets, 0u) << ours.unseen.cause;
   EXPECT_GT(ours.rx.packets, ours.rx.skbs) << "no super-packet came: nothing was tested";
   EXPECT_THAT(witness_.Events(EventType::kHookShadowed), IsEmpty());

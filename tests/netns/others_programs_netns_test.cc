@@ -2,7 +2,6 @@
 // several of us at once: all of theirs stand in their order when we are gone, none of ours, and no packet is lost.
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
-#include <linux/pkt_cls.h>
 
 #include <cerrno>
 #include <map>
@@ -24,7 +23,8 @@ class OthersProgramsTest : public OthersTest {
   UniqueFd Tcx(Direction direction, const TestProgram& program, bool at_head) const {
     return In([&] { return AttachTcx(ifindex(), direction, program.fd(), at_head); });
   }
-  int Filter(Direction direction, const TestProgram& program, std::uint32_t preference, std::uint32_t handle = 0) const {
+  int Filter(Direction direction, const TestProgram& program, std::uint32_t preference,
+             std::uint32_t handle = 0) const {
     return In([&] { return PutBpfFilter(ifindex(), direction, program.fd(), preference, handle); });
   }
   // Ours are gone, what others had is there; every packet that we should have seen we have.
@@ -37,8 +37,8 @@ class OthersProgramsTest : public OthersTest {
     const InterfaceStats ours = StatsOf(watched_->Finish(), "veth_b");
     EXPECT_EQ(ours.unseen.rx_packets, 0u) << ours.unseen.cause;
     EXPECT_EQ(ours.unseen.tx_packets, 0u) << ours.unseen.cause;
-    EXPECT_GT(ours.rx.packets, 1000u);
-    EXPECT_GT(ours.tx.packets, 1000u);
+    EXPECT_GT(ours.rx.packets, 400u);
+    EXPECT_GT(ours.tx.packets, 400u);
     EXPECT_EQ(ours.hook_repairs, 0u);
     EXPECT_THAT(witness_.Events(EventType::kHookShadowed), IsEmpty());
   }
@@ -48,13 +48,13 @@ TEST_P(OthersProgramsTest, Filters_BeforeAndAfterUs_ComeGoAndStay) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
   const TestProgram early = Load("other_early"), first = Load("other_first"), second = Load("other_second"),
                     last = Load("other_last");
-  bool kinds = true;
+  bool matchall = true;
   for (Direction direction : kDirections) {
     ASSERT_EQ(Filter(direction, early, 1), 0);
-    kinds &= In([&] { return AddFilter(ifindex(), direction, "matchall", 20, TC_ACT_UNSPEC); }) == 0;
-    kinds &= In([&] { return AddFilter(ifindex(), direction, "u32", 30, kNoAction); }) == 0;
+    matchall &= In([&] { return AddFilter(ifindex(), direction, "matchall", 20, false); }) == 0;
+    ASSERT_EQ(In([&] { return AddFilter(ifindex(), direction, "u32", 30, false); }), 0);
   }
-  if (!kinds) std::puts("this kernel has no matchall, u32 or gact: bpf filters only");
+  if (!matchall) std::puts("this kernel has no matchall or no gact: u32 and bpf filters only");
   ASSERT_NO_FATAL_FAILURE(StartTraffic());
   ASSERT_NO_FATAL_FAILURE(Watch());
   ASSERT_TRUE(traffic_->Flow());
@@ -66,17 +66,13 @@ TEST_P(OthersProgramsTest, Filters_BeforeAndAfterUs_ComeGoAndStay) {
   for (Direction direction : kDirections) ASSERT_EQ(Filter(direction, second, 40, 1), 0) << "in place of the last";
   ASSERT_TRUE(traffic_->Flow());
   for (Direction direction : kDirections)
-    ASSERT_EQ(In([&] { return DeletePreference(ifindex(), direction, 20); }), kinds ? 0 : -ENOENT);
+    ASSERT_EQ(In([&] { return DeletePreference(ifindex(), direction, 20); }), matchall ? 0 : -ENOENT);
   AwaitChecks(1);
-  for (const TestProgram* program : {&early, &first, &second}) EXPECT_GT(program->Count(), 400u);
+  for (const TestProgram* program : {&early, &first, &second}) EXPECT_GT(program->Count(), 200u);
   EndUnderTraffic();
-  for (Direction direction : kDirections) {
-    if (kinds)
-      EXPECT_THAT(Chain(direction),
-                  ElementsAre("1 bpf other_first", "1 bpf other_early", "30 u32", "40 bpf other_second"));
-    else
-      EXPECT_THAT(Chain(direction), ElementsAre("1 bpf other_first", "1 bpf other_early", "40 bpf other_second"));
-  }
+  for (Direction direction : kDirections)
+    EXPECT_THAT(Chain(direction),
+                ElementsAre("1 bpf other_first", "1 bpf other_early", "30 u32", "40 bpf other_second"));
   EXPECT_TRUE(In([&] { return *datapath::HasClsact(ifindex()); })) << "the qdisc is theirs";
 }
 
@@ -101,9 +97,10 @@ TEST_P(OthersProgramsTest, TcxPrograms_BeforeAndAfterUs_ComeGoAndStay) {
     ASSERT_EQ(bpf_link_detach(held[2].get()), 0);
   }
   AwaitChecks(1);
-  for (const TestProgram* program : {&early, &first, &middle, &last}) EXPECT_GT(program->Count(), 400u);
+  for (const TestProgram* program : {&early, &first, &middle, &last}) EXPECT_GT(program->Count(), 200u);
   EndUnderTraffic();
-  for (Direction direction : kDirections) EXPECT_THAT(Chain(direction), ElementsAre("tcx other_first", "tcx other_middle"));
+  for (Direction direction : kDirections)
+    EXPECT_THAT(Chain(direction), ElementsAre("tcx other_first", "tcx other_middle"));
 }
 
 TEST_P(OthersProgramsTest, XdpPrograms_BeforeUsAddedReplacedRemoved_CostNothing) {
@@ -126,8 +123,8 @@ TEST_P(OthersProgramsTest, XdpPrograms_BeforeUsAddedReplacedRemoved_CostNothing)
   ASSERT_TRUE(traffic_->Flow());
   EXPECT_EQ(attach(new_one->fd(), true), 0) << "replaced";
   AwaitChecks(1);
-  EXPECT_GT(old_one->Count(), 400u);
-  EXPECT_GT(new_one->Count(), 400u);
+  EXPECT_GT(old_one->Count(), 200u);
+  EXPECT_GT(new_one->Count(), 200u);
   EndUnderTraffic();
   EXPECT_EQ(In([&] { return datapath::GetLink(ifindex())->xdp_program_id; }), new_one->id()) << "theirs stands";
 }
@@ -136,11 +133,9 @@ TEST_P(OthersProgramsTest, TwoMonitors_OneComesAndGoes_NeitherIsDisturbed) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   const Count before = Stats().ledger.seen;
-  MonitorOptions options;
-  options.disable_features = GetParam();
   Witness heard;
   {
-    auto other = WatchedLink::Start(*rig_, Side::kB, options);
+    auto other = WatchedLink::Start(*rig_, Side::kB, Options());
     ASSERT_TRUE(other.ok()) << other.status();
     heard.Listen(&(*other)->monitor());
     EXPECT_EQ(In([&] { return OursLeft(ifindex()); }), 4);
@@ -156,13 +151,13 @@ TEST_P(OthersProgramsTest, TwoMonitors_OneComesAndGoes_NeitherIsDisturbed) {
     ASSERT_TRUE(stats.ok());
     ExpectExact(*stats, (*other)->book(), "the second monitor");
     for (const InterfaceStats& one : stats->interfaces) {
-      EXPECT_GT(one.rx.packets, 200u);
+      EXPECT_GT(one.rx.packets, 100u);
       EXPECT_EQ(one.unseen.rx_packets + one.unseen.tx_packets, 0u) << one.unseen.cause;
       EXPECT_EQ(one.hook_repairs, 0u);
     }
   }
   EXPECT_TRUE(traffic_->Flow());
-  EXPECT_GT(Stats().ledger.seen.packets, before.packets + 1000);
+  EXPECT_GT(Stats().ledger.seen.packets, before.packets + 400);
   const InterfaceStats ours = StatsOf(End(), "veth_b");
   EXPECT_EQ(ours.unseen.rx_packets + ours.unseen.tx_packets, 0u) << ours.unseen.cause;
   EXPECT_EQ(ours.hook_repairs, 0u);

@@ -1,7 +1,5 @@
 // Somebody before us in the chain who takes packets that we should see: all of them or a few, once or again and again,
 // where we can pass him and where we cannot. And who takes none though packets are missing: he is left in peace.
-#include <linux/pkt_cls.h>
-
 #include <atomic>
 #include <thread>
 
@@ -54,7 +52,10 @@ TEST_P(OthersShadowTest, WhoTakesAFewPackets_IsNamedAndPassed) {
   EXPECT_EQ(Shadows().size(), 1u);
 }
 
-TEST_P(OthersShadowTest, WhoInsists_IsLeftAfterAFewTriesAndTheRestIsUnseen) {
+// One way of attaching is enough: what decides is the same.
+using OthersPatienceTest = OthersShadowTest;
+
+TEST_P(OthersPatienceTest, WhoInsists_IsLeftAfterAFewTriesAndTheRestIsUnseen) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   const auto given_up = [&] {
@@ -79,15 +80,14 @@ TEST_P(OthersShadowTest, WhoInsists_IsLeftAfterAFewTriesAndTheRestIsUnseen) {
   EXPECT_EQ(FirstOfAll(), "insists") << "no more fight";
   const InterfaceStats now = Stats();
   EXPECT_TRUE(now.hook_shadowed);
-  EXPECT_GT(now.unseen.rx_packets, unseen + 400);
+  EXPECT_GT(now.unseen.rx_packets, unseen + 200);
   EXPECT_THAT(now.unseen.cause, HasSubstr("insists"));
   End();
 }
 
 TEST_P(OthersShadowTest, AFilterThatCannotBePassed_IsNamedWithItsPreference) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
-  const int added = In([&] { return AddFilter(ifindex(), Direction::kIngress, "matchall", 1, kNoAction); });
-  if (added != 0) GTEST_SKIP() << "this kernel has no matchall classifier";
+  ASSERT_EQ(In([&] { return AddFilter(ifindex(), Direction::kIngress, "u32", 1, true); }), 0);
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   if (Mechanism() == "tcx") {
     AwaitChecks(2);  // ours run before any filter
@@ -97,36 +97,37 @@ TEST_P(OthersShadowTest, AFilterThatCannotBePassed_IsNamedWithItsPreference) {
     const std::vector<Event> told = Await(EventType::kHookShadowed, 1);
     ASSERT_EQ(told.size(), 1u);
     EXPECT_THAT(told[0].detail,
-                AllOf(HasSubstr("'matchall'"), HasSubstr("preference 1"), HasSubstr("cannot be put before")));
+                AllOf(HasSubstr("'u32'"), HasSubstr("preference 1"), HasSubstr("cannot be put before")));
     AwaitChecks(1);
     EXPECT_TRUE(Stats().hook_shadowed);
-    EXPECT_GT(Stats().unseen.rx_packets, 200u);
+    EXPECT_GT(Stats().unseen.rx_packets, 100u);
   }
   End();
-  EXPECT_EQ(In([&] { return OthersChain(ifindex(), Direction::kIngress); }), std::vector<std::string>{"1 matchall"});
+  EXPECT_EQ(In([&] { return OthersChain(ifindex(), Direction::kIngress); }), std::vector<std::string>{"1 u32"});
 }
 
-TEST_P(OthersShadowTest, AnHonestOneBeforeUs_WhileXdpDrops_IsNotAccused) {
+TEST_P(OthersPatienceTest, AnHonestOneBeforeUs_WhileXdpDrops_IsNotAccused) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
-  auto xdp = TestProgram::LoadXdp("drops_some", kXdpDrop, 8);
+  auto xdp = TestProgram::LoadXdp("drops_some", kXdpDrop, 16);
   ASSERT_TRUE(xdp.ok()) << xdp.status();
   ASSERT_NO_FATAL_FAILURE(WatchAndStartTraffic());
   const TestProgram program = Load("honest");
   PutFirst(program);
   traffic_->WhileKernelMayDrop([&] {  // XDP does
     ASSERT_EQ(In([&] { return AttachXdp(ifindex(), xdp->fd(), false); }), 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(5200));
+    std::this_thread::sleep_for(10 * kCheckInterval);
     ASSERT_EQ(In([&] { return AttachXdp(ifindex(), -1, false); }), 0);
     ASSERT_TRUE(traffic_->Flow());
   });
-  EXPECT_GT(xdp->Count(), 1000u);
-  EXPECT_THAT(Shadows(), IsEmpty());
+  EXPECT_GT(xdp->Count(), 500u);
+  for (const Event& event : Shadows()) ADD_FAILURE() << event.detail;
   const InterfaceStats ours = StatsOf(End(), "veth_b");
   EXPECT_FALSE(ours.hook_shadowed);
-  EXPECT_GT(ours.unseen.rx_packets, 50u);
+  EXPECT_GT(ours.unseen.rx_packets, 20u);
   EXPECT_THAT(ours.unseen.cause, HasSubstr("XDP"));
 }
 
+INSTANTIATE_TEST_SUITE_P(Ways, OthersPatienceTest, ::testing::Values(""), WayName);
 INSTANTIATE_TEST_SUITE_P(Ways, OthersShadowTest, ::testing::Values("", "tcx"), WayName);
 
 }  // namespace

@@ -93,9 +93,10 @@ UniqueFd AttachTcx(std::uint32_t ifindex, Direction direction, int program_fd, b
 bool KernelHasTcx() {
   const auto program = TestProgram::Load("tcx_probe");
   bool has = false;
-  if (program.ok()) std::thread([&] {
-    if (unshare(CLONE_NEWNET) == 0) has = AttachTcx(1, Direction::kIngress, program->fd(), true).valid();
-  }).join();
+  if (program.ok())
+    std::thread([&] {
+      if (unshare(CLONE_NEWNET) == 0) has = AttachTcx(1, Direction::kIngress, program->fd(), true).valid();
+    }).join();
   return has;
 }
 
@@ -118,7 +119,7 @@ int PutBpfFilter(std::uint32_t ifindex, Direction direction, int program_fd, std
 }
 
 int AddFilter(std::uint32_t ifindex, Direction direction, const std::string& kind, std::uint32_t preference,
-              int action) {
+              bool ends) {
   NetlinkRequest request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, FilterHeader(ifindex, direction, preference));
   request.PutString(TCA_KIND, kind.c_str());
   const std::size_t options = request.BeginNest(TCA_OPTIONS);
@@ -126,11 +127,12 @@ int AddFilter(std::uint32_t ifindex, Direction direction, const std::string& kin
     std::byte match[sizeof(tc_u32_sel) + sizeof(tc_u32_key)]{};  // one key, whose mask is 0
     tc_u32_sel selector{};
     selector.nkeys = 1;
-    if (action != kNoAction) selector.flags = TC_U32_TERMINAL;
+    if (ends) selector.flags = TC_U32_TERMINAL;
     std::memcpy(match, &selector, sizeof selector);
     request.Put(TCA_U32_SEL, match, sizeof match);
+  } else if (!ends) {
+    PutAction(&request, TCA_MATCHALL_ACT, TC_ACT_UNSPEC);
   }
-  if (action != kNoAction) PutAction(&request, kind == "u32" ? int{TCA_U32_ACT} : int{TCA_MATCHALL_ACT}, action);
   request.EndNest(options);
   return Send(request);
 }
@@ -152,7 +154,7 @@ std::vector<std::string> OthersChain(std::uint32_t ifindex, Direction direction)
   for (const datapath::ChainLink& link : *chain) {
     if (link.program_name.starts_with("knp_")) continue;
     const std::string preference = std::to_string(link.preference);
-    names.push_back(link.tcx                ? "tcx " + link.program_name
+    names.push_back(link.tcx               ? "tcx " + link.program_name
                     : link.program_id == 0 ? preference + " " + link.program_name
                                            : preference + " bpf " + link.program_name);
   }

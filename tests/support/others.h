@@ -25,11 +25,9 @@ int DeleteClsactQdisc(std::uint32_t ifindex);
 // A direct-action BPF filter; with `handle`, in place of the one there.
 int PutBpfFilter(std::uint32_t ifindex, Direction direction, int program_fd, std::uint32_t preference,
                  std::uint32_t handle = 0);
-// "matchall" for every packet or "u32" with a key that matches all. `action`: TC_ACT_*; kNoAction: none, with which
-// matchall answers TC_ACT_OK and u32 goes on. -ENOENT where the kernel has no such classifier or no gact.
-inline constexpr int kNoAction = 1000;
-int AddFilter(std::uint32_t ifindex, Direction direction, const std::string& kind, std::uint32_t preference,
-              int action);
+// One for every packet: "u32" with a key that matches all, or "matchall". It goes on to the next filter, or `ends` the chain
+// with TC_ACT_OK. -ENOENT where the kernel has no such classifier (matchall that goes on needs gact, too).
+int AddFilter(std::uint32_t ifindex, Direction direction, const std::string& kind, std::uint32_t preference, bool ends);
 int DeletePreference(std::uint32_t ifindex, Direction direction, std::uint32_t preference);
 int AttachXdp(std::uint32_t ifindex, int program_fd, bool native);  // -1: takes it away; replaces what is there
 
@@ -50,7 +48,7 @@ int AddVethPair(const std::string& name, const std::string& peer);
 int DeleteLink(std::uint32_t ifindex);
 int AddAddress(std::uint32_t ifindex, const std::string& ipv4, std::uint8_t prefix_length);
 int SetOffload(const std::string& interface, std::uint32_t command, bool on);  // ETHTOOL_STSO, …
-std::uint32_t IndexOf(const std::string& interface);  // 0: there is none
+std::uint32_t IndexOf(const std::string& interface);                           // 0: there is none
 
 }  // namespace knp::test
 

@@ -24,6 +24,7 @@
 namespace knp::test {
 
 inline constexpr Direction kDirections[] = {Direction::kIngress, Direction::kEgress};
+inline constexpr std::chrono::milliseconds kCheckInterval{200};
 inline constexpr std::chrono::milliseconds kSoon{15'000};  // for slow guests; what must be fast is measured
 
 class OthersTest : public ::testing::TestWithParam<const char*> {
@@ -32,7 +33,7 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
 
   void SetUp() override { MakeRig({}); }
   void TearDown() override {
-    if (traffic_) traffic_->Stop();
+    if (traffic_) traffic_->Abandon();
   }
   void MakeRig(const NetnsRig::Options& options) {
     absl::StatusOr<NetnsRig> rig = NetnsRig::Create(options);
@@ -45,10 +46,15 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
     traffic_ = *std::move(traffic);
     ASSERT_TRUE(traffic_->Flow());
   }
-  void Watch() {
+  MonitorOptions Options() const {
     MonitorOptions options;
     options.events_per_second = 0;
     options.disable_features = GetParam();
+    options.hook_check_interval = kCheckInterval;
+    return options;
+  }
+  void Watch() { Watch(Options()); }
+  void Watch(const MonitorOptions& options) {
     auto watched = WatchedLink::Start(*rig_, Side::kB, options);
     ASSERT_TRUE(watched.ok()) << watched.status();
     watched_ = *std::move(watched);
@@ -56,6 +62,10 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
   }
   void WatchAndStartTraffic() {
     ASSERT_NO_FATAL_FAILURE(Watch());
+    ASSERT_NO_FATAL_FAILURE(StartTraffic());
+  }
+  void WatchAndStartTraffic(const MonitorOptions& options) {
+    ASSERT_NO_FATAL_FAILURE(Watch(options));
     ASSERT_NO_FATAL_FAILURE(StartTraffic());
   }
   template <typename F>
@@ -88,7 +98,7 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
   }
   // Lets traffic flow until the watch has looked `checks` times since now.
   void AwaitChecks(int checks) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1000 * checks + 200));
+    std::this_thread::sleep_for(kCheckInterval * checks + kCheckInterval / 4);
     EXPECT_TRUE(traffic_->Flow());
   }
   // Ends all: nothing was lost, the ledger balances, ours and unseen together are what the interface counted.
@@ -109,9 +119,7 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<SteadyTraffic> traffic_;
 };
 
-inline std::string WayName(const ::testing::TestParamInfo<const char*>& test) {
-  return *test.param ? "Clsact" : "Tcx";
-}
+inline std::string WayName(const ::testing::TestParamInfo<const char*>& test) { return *test.param ? "Clsact" : "Tcx"; }
 
 }  // namespace knp::test
 

@@ -161,12 +161,13 @@ void SteadyTraffic::Ping() {
   for (std::uint64_t last = 0; !stop_; std::this_thread::sleep_for(milliseconds(1))) {
     TakeAnswers();
     const std::uint64_t waiting = pings_ - answers_ - std::min<std::uint64_t>(given_up, pings_ - answers_);
-    if (answers_ != last || waiting < kMostWaiting) progress = steady_clock::now();
+    const bool full = waiting + 2 > kMostWaiting;
+    if (answers_ != last || !full) progress = steady_clock::now();
     last = answers_;
     if (steady_clock::now() - progress > milliseconds(200)) given_up = pings_ - answers_;
-    for (int i = 0; i < 2 && waiting + 2 <= kMostWaiting; ++i) SendPing();
+    for (int i = 0; i < 2 && !full; ++i) SendPing();
   }
-  for (progress = steady_clock::now(); answers_ < pings_ && steady_clock::now() - progress < kIdle;) {
+  for (progress = steady_clock::now(); !abandoned_ && answers_ < pings_ && steady_clock::now() - progress < kIdle;) {
     const std::uint64_t before = answers_;
     std::this_thread::sleep_for(milliseconds(2));
     TakeAnswers();
@@ -193,8 +194,7 @@ void SteadyTraffic::Server() {
       if (data[static_cast<std::size_t>(i)] != ByteAt(at)) Fail(&server_error_, fmt::format("byte {} differs", at));
     }
     for (ssize_t done = 0; done < size;) {
-      const ssize_t sent =
-          send(server_.get(), data.data() + done, static_cast<std::size_t>(size - done), MSG_NOSIGNAL);
+      const ssize_t sent = send(server_.get(), data.data() + done, static_cast<std::size_t>(size - done), MSG_NOSIGNAL);
       if (sent < 0) return Fail(&server_error_, fmt::format("the server cannot send: {}", std::strerror(errno)));
       done += sent;
     }
@@ -211,7 +211,8 @@ void SteadyTraffic::Client() {
     for (int i = 0; i < 2 && more; ++i) {
       for (std::size_t k = 0; k < kBlock; ++k) block[k] = ByteAt(sent_bytes_ + k);
       const ssize_t sent = send(client_.get(), block.data(), kBlock, MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN) return Fail(&client_error_, fmt::format("cannot send: {}", std::strerror(errno)));
+      if (sent < 0 && errno != EAGAIN)
+        return Fail(&client_error_, fmt::format("cannot send: {}", std::strerror(errno)));
       if (sent > 0) sent_bytes_ += static_cast<std::uint64_t>(sent);
     }
     if (stop_ && !closed && returned_bytes_ == sent_bytes_) {
@@ -227,7 +228,8 @@ void SteadyTraffic::Client() {
         Fail(&client_error_, fmt::format("returned byte {} differs", returned_bytes_.load()));
     }
     if (size > 0) progress = steady_clock::now();
-    if (stop_ && steady_clock::now() - progress > kIdle) return Fail(&client_error_, "the stream stalled");
+    if (abandoned_ || (stop_ && steady_clock::now() - progress > kIdle))
+      return Fail(&client_error_, "the stream stalled");
     if (size <= 0) std::this_thread::sleep_for(milliseconds(1));
   }
 }
@@ -251,6 +253,11 @@ void SteadyTraffic::WhileKernelMayDrop(const std::function<void()>& change) {
   const Time begin = steady_clock::now() - kAfterDrop;
   change();
   may_drop_.emplace_back(begin, steady_clock::now() + kAfterDrop);
+}
+
+void SteadyTraffic::Abandon() {
+  abandoned_ = true;
+  Stop();
 }
 
 SteadyTraffic::Result SteadyTraffic::Stop() {
@@ -277,8 +284,9 @@ SteadyTraffic::Result SteadyTraffic::Stop() {
 }
 
 std::string SteadyTraffic::Result::Text() const {
-  return fmt::format("{} pings, {} answered, {} lost without excuse; {} bytes sent, {} returned, {} segments resent; {}",
-                     pings, answers, lost_pings, sent_bytes, returned_bytes, resent, error.empty() ? "no error" : error);
+  return fmt::format(
+      "{} pings, {} answered, {} lost without excuse; {} bytes sent, {} returned, {} segments resent; {}", pings,
+      answers, lost_pings, sent_bytes, returned_bytes, resent, error.empty() ? "no error" : error);
 }
 
 SteadyTraffic::Result SteadyTraffic::StopAndExpectNoLoss() {

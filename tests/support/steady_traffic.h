@@ -33,23 +33,25 @@ class SteadyTraffic {
   ~SteadyTraffic();
 
   // Waits until `pings` more have been answered and as many blocks have come back; false after 20 s.
-  bool Flow(std::uint64_t pings = 200);
+  bool Flow(std::uint64_t pings = 120);
   // The same of pings alone: for when the TCP connection has lost its other end.
-  bool FlowOfPings(std::uint64_t pings = 200);
+  bool FlowOfPings(std::uint64_t pings = 120);
   // Does `change`, of which it is known that the *kernel* drops packets meanwhile: pings that were sent from its begin to
   // a little after its end may be lost, and TCP may have to send again.
   void WhileKernelMayDrop(const std::function<void()>& change);
 
   struct Result {
     std::uint64_t pings = 0, answers = 0;
-    std::uint64_t lost_pings = 0;         // outside of what WhileKernelMayDrop covers
+    std::uint64_t lost_pings = 0;                      // outside of what WhileKernelMayDrop covers
     std::uint64_t sent_bytes = 0, returned_bytes = 0;  // of the stream
-    std::uint64_t resent = 0;             // TCP segments sent again that had not arrived already
-    std::string error;                    // of the stream: data that differ, a connection that broke
+    std::uint64_t resent = 0;                          // TCP segments sent again that had not arrived already
+    std::string error;                                 // of the stream: data that differ, a connection that broke
     bool dropping_allowed = false;
     std::string Text() const;
   };
   Result Stop();
+  // The same at once, and nothing is expected of it any more: the other end has gone.
+  void Abandon();
   // Every ping is answered and every byte came back, and nothing had to be sent again. Fails the running test if not.
   Result StopAndExpectNoLoss();
 
@@ -71,7 +73,7 @@ class SteadyTraffic {
   std::vector<std::pair<Time, Time>> may_drop_;  // the test's thread's
   std::atomic<std::uint64_t> pings_ = 0, answers_ = 0, sent_bytes_ = 0, returned_bytes_ = 0;
   std::string client_error_, server_error_;  // each of its thread
-  std::atomic<bool> stop_ = false;
+  std::atomic<bool> stop_ = false, abandoned_ = false;
   std::thread ping_thread_, client_thread_, server_thread_;
 };
 
