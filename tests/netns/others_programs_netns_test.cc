@@ -13,6 +13,7 @@ namespace knp::test {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
 
 class OthersProgramsTest : public OthersTest {
@@ -48,13 +49,14 @@ TEST_P(OthersProgramsTest, Filters_BeforeAndAfterUs_ComeGoAndStay) {
   ASSERT_EQ(In([&] { return AddClsactQdisc(ifindex()); }), 0);
   const TestProgram early = Load("other_early"), first = Load("other_first"), second = Load("other_second"),
                     last = Load("other_last");
-  bool matchall = true;
+  bool matchall = true, u32 = true;
   for (Direction direction : kDirections) {
     ASSERT_EQ(Filter(direction, early, 1), 0);
     matchall &= In([&] { return AddFilter(ifindex(), direction, "matchall", 20, false); }) == 0;
-    ASSERT_EQ(In([&] { return AddFilter(ifindex(), direction, "u32", 30, false); }), 0);
+    u32 &= In([&] { return AddFilter(ifindex(), direction, "u32", 30, false); }) == 0;
   }
-  if (!matchall) std::puts("this kernel has no matchall or no gact: u32 and bpf filters only");
+  if (!matchall) std::puts("this kernel has no matchall or no gact: not among the filters");
+  if (!u32) std::puts("this kernel has no u32: not among the filters");
   ASSERT_NO_FATAL_FAILURE(StartTraffic());
   ASSERT_NO_FATAL_FAILURE(Watch());
   ASSERT_TRUE(traffic_->Flow());
@@ -70,9 +72,9 @@ TEST_P(OthersProgramsTest, Filters_BeforeAndAfterUs_ComeGoAndStay) {
   AwaitChecks(1);
   for (const TestProgram* program : {&early, &first, &second}) EXPECT_GT(program->Count(), 200u);
   EndUnderTraffic();
-  for (Direction direction : kDirections)
-    EXPECT_THAT(Chain(direction),
-                ElementsAre("1 bpf other_first", "1 bpf other_early", "30 u32", "40 bpf other_second"));
+  std::vector<std::string> expected{"1 bpf other_first", "1 bpf other_early", "30 u32", "40 bpf other_second"};
+  if (!u32) std::erase(expected, "30 u32");
+  for (Direction direction : kDirections) EXPECT_THAT(Chain(direction), ElementsAreArray(expected));
   EXPECT_TRUE(In([&] { return *datapath::HasClsact(ifindex()); })) << "the qdisc is theirs";
 }
 
