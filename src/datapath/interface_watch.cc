@@ -90,6 +90,7 @@ std::vector<HookEvent> Interface::Check(std::uint64_t now_mono_ns) {
   if (!attached_) return events;
   const auto now = GetLink(link_.ifindex);
   if (absl::IsNotFound(now.status())) {
+    if (!std::exchange(missing_, true)) return events;  // the announcement says more
     // A tcx program goes along when its interface moves; so it can tell.
     const bool moved = !hooks_.empty() && hooks_.front().attachment && hooks_.front().attachment->RunsAt() != 0;
     return Leave(moved, "");

@@ -31,8 +31,9 @@ class UnseenMeter {
     if (now.same_unit == last_.same_unit) {
       missing_ += missing;
     } else {  // what the larger number has too much must hide neither what was missing nor what will be
+      const std::int64_t surplus = std::min<std::int64_t>(missing_, 0);
       settled_ = unseen();
-      missing_ = std::max<std::int64_t>(missing, 0);
+      missing_ = std::max<std::int64_t>(missing + surplus, 0);
     }
     last_ = now;
     return step;

@@ -59,6 +59,15 @@ TEST(UnseenMeterTest, Update_UnitsDiffer_TheLargerCountsAndItsSurplusHidesNothin
   EXPECT_EQ(meter.unseen(), 50u) << "what was unseen stays so";
 }
 
+TEST(UnseenMeterTest, Update_UnitChangesWhilePacketsAreOnTheirWay_InventsNothing) {
+  UnseenMeter meter;
+  meter.Start({0, 0, 0, true});
+  meter.Update({100, 103, 103, true});  // ours were read a moment later
+  meter.Update({203, 203, 203, false});
+  meter.Update({303, 303, 303, true});
+  EXPECT_EQ(meter.unseen(), 0u);
+}
+
 class ShadowWatchTest : public ::testing::Test {
  protected:
   Finding Second(std::uint64_t link, std::uint64_t ours, bool explained = false) {
