@@ -130,9 +130,10 @@ class Interface {
   InterfaceId id_;
   std::uint16_t slot_;
   bool attached_ = false;
-  bool gone_ = false;    // deleted or moved away
-  KernelCounters base_;  // of the slot when we took it: its earlier owner's
-  KernelCounters last_;  // at Detach
+  bool gone_ = false;     // deleted or moved away
+  bool missing_ = false;  // at the last check; what became of it is announced, as a rule
+  KernelCounters base_;   // of the slot when we took it: its earlier owner's
+  KernelCounters last_;   // at Detach
   Unseen unseen_;
   std::uint64_t hook_repairs_ = 0;
   std::vector<Hook> hooks_;
