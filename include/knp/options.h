@@ -31,6 +31,10 @@ struct MonitorOptions {
   // How often live flows are reported to the flow handler (final records come at once).
   std::chrono::milliseconds report_interval{5000};
 
+  // How often each hook is compared with its interface's counters, 10 ms to 1 s: whether somebody ends the chain before
+  // us. That a hook was removed or an interface has changed is mostly noticed at once.
+  std::chrono::milliseconds hook_check_interval{1000};
+
   // flow_started, connection_reset and security_candidate events per second, of all CPUs together; beyond it they are
   // only counted (PacketStats::events_suppressed). 0 = none. Flow counts never depend on them.
   std::uint32_t events_per_second = 20000;

@@ -97,11 +97,12 @@ struct Unseen {
 };
 
 struct InterfaceStats {
-  std::string name;
+  std::string name;  // as it is called now, or was last
   std::uint32_t ifindex = 0;
-  bool attached = false;       // false: detached, or the interface is gone; the counters stand as they were then
-  bool gone = false;           // the interface vanished
-  bool hook_shadowed = false;  // somebody ended the chain before us within the last minute
+  bool attached = false;           // false: detached, or the interface is gone; the counters stand as they were then
+  bool gone = false;               // the interface vanished, or moved to another network namespace
+  bool hook_shadowed = false;      // somebody ended the chain before us within the last minute
+  std::uint64_t hook_repairs = 0;  // how often a hook of ours was removed by somebody and put back
   TrafficCount rx;
   TrafficCount tx;
   std::map<std::string, Count> protocols;  // of packets that are in flows, by ProtocolName
@@ -176,10 +177,14 @@ enum class EventType : std::uint16_t {
   kHookShadowed,
   kHookRepaired,  // our hook had been removed and stands again
   kInterfaceGone,
+  kHookLost,           // our hook had been removed and is not put back: what passes there is unseen
+  kInterfaceMoved,     // to another network namespace; for us it is gone
+  kInterfaceRenamed,   // the event has the new name
+  kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
 };
 
-// "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired",
-// "interface_gone".
+// "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned".
 const char* EventTypeName(EventType type);
 
 struct Event {

@@ -89,6 +89,10 @@ const char* EventTypeName(EventType type) {
     case EventType::kHookShadowed: return "hook_shadowed";
     case EventType::kHookRepaired: return "hook_repaired";
     case EventType::kInterfaceGone: return "interface_gone";
+    case EventType::kHookLost: return "hook_lost";
+    case EventType::kInterfaceMoved: return "interface_moved";
+    case EventType::kInterfaceRenamed: return "interface_renamed";
+    case EventType::kInterfaceReturned: return "interface_returned";
   }
   return "unknown";
 }

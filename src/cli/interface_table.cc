@@ -101,6 +101,8 @@ TextLine Trouble(const InterfaceStats& interface, const Canvas& canvas) {
   else if (!interface.attached)
     add("detached, its counters stand as they were", Style::kWarning);
   if (interface.hook_shadowed) add("SHADOWED", Style::kBad);
+  if (interface.hook_repairs != 0)
+    add(fmt::format("hook removed and put back: {}", Short(interface.hook_repairs)), Style::kWarning);
   const Unseen& unseen = interface.unseen;
   if (unseen.rx_packets != 0 || unseen.tx_packets != 0) {
     add(fmt::format("unseen rx {} tx {}", Short(unseen.rx_packets), Short(unseen.tx_packets)), Style::kWarning);

@@ -85,7 +85,7 @@ void MonitorRun::SetHandlers() {
   if (reporter->wants_flows()) monitor_->SetFlowHandler([reporter](const FlowRecord& flow) { reporter->OnFlow(flow); });
   monitor_->SetEventHandler([this, reporter](const Event& event) {
     reporter->OnEvent(event);
-    if (event.type != EventType::kInterfaceGone) return;
+    if (event.type != EventType::kInterfaceGone && event.type != EventType::kInterfaceMoved) return;
     look_now_ = true;
     signals_.Wake();
   });

@@ -57,19 +57,19 @@ absl::StatusOr<std::vector<ChainLink>> ReadChain(std::uint32_t ifindex, Directio
 
   std::vector<ChainLink> chain;
   for (std::uint32_t id : *tcx) {
-    chain.push_back({id, NameOfProgram(id), true, false});
+    chain.push_back({id, NameOfProgram(id), 0, true, false});
   }
   std::uint32_t other_preference = 0;
   for (const FilterInfo& filter : *filters) {
     if (filter.chain != 0) continue;
     if (filter.kind != "bpf") {
       // u32 shows its hash tables as rows too: one link a preference.
-      if (filter.preference != other_preference) chain.push_back({0, filter.kind, false, false});
+      if (filter.preference != other_preference) chain.push_back({0, filter.kind, filter.preference, false, false});
       other_preference = filter.preference;
     } else if (filter.handle != 0) {
       std::string name = NameOfProgram(filter.program_id);
       if (name.empty()) name = filter.program_name;
-      chain.push_back({filter.program_id, std::move(name), false, false});
+      chain.push_back({filter.program_id, std::move(name), filter.preference, false, false});
     }
   }
   return chain;

@@ -28,6 +28,7 @@ class Watchdog;
 struct ChainLink {
   std::uint32_t program_id = 0;  // 0: a classifier that is no BPF program
   std::string program_name;      // "" if it may not be read; the kind ("u32", "flower", …) of what is no BPF program
+  std::uint32_t preference = 0;  // of a clsact filter
   bool tcx = false;
   bool ours = false;  // this Attachment
 };
@@ -73,10 +74,15 @@ class Attachment {
   // is never counted twice; those of the moment between are `unseen`. The head may stay another's (clsact: a classifier
   // of another kind holds preference 1): Chain() tells. After an error nothing of ours stands; may be called again.
   virtual absl::Status MoveToHead() = 0;
-  // False: somebody removed it (or the interface is gone).
+  // False: somebody removed it or put another program in its place (or the interface is gone).
   virtual bool Stands() const = 0;
+  // The index of the interface at which our program still runs, though it may have left this network namespace; 0: at
+  // none, or not known.
+  virtual std::uint32_t RunsAt() const { return 0; }
   virtual Mechanism mechanism() const = 0;
   const Target& target() const { return target_; }
+  // For messages.
+  void InterfaceRenamed(const std::string& name) { target_.interface = name; }
   // The kernel's id of the program that we attached last.
   std::uint32_t program_id() const { return program_.id; }
 

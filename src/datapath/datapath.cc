@@ -103,6 +103,8 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
   auto netns = Netns::Current();
   if (!netns.ok()) return netns.status();
   netns_ = std::make_unique<Netns>(*std::move(netns));
+  // Without it the check once a second notices the same, a little later.
+  if (auto watch = LinkWatch::Open(); watch.ok()) link_watch_.emplace(*std::move(watch));
   shared_ = {.features = &features_,
              .counters = &counters_,
              .table = iface_table_.get(),
@@ -197,6 +199,7 @@ absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   auto interface = Interface::Attach(shared_, name, id, *slot);
   if (!interface.ok()) return interface.status();
   by_slot_[*slot] = interface->get();
+  awaited_.erase((*interface)->name());
   interfaces_.push_back(*std::move(interface));
   return id;
 }
@@ -205,15 +208,24 @@ absl::Status Datapath::Detach(const std::string& name) {
   const NetnsScope scope(*netns_);
   if (!scope.ok())
     return absl::PermissionDeniedError("cannot enter the monitor's network namespace: missing CAP_SYS_ADMIN");
-  for (const auto& interface : interfaces_)
-    if (interface->attached() && interface->name() == name) return interface->Detach();
+  // By what it is called now, which the watch may not have noticed yet: its old name may be another's by now.
+  const auto link = GetLink(name);
+  for (const auto& interface : interfaces_) {
+    if (!interface->attached()) continue;
+    if (link.ok() ? interface->ifindex() != link->ifindex : interface->name() != name) continue;
+    interface->CountUnseen();
+    return interface->Detach();
+  }
   return absl::NotFoundError(fmt::format("interface {} is not attached", name));
 }
 
 void Datapath::DetachAll() {
   if (!netns_) return;
   const NetnsScope scope(*netns_);
-  for (const auto& interface : interfaces_) interface->Detach().IgnoreError();
+  for (const auto& interface : interfaces_) {
+    if (scope.ok()) interface->CountUnseen();
+    interface->Detach().IgnoreError();
+  }
 }
 
 absl::StatusOr<bool> Datapath::Consume(std::size_t limit) {
@@ -319,15 +331,6 @@ void Datapath::EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event
   notice.tcp_flags = event.tcp_flags;
   notice.bytes = event.bytes;
   sink_->OnNotice(notice);
-}
-
-std::vector<Datapath::WatchEvent> Datapath::Check(std::uint64_t now_mono_ns) {
-  std::vector<WatchEvent> all;
-  const NetnsScope scope(*netns_);
-  if (!scope.ok()) return all;
-  for (const auto& interface : interfaces_)
-    for (HookEvent& event : interface->Check(now_mono_ns)) all.push_back({interface->id(), std::move(event)});
-  return all;
 }
 
 const Interface* Datapath::Find(InterfaceId id) const {

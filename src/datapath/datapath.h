@@ -3,6 +3,8 @@
 #ifndef KNP_DATAPATH_DATAPATH_H_
 #define KNP_DATAPATH_DATAPATH_H_
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <knp/options.h>
@@ -23,6 +25,7 @@
 #include "src/datapath/event_source.h"
 #include "src/datapath/features.h"
 #include "src/datapath/interface.h"
+#include "src/datapath/link_watch.h"
 #include "src/datapath/object.h"
 #include "src/datapath/table_reader.h"
 #include "src/datapath/tick_clock.h"
@@ -70,6 +73,9 @@ class Datapath {
     HookEvent event;
   };
   std::vector<WatchEvent> Check(std::uint64_t now_mono_ns);
+  // Each turn: what the kernel has announced meanwhile, and what it does not announce, a few times a second. A system
+  // call where nothing happened.
+  std::vector<WatchEvent> Glance(std::uint64_t now_mono_ns);
 
   // Attached ones and earlier ones, in order of attachment.
   std::span<const std::unique_ptr<Interface>> interfaces() const { return interfaces_; }
@@ -98,6 +104,11 @@ class Datapath {
   void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
   void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
   absl::StatusOr<std::uint16_t> FreeSlot() const;
+  Interface* FindAttached(std::uint32_t ifindex) const;
+  void OnChange(const LinkChange& change, std::vector<WatchEvent>* events);
+  void OnOverrun(std::vector<WatchEvent>* events);
+  void Append(const Interface& interface, std::vector<HookEvent> events, std::vector<WatchEvent>* all);
+  void OnNewLink(const std::string& name, std::uint32_t ifindex, std::vector<WatchEvent>* events);
 
   Features features_;
   Sink* sink_;
@@ -117,6 +128,10 @@ class Datapath {
   Interface::Shared shared_{};
   std::vector<std::unique_ptr<Interface>> interfaces_;
   std::vector<Interface*> by_slot_;  // who holds, or held last, a slot
+  std::optional<LinkWatch> link_watch_;
+  absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at
+  absl::flat_hash_map<std::string, InterfaceId> awaited_;  // interfaces that went, by name, until one comes back
+  std::uint64_t last_look_ns_ = 0, last_glance_ns_ = 0;
   std::size_t scan_at_ = 0;
   std::size_t records_left_ = 0;
   std::uint64_t malformed_records_ = 0;

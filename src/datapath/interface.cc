@@ -18,7 +18,7 @@ namespace knp::datapath {
 namespace {
 
 constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};
-constexpr std::uint64_t kShadowedForNs = 60'000'000'000;
+constexpr std::uint64_t kShadowedForNs = 60'000'000'000;  // said for so long after it was so
 
 // Length of the link header, or an error for a device whose frames we cannot read.
 absl::StatusOr<std::uint8_t> LinkHeaderLength(const LinkInfo& link) {
@@ -76,10 +76,6 @@ void AddSeen(TrafficCount* to, const knp_seen& seen) {
   to->skb_bytes += seen.skb_bytes;
 }
 
-std::string NameProgram(const ChainLink& link) {
-  return fmt::format("program '{}' (id {}, {})", link.program_name, link.program_id, link.tcx ? "tcx" : "clsact");
-}
-
 }  // namespace
 
 absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot) {
@@ -120,22 +116,13 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   interface->base_ = *base;
   if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
   interface->attached_ = true;  // from here on the destructor undoes
-  interface->hooks_.push_back(
-      {.direction = Direction::kIngress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+  interface->hooks_.emplace_back().direction = Direction::kIngress;
   if (!link->loopback)  // on lo every packet passes both hooks
-    interface->hooks_.push_back(
-        {.direction = Direction::kEgress, .attachment = {}, .unbeatable = {}, .shadowed_by = {}});
+    interface->hooks_.emplace_back().direction = Direction::kEgress;
   for (Hook& hook : interface->hooks_)
     if (absl::Status status = interface->AttachHook(&hook); !status.ok()) return status;
 
-  const auto counted = GetLink(link->ifindex);
-  interface->base_link_ = counted.ok() ? *counted : *link;
-  interface->start_ = interface->Read();
-  for (Hook& hook : interface->hooks_) {
-    const bool rx = hook.direction == Direction::kIngress;
-    hook.link_packets = rx ? interface->base_link_.rx_packets : interface->base_link_.tx_packets;
-    hook.our_packets = interface->OurPackets(rx ? interface->start_.rx : interface->start_.tx);
-  }
+  interface->StartMeters();
   return interface;
 }
 
@@ -190,92 +177,6 @@ KernelCounters Interface::Read() const {
   return last_;
 }
 
-// veth counts skbs; hardware counts packets, or skbs where it merges them itself: the larger of ours never invents
-// unseen ones.
-std::uint64_t Interface::OurPackets(const TrafficCount& count) const {
-  return link_.kind == "veth" ? count.skbs : std::max(count.skbs, count.packets);
-}
-
-std::vector<HookEvent> Interface::Check(std::uint64_t now_mono_ns) {
-  std::vector<HookEvent> events;
-  if (!attached_) return events;
-  const auto now = GetLink(link_.ifindex);  // before our counters: see UpdateUnseen
-  if (absl::IsNotFound(now.status())) {
-    gone_ = true;
-    const absl::Status status = Detach();
-    events.push_back({EventType::kInterfaceGone, fmt::format("interface {} is gone: its counters stand{}", link_.name,
-                                                             status.ok() ? "" : "; " + std::string(status.message()))});
-    return events;
-  }
-  if (!now.ok()) return events;  // no answer this time; the next check is a second away
-  const KernelCounters counters = Read();
-  UpdateUnseen(*now, counters);
-  for (Hook& hook : hooks_) {
-    const bool rx = hook.direction == Direction::kIngress;
-    CheckStanding(&hook, &events);
-    CheckShadow(&hook, rx ? now->rx_packets : now->tx_packets, OurPackets(rx ? counters.rx : counters.tx), now_mono_ns,
-                &events);
-  }
-  return events;
-}
-
-void Interface::CheckStanding(Hook* hook, std::vector<HookEvent>* events) {
-  if (hook->attachment && hook->attachment->Stands()) return;
-  hook->attachment.reset();
-  const absl::Status status = AttachHook(hook);
-  events->push_back(
-      {EventType::kHookRepaired,
-       fmt::format("our {} hook on {} had been removed; {}", DirectionName(hook->direction), link_.name,
-                   status.ok() ? "it stands again" : "putting it back failed: " + std::string(status.message()))});
-}
-
-void Interface::CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_t our_packets,
-                            std::uint64_t now_mono_ns, std::vector<HookEvent>* events) {
-  const std::uint64_t link_delta = link_packets - hook->link_packets, our_delta = our_packets - hook->our_packets;
-  hook->link_packets = link_packets;
-  hook->our_packets = our_packets;
-  if (link_delta == 0 || our_delta * 2 >= link_delta || !hook->attachment) return;
-  const auto chain = hook->attachment->Chain();
-  if (!chain.ok()) return;
-  // Programs before us that may end the chain; another instance of ours never does.
-  std::vector<std::uint32_t> ahead;
-  std::string names;
-  for (const ChainLink& link : *chain) {
-    if (link.ours) break;
-    if (link.program_name.starts_with("knp_")) continue;
-    ahead.push_back(link.program_id);
-    names += (names.empty() ? "" : ", ") + NameProgram(link);
-  }
-  if (ahead.empty()) return;
-  hook->shadowed_by = names;
-  hook->shadowed_at_ns = now_mono_ns;
-  unseen_.cause = names + " ends the chain before us";
-  if (ahead == hook->unbeatable) return;
-  absl::Status status = hook->attachment->MoveToHead();
-  const auto after = hook->attachment->Chain();
-  const bool leads = status.ok() && after.ok() && !after->empty() && after->front().ours;
-  if (!leads) hook->unbeatable = ahead;
-  events->push_back(
-      {EventType::kHookShadowed,
-       fmt::format("{} on {} {} ended the chain before us; {}", names, link_.name, DirectionName(hook->direction),
-                   leads         ? "we stand first again"
-                   : status.ok() ? "we cannot be put before it: its packets stay unseen"
-                                 : "moving to the head failed: " + std::string(status.message()))});
-}
-
-// The interface's counters are read before ours, so packets that pass meanwhile make ours larger and never show here.
-void Interface::UpdateUnseen(const LinkInfo& now, const KernelCounters& counters) {
-  const auto missing = [](std::uint64_t link, std::uint64_t ours) { return link > ours ? link - ours : 0; };
-  unseen_.rx_packets = missing(now.rx_packets - base_link_.rx_packets, OurPackets(counters.rx) - OurPackets(start_.rx));
-  unseen_.tx_packets =
-      link_.loopback ? 0
-                     : missing(now.tx_packets - base_link_.tx_packets, OurPackets(counters.tx) - OurPackets(start_.tx));
-  if (now.xdp_program_id != 0 && unseen_.rx_packets != 0)
-    unseen_.cause = fmt::format("XDP program id {}", now.xdp_program_id);
-  if (unseen_.rx_packets + unseen_.tx_packets == 0) unseen_.cause.clear();
-  link_.xdp_program_id = now.xdp_program_id;
-}
-
 void Interface::Describe(InterfaceStats* stats, std::uint64_t now_mono_ns) const {
   const KernelCounters counters = Read();
   stats->name = link_.name;
@@ -285,6 +186,7 @@ void Interface::Describe(InterfaceStats* stats, std::uint64_t now_mono_ns) const
   stats->rx = counters.rx;
   stats->tx = counters.tx;
   stats->unseen = unseen_;
+  stats->hook_repairs = hook_repairs_;
   for (const Hook& hook : hooks_)
     if (hook.shadowed_at_ns != 0 && now_mono_ns - hook.shadowed_at_ns < kShadowedForNs) stats->hook_shadowed = true;
   for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++)

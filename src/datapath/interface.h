@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,14 @@
 #include "src/base/flow_delta.h"
 #include "src/datapath/array.h"
 #include "src/datapath/attachment.h"
+#include "src/datapath/attempts.h"
 #include "src/datapath/features.h"
 #include "src/datapath/iface_table.h"
 #include "src/datapath/netlink.h"
 #include "src/datapath/netns_scope.h"
+#include "src/datapath/offloads.h"
+#include "src/datapath/shadow_watch.h"
+#include "src/datapath/unseen_meter.h"
 
 namespace knp::datapath {
 
@@ -66,9 +71,17 @@ class Interface {
   // Takes the hooks away and waits until no CPU runs them any more; the counters stand still from then on. Idempotent.
   absl::Status Detach();
 
-  // Compares the interface's own counters with ours, looks whether the hooks stand and lead their chains, and puts right
-  // what is not. Once a second.
+  // The watch (interface_watch.cc): each looks and puts right, and tells what it found.
+  // Compares the interface's own counters with ours, looks whether the hooks stand and lead their chains. Once a second.
   std::vector<HookEvent> Check(std::uint64_t now_mono_ns);
+  // Whether the hooks stand, and what the interface is called now: when something of it has changed.
+  std::vector<HookEvent> Look(std::uint64_t now_mono_ns);
+  // The same of those hooks of whose removal nobody is told; cheaper.
+  std::vector<HookEvent> Glance(std::uint64_t now_mono_ns);
+  // Brings `unseen` up to date: before Detach, from a thread in the interface's network namespace.
+  void CountUnseen();
+  // It has been deleted, or `moved` to another network namespace; `where` says more, for a person.
+  std::vector<HookEvent> Leave(bool moved, const std::string& where);
 
   // The kernel's counters as of now, or as of Detach.
   KernelCounters Read() const;
@@ -88,34 +101,41 @@ class Interface {
   // One direction's hook and what the watch remembers of it.
   struct Hook {
     Direction direction;
-    std::unique_ptr<Attachment> attachment;
-    std::uint64_t link_packets = 0, our_packets = 0;  // at the last check
-    std::vector<std::uint32_t> unbeatable;            // programs before us that moving to the head did not pass
-    std::string shadowed_by;
-    std::uint64_t shadowed_at_ns = 0;  // 0 = never
+    std::unique_ptr<Attachment> attachment;  // null: it could not be put back
+    UnseenMeter meter;
+    ShadowWatch shadow;
+    Attempts repairs{10, 60'000'000'000};
+    bool told_lost = false;
+    std::uint64_t shadowed_at_ns = 0;  // 0 = not
   };
 
   Interface(const Shared& shared, LinkInfo link, InterfaceId id, std::uint16_t slot)
       : shared_(shared), link_(std::move(link)), id_(id), slot_(slot) {}
   absl::Status AttachHook(Hook* hook);
   absl::Status ReadLast() const;
-  std::uint64_t OurPackets(const TrafficCount& count) const;
-  void CheckStanding(Hook* hook, std::vector<HookEvent>* events);
-  void CheckShadow(Hook* hook, std::uint64_t link_packets, std::uint64_t our_packets, std::uint64_t now_mono_ns,
+  void Rename(const std::string& name, std::vector<HookEvent>* events);
+  void CheckStanding(Hook* hook, std::uint64_t now_mono_ns, std::vector<HookEvent>* events);
+  void CheckShadow(Hook* hook, const UnseenMeter::Step& step, std::uint64_t now_mono_ns,
                    std::vector<HookEvent>* events);
-  void UpdateUnseen(const LinkInfo& now, const KernelCounters& counters);
+  void GoFirst(Hook* hook, bool tell, std::uint64_t now_mono_ns, std::vector<HookEvent>* events);
+  void TellShadow(Hook* hook, const std::string& outcome, std::uint64_t now_mono_ns, std::vector<HookEvent>* events);
+  UnseenMeter::Reading ReadingOf(const Hook& hook, const LinkInfo& link, const KernelCounters& counters,
+                                 const std::optional<Offloads>& offloads) const;
+  std::optional<Offloads> OffloadsNow() const;
+  void StartMeters();
+  std::array<UnseenMeter::Step, 2> UpdateUnseen(const LinkInfo& now);
 
   Shared shared_;
   LinkInfo link_;  // as of attachment, or of the last check
-  LinkInfo base_link_;
   InterfaceId id_;
   std::uint16_t slot_;
   bool attached_ = false;
-  bool gone_ = false;
+  bool gone_ = false;            // deleted or moved away
+  bool missing_ = false;         // at the last check; what became of it is announced, as a rule
   KernelCounters base_;          // of the slot when we took it: its earlier owner's
-  KernelCounters start_;         // when base_link_ was read: what both sides have counted since can be compared
   mutable KernelCounters last_;  // as read last; final at Detach
   Unseen unseen_;
+  std::uint64_t hook_repairs_ = 0;
   std::vector<Hook> hooks_;
 };
 

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "src/datapath/errors.h"
 
@@ -56,6 +57,13 @@ int Bpf(int command, Arguments* arguments) {
 
 std::uint32_t AttachType(Direction direction) {
   return direction == Direction::kIngress ? kAttachTcxIngress : kAttachTcxEgress;
+}
+
+std::optional<TcxLinkInfo> Read(int link) {
+  TcxLinkInfo info{};
+  __u32 size = sizeof(info);
+  if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &size) != 0) return std::nullopt;
+  return info;
 }
 
 }  // namespace
@@ -116,10 +124,13 @@ absl::Status TcxAttachment::MoveToHead() {
 }
 
 bool TcxAttachment::Stands() const {
-  if (!link_.valid()) return false;
-  TcxLinkInfo info{};
-  __u32 size = sizeof(info);
-  return bpf_obj_get_info_by_fd(link_.get(), &info, &size) == 0 && info.ifindex == target_.ifindex;
+  const std::optional<TcxLinkInfo> info = Read(link_.get());
+  return info && info->ifindex == target_.ifindex && info->prog_id == program_.id;
+}
+
+std::uint32_t TcxAttachment::RunsAt() const {
+  const std::optional<TcxLinkInfo> info = Read(link_.get());
+  return info ? info->ifindex : 0;
 }
 
 absl::StatusOr<std::vector<std::uint32_t>> ListTcxPrograms(std::uint32_t ifindex, Direction direction) {

@@ -18,6 +18,7 @@ class TcxAttachment : public Attachment {
   absl::Status Replace(int program_fd) override;
   absl::Status MoveToHead() override;
   bool Stands() const override;
+  std::uint32_t RunsAt() const override;
   Mechanism mechanism() const override { return Mechanism::kTcx; }
 
  private:

@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
 constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
-constexpr std::uint64_t kWatchNs = 1'000'000'000;
 
 std::uint64_t Clock(clockid_t clock) {
   timespec now{};
@@ -36,6 +35,10 @@ absl::Status CheckOptions(const MonitorOptions& options) {
         positive(options.report_interval, "report_interval"), positive(options.idle_timeout, "idle_timeout"),
         positive(options.closed_timeout, "closed_timeout")})
     if (!status.ok()) return status;
+  if (options.hook_check_interval < std::chrono::milliseconds(10) ||
+      options.hook_check_interval > std::chrono::milliseconds(1000))
+    return absl::InvalidArgumentError(
+        fmt::format("hook_check_interval is {} ms: must be 10 to 1,000 ms", options.hook_check_interval.count()));
   if (options.flow_capacity == 0 || options.flow_capacity > 100'000'000)
     return absl::InvalidArgumentError(
         fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
@@ -220,14 +223,26 @@ bool NetworkMonitor::Impl::Turn() {
     }
     more |= scan_credit_ >= kBucketsATurn;
     flows_.Advance(now, kConversationsATurn);
-    if (now - last_watch_ns_ >= kWatchNs) Housekeep(now);
+    if (now - last_watch_ns_ >= Nanoseconds(options_.hook_check_interval))
+      Housekeep(now);
+    else
+      Tell(datapath_->Glance(now), now);
   });
   return more;
 }
 
 void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
   last_watch_ns_ = now;
-  for (datapath::Datapath::WatchEvent& watch : datapath_->Check(now)) {
+  Tell(datapath_->Check(now), now);
+  for (const auto& interface : datapath_->interfaces()) {
+    const datapath::KernelCounters counters = interface->Read();
+    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
+  }
+  port_rate_.Advance(now, ToUnix(now));
+}
+
+void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now) {
+  for (datapath::Datapath::WatchEvent& watch : watched) {
     Event event;
     event.type = watch.event.type;
     event.time_unix_ns = ToUnix(now);
@@ -235,11 +250,6 @@ void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
     event.detail = std::move(watch.event.detail);
     outbox_.emplace_back(std::move(event));
   }
-  for (const auto& interface : datapath_->interfaces()) {
-    const datapath::KernelCounters counters = interface->Read();
-    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
-  }
-  port_rate_.Advance(now, ToUnix(now));
 }
 
 absl::Status NetworkMonitor::Impl::ReadEverything() {

@@ -49,6 +49,7 @@ class NetworkMonitor::Impl : private datapath::Sink {
   // One turn of the thread; true if the ring has more.
   bool Turn();
   void Housekeep(std::uint64_t now);
+  void Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now);
   // Reads all that the kernel has, in slices, and hands on what comes of it.
   absl::Status ReadEverything();
   absl::Status ReadEarlierOwners();  // state_mutex_ held

@@ -24,7 +24,16 @@ bpf_insn Instruction(int code, int destination, int source, int offset, std::int
 
 }  // namespace
 
-absl::StatusOr<TestProgram> TestProgram::Load(const std::string& name, int verdict) {
+absl::StatusOr<TestProgram> TestProgram::Load(const std::string& name, int verdict, int one_in) {
+  return Load(BPF_PROG_TYPE_SCHED_CLS, name, verdict, kVerdictNext, one_in);
+}
+
+absl::StatusOr<TestProgram> TestProgram::LoadXdp(const std::string& name, int verdict, int one_in) {
+  return Load(BPF_PROG_TYPE_XDP, name, verdict, kXdpPass, one_in);
+}
+
+absl::StatusOr<TestProgram> TestProgram::Load(int type, const std::string& name, int verdict, int otherwise,
+                                              int one_in) {
   using datapath::ErrnoStatus;
   TestProgram result;
   result.counter_ = UniqueFd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "test_counter", 4, 8, 1, nullptr));
@@ -39,11 +48,16 @@ absl::StatusOr<TestProgram> TestProgram::Load(const std::string& name, int verdi
       Instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2, 0),
       Instruction(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 1),
       Instruction(BPF_STX | BPF_ATOMIC | BPF_DW, 0, 1, 0, BPF_ADD),  // *r0 += 1
+      Instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_prandom_u32),
+      Instruction(BPF_ALU64 | BPF_AND | BPF_K, 0, 0, 0, one_in - 1),
+      Instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2, 0),
+      Instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, otherwise),
+      Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
       Instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, verdict),
       Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
   };
   result.program_ =
-      UniqueFd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name.c_str(), "GPL", code, std::size(code), nullptr));
+      UniqueFd(bpf_prog_load(static_cast<bpf_prog_type>(type), name.c_str(), "GPL", code, std::size(code), nullptr));
   if (!result.program_.valid()) return ErrnoStatus(-result.program_.get(), fmt::format("cannot load {}", name));
   bpf_prog_info info{};
   __u32 size = sizeof(info);

@@ -291,6 +291,7 @@ PacketStats TwoInterfaces() {
     interface.sizes = {{64, 1, 2}, {0, 3, 4}};
     interface.rates = {{1, 1.5, 2, 3, 4}, {10, 10, 20, 30, 40}, {60, 0, 0, 0, 0}};
     interface.unseen = {5, 6, "xdp"};
+    interface.hook_repairs = 3;
     interface.ledger.seen = {10, 1000};
     interface.ledger.in_flows = {6, 600};
     interface.ledger.remainder = {{"arp", {1, 100}}, {"ipv4_length", {2, 200}}, {"no_interface", {0, 0}}};
@@ -327,6 +328,7 @@ TEST(JsonStats, TwoInterfaces_HaveALineEach) {
                                                 {{"rx_packets", 3}, {"tx_packets", 4}}})));
   EXPECT_EQ(json["active_flows"], 2);
   EXPECT_EQ(json["unseen"], (Json{{"rx_packets", 5}, {"tx_packets", 6}, {"cause", "xdp"}}));
+  EXPECT_EQ(json["hook_repairs"], 3);
   EXPECT_EQ(json["ledger"]["total"]["seen"]["packets"], 20);
   EXPECT_EQ(json["ledger"]["since"], "2026-01-02T03:04:05.000000006Z");
   EXPECT_EQ(json["ledger"]["interfaces"]["eth0"]["lost"]["ring_full"]["bytes"], 100);

@@ -176,6 +176,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     if (active != nullptr) json["active_flows"] = active->contains(interface.name) ? active->at(interface.name) : 0;
     json["unseen"] = UnseenJson(interface.unseen);
     json["hook_shadowed"] = interface.hook_shadowed;
+    json["hook_repairs"] = interface.hook_repairs;
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
     AppendLine(out, json);
