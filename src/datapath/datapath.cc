@@ -111,6 +111,7 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
              .netns = netns_.get(),
              .cpus = sizes.cpus,
              .max_ifaces = sizes.max_ifaces,
+             .counts_segments = object_->variant() == Object::Variant::kCurrent,
              .ingress_fd = object_->ProgramFd("knp_ingress"),
              .egress_fd = object_->ProgramFd("knp_egress"),
              .watchdog = [this] { return GetWatchdog(); }};

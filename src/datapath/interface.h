@@ -50,6 +50,7 @@ struct InterfaceContext {
   IfaceTable* table;
   const Netns* netns;
   std::uint32_t cpus, max_ifaces;
+  bool counts_segments;  // of super-packets; else each counts once
   int ingress_fd, egress_fd;
   // Gives the process that cleans up after a crash, starting it on first use.
   std::function<absl::StatusOr<Watchdog*>()> watchdog;

@@ -40,16 +40,26 @@ std::string Join(const std::vector<std::string>& names) {
 // ---- the counters ------------------------------------------------------------------------------------------------
 
 std::optional<Offloads> Interface::OffloadsNow() const {
-  return link_.kind == "veth" ? ReadOffloads(link_.name) : std::nullopt;
+  return link_.kind == "veth" || !shared_.counts_segments ? ReadOffloads(link_.name) : std::nullopt;
 }
 
 // A veth counts skbs as the hook sees them, unless they are merged or cut between the two. Hardware counts packets, or
-// skbs where it merges them itself; what other devices count is not known.
+// skbs where it merges them itself; what other devices count is not known. Where we cannot count segments, only a device
+// that neither merges nor cuts can be compared.
 UnseenMeter::Reading Interface::ReadingOf(const Hook& hook, const LinkInfo& link, const KernelCounters& counters,
                                           const std::optional<Offloads>& offloads) const {
+  const bool veth = link_.kind == "veth", whole = shared_.counts_segments || veth || link_.loopback;
   if (hook.direction == Direction::kIngress)
-    return {link.rx_packets, counters.rx.skbs, counters.rx.packets, offloads && !offloads->gro};
-  return {link.tx_packets, counters.tx.skbs, counters.tx.packets, offloads && offloads->tso};
+    return {.link = link.rx_packets,
+            .skbs = counters.rx.skbs,
+            .packets = counters.rx.packets,
+            .same_unit = veth && offloads && !offloads->gro,
+            .comparable = whole || (offloads && !offloads->gro)};
+  return {.link = link.tx_packets,
+          .skbs = counters.tx.skbs,
+          .packets = counters.tx.packets,
+          .same_unit = veth && offloads && offloads->tso,
+          .comparable = whole || (offloads && !offloads->gso && !offloads->tso)};
 }
 
 // Ours first, so that packets that pass meanwhile make the interface's base too large and are never taken for unseen.
@@ -58,7 +68,11 @@ void Interface::StartMeters() {
   const auto offloads = OffloadsNow();
   const auto counted = GetLink(link_.ifindex);
   if (counted.ok()) link_ = *counted;
-  for (Hook& hook : hooks_) hook.meter.Start(ReadingOf(hook, link_, counters, offloads));
+  for (Hook& hook : hooks_) {
+    const UnseenMeter::Reading reading = ReadingOf(hook, link_, counters, offloads);
+    (hook.direction == Direction::kIngress ? unseen_.rx_known : unseen_.tx_known) = reading.comparable;
+    hook.meter.Start(reading);
+  }
 }
 
 // `now` was read before our counters are: see StartMeters.
@@ -68,7 +82,9 @@ std::array<UnseenMeter::Step, 2> Interface::UpdateUnseen(const LinkInfo& now) {
   std::array<UnseenMeter::Step, 2> steps{};
   for (Hook& hook : hooks_) {
     const bool rx = hook.direction == Direction::kIngress;
-    steps[rx ? 0 : 1] = hook.meter.Update(ReadingOf(hook, now, counters, offloads));
+    const UnseenMeter::Reading reading = ReadingOf(hook, now, counters, offloads);
+    (rx ? unseen_.rx_known : unseen_.tx_known) = reading.comparable;
+    steps[rx ? 0 : 1] = hook.meter.Update(reading);
     (rx ? unseen_.rx_packets : unseen_.tx_packets) = hook.meter.unseen();
   }
   if (now.xdp_program_id != 0 && unseen_.rx_packets != 0 && unseen_.cause.empty())

@@ -17,6 +17,8 @@ class UnseenMeter {
     // The interface counts exactly what passes the hook; else it may count packets, skbs, or something in between, and
     // the larger of ours is taken: that never invents unseen ones.
     bool same_unit = true;
+    // False: neither of ours is what the interface counts (super-packets whose segments we cannot count).
+    bool comparable = true;
   };
   struct Step {
     std::uint64_t link = 0, ours = 0;  // since the reading before
@@ -26,6 +28,10 @@ class UnseenMeter {
 
   Step Update(const Reading& now) {
     const std::uint64_t skbs = now.skbs - last_.skbs, packets = now.packets - last_.packets;
+    if (!now.comparable || !last_.comparable) {
+      last_ = now;
+      return {skbs, skbs};
+    }
     const Step step{now.link - last_.link, now.same_unit && last_.same_unit ? skbs : std::max(skbs, packets)};
     const std::int64_t missing = static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
     if (now.same_unit == last_.same_unit) {

@@ -63,8 +63,7 @@ TEST(Doctor, MissingOptionalFeature_TellsWhatDegrades) {
 TEST(Doctor, DisabledFeature_IsOff) {
   Diagnosis diagnosis = Healthy();
   diagnosis.features[1].disabled = true;
-  EXPECT_THAT(Page(diagnosis, 120),
-              HasSubstr("off      since Linux 6.6, switched off by --disable-features"));
+  EXPECT_THAT(Page(diagnosis, 120), HasSubstr("off      since Linux 6.6, switched off by --disable-features"));
 }
 
 TEST(Doctor, MissingRequiredFeature_EndsWith4) {

@@ -59,6 +59,18 @@ TEST(UnseenMeterTest, Update_UnitsDiffer_TheLargerCountsAndItsSurplusHidesNothin
   EXPECT_EQ(meter.unseen(), 50u) << "what was unseen stays so";
 }
 
+TEST(UnseenMeterTest, Update_NotComparable_IsNeitherUnseenNorEvidence) {
+  UnseenMeter meter;
+  meter.Start({.link = 0, .skbs = 0, .packets = 0, .same_unit = false, .comparable = false});
+  const UnseenMeter::Step step =
+      meter.Update({.link = 4000, .skbs = 100, .packets = 100, .same_unit = false, .comparable = false});
+  EXPECT_EQ(meter.unseen(), 0u);
+  EXPECT_EQ(step.link, step.ours);
+  // From where both can be compared on, what is missing counts.
+  meter.Update({.link = 8000, .skbs = 200, .packets = 200, .same_unit = false, .comparable = true});
+  meter.Update({.link = 8100, .skbs = 250, .packets = 250, .same_unit = false, .comparable = true});
+  EXPECT_EQ(meter.unseen(), 50u);
+}
 TEST(UnseenMeterTest, Update_UnitChangesWhilePacketsAreOnTheirWay_InventsNothing) {
   UnseenMeter meter;
   meter.Start({0, 0, 0, true});

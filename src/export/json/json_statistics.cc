@@ -72,7 +72,9 @@ Json SizesJson(const std::vector<PacketSizeBucket>& sizes) {
 }
 
 Json UnseenJson(const Unseen& unseen) {
-  Json json = {{"rx_packets", unseen.rx_packets}, {"tx_packets", unseen.tx_packets}};
+  Json json = Json::object();
+  if (unseen.rx_known) json["rx_packets"] = unseen.rx_packets;
+  if (unseen.tx_known) json["tx_packets"] = unseen.tx_packets;
   if (!unseen.cause.empty()) json["cause"] = unseen.cause;
   return json;
 }
