@@ -93,10 +93,10 @@ struct Rates {
 struct Unseen {
   std::uint64_t rx_packets = 0;
   std::uint64_t tx_packets = 0;
+  std::string cause;  // "xdp program 'x' (id 7)", "program 'y' (id 8) ends the chain before us", …; empty = not known
   // False: the interface counts segments and this kernel does not let us (degraded: gso), so the two cannot be compared.
   bool rx_known = true;
   bool tx_known = true;
-  std::string cause;  // "xdp program 'x' (id 7)", "program 'y' (id 8) ends the chain before us", …; empty = not known
 };
 
 struct InterfaceStats {

@@ -48,18 +48,21 @@ std::optional<Offloads> Interface::OffloadsNow() const {
 // that neither merges nor cuts can be compared.
 UnseenMeter::Reading Interface::ReadingOf(const Hook& hook, const LinkInfo& link, const KernelCounters& counters,
                                           const std::optional<Offloads>& offloads) const {
-  const bool veth = link_.kind == "veth", whole = shared_.counts_segments || veth || link_.loopback;
+  const bool veth = link_.kind == "veth", whole = shared_.counts_segments || link_.loopback;
+  // A kernel without the gso fields has no GRO in its veth (5.13), whatever it says of it.
+  const bool merges = !offloads || (offloads->gro && (!veth || shared_.features->KernelHas(Feature::kGso)));
   if (hook.direction == Direction::kIngress)
     return {.link = link.rx_packets,
             .skbs = counters.rx.skbs,
             .packets = counters.rx.packets,
             .same_unit = veth && offloads && !offloads->gro,
-            .comparable = whole || (offloads && !offloads->gro)};
-  return {.link = link.tx_packets,
-          .skbs = counters.tx.skbs,
-          .packets = counters.tx.packets,
-          .same_unit = veth && offloads && offloads->tso,
-          .comparable = whole || (offloads && !offloads->gso && !offloads->tso)};
+            .comparable = whole || !merges};
+  return {
+      .link = link.tx_packets,
+      .skbs = counters.tx.skbs,
+      .packets = counters.tx.packets,
+      .same_unit = veth && offloads && offloads->tso,
+      .comparable = whole || (offloads && (veth ? offloads->tso || !offloads->gso : !offloads->gso && !offloads->tso))};
 }
 
 // Ours first, so that packets that pass meanwhile make the interface's base too large and are never taken for unseen.
