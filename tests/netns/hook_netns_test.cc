@@ -20,6 +20,7 @@
 #include "src/datapath/netlink.h"
 #include "src/datapath/netlink_socket.h"
 #include "tests/support/kernel_features.h"
+#include "tests/support/scale.h"
 #include "tests/support/test_program.h"
 #include "tests/support/traffic.h"
 #include "tests/support/watched_link.h"
@@ -41,6 +42,7 @@ class HookTest : public ::testing::TestWithParam<const char*> {
   static void SetUpTestSuite() { libbpf_set_print(nullptr); }
 
   void SetUp() override {
+    if (*GetParam() == '\0' && !tcx()) GTEST_SKIP() << "no tcx here, and clsact has its own case";
     absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
     ASSERT_TRUE(rig.ok()) << rig.status();
     rig_ = std::make_unique<NetnsRig>(*std::move(rig));

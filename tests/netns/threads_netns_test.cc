@@ -20,6 +20,7 @@
 #include "abi/knp_abi.h"
 #include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
+#include "tests/support/scale.h"
 #include "tests/support/traffic.h"
 #include "tests/support/witness.h"
 
@@ -77,7 +78,7 @@ class ThreadsTest : public ::testing::Test {
                                     options.flows = 500;
                                     options.first_flow = static_cast<std::uint32_t>(round % 8) * 400;
                                     options.frames = 1000;
-                                    options.frames_per_second = 20'000;
+                                    options.frames_per_second = Scaled(20'000, 4000);
                                     return Flood("veth_a", options);
                                   })
                           .ok());
@@ -233,9 +234,9 @@ TEST_F(ThreadsTest, EverythingAtOnce_NothingIsLostNorOutOfOrder) {
       EXPECT_FALSE(m->SetUserEventHandler(7, nullptr).ok());
       EXPECT_TRUE(m->SetUserEventHandler(static_cast<std::uint16_t>(kFirstUserEventType + round % 9), nullptr).ok());
     });
-    std::this_thread::sleep_for(milliseconds(3000));
+    std::this_thread::sleep_for(Scaled(milliseconds(3000), milliseconds(1000)));
     // A sanitizer or a busy machine takes longer to come round all slots.
-    EXPECT_TRUE(WaitFor(milliseconds(20'000), [m] {
+    EXPECT_TRUE(WaitFor(Patience(milliseconds(20'000)), [m] {
       const auto stats = m->GetPacketStats();
       return stats.ok() && stats->interfaces.size() > 8;
     })) << "slots were not reused";
