@@ -34,7 +34,7 @@ class Crowd {
  public:
   ~Crowd() { Stop(); }
   void Add(const std::function<void(int round)>& work, milliseconds pause = milliseconds(1)) {
-    threads_.emplace_back([this, work, pause] {
+    threads_.emplace_back([this, work, pause = Patience(pause)] {
       for (int round = 0; !stop_; round++) {
         work(round);
         std::this_thread::sleep_for(pause);
@@ -263,7 +263,7 @@ TEST_F(ThreadsTest, EverythingAtOnce_NothingIsLostNorOutOfOrder) {
 TEST_F(ThreadsTest, DestroyedUnderTraffic_HandlersAreNotCalledAfterwards) {
   Crowd crowd;
   AddTraffic(&crowd);
-  for (int round = 0; round < 4; round++) {
+  for (std::uint64_t round = 0; round < Scaled(4, 2); round++) {
     auto monitor = Create({});
     ASSERT_TRUE(monitor);
     auto calls = std::make_unique<std::uint64_t>(0);  // freed after the monitor: ASAN and TSAN would tell
@@ -274,7 +274,7 @@ TEST_F(ThreadsTest, DestroyedUnderTraffic_HandlersAreNotCalledAfterwards) {
     if (round % 2 == 0) {
       ASSERT_TRUE(monitor->StartEventProcessing().ok());
     }
-    std::this_thread::sleep_for(milliseconds(100));
+    std::this_thread::sleep_for(Patience(milliseconds(100)));
     monitor.reset();
     EXPECT_GT(*calls, 0u);
     calls.reset();
