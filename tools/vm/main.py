@@ -191,7 +191,8 @@ def run_suites(machine, gtest_filter):
                            _machine_trouble(result))
     _save_logs(release, result)
     times = ", ".join(f"{suite} {suites[suite].seconds:.0f} s" for suite in suites)
-    say(f"{name}: Linux {release}: {'ok' if column.ok else 'FAILED'}: boot {result.boot_seconds or 0:.0f} s, {times}")
+    say(f"{name}: Linux {release}: {'ok' if column.ok else 'FAILED'}: boot {result.boot_seconds or 0:.0f} s, {times}; "
+        f"CPU time {result.cpu_seconds:.0f} s")
     return column
 
 

@@ -41,6 +41,7 @@ class Section:
 class Result:
     sections: dict
     seconds: float
+    cpu_seconds: float  # of the host's: tells a slow guest from a busy host
     boot_seconds: float | None
     timed_out: bool
     kernel_says: str  # the lines of an oops or the like, or of a boot that failed
@@ -147,17 +148,16 @@ def run(arguments, token, console, timeout, show):
                 booted = booted or time.monotonic() - start
                 reader.feed(data)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)  # it is a child of ours until wait4, ended or not
         errors = process.stderr.read().decode(errors="replace").strip()
-        process.wait()
+        _, process.returncode, usage = os.wait4(process.pid, 0)
         process.stdout.close()
         process.stderr.close()
     reader.finish()
     says = _kernel_says(console)
     if not says and "done" not in reader.sections:
         says = "\n".join([errors, *_lines_of(console)[-25:]]).strip()
-    return Result(reader.sections, time.monotonic() - start, booted, timed_out, says)
+    return Result(reader.sections, time.monotonic() - start, usage.ru_utime + usage.ru_stime, booted, timed_out, says)
 
 
 def shell(arguments):
