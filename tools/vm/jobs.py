@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 import shlex
 
@@ -10,6 +11,8 @@ SUITES = {"bpf": "bin/knp_bpf_tests", "netns": "bin/knp_netns_tests"}
 
 # An emulated machine has about a tenth of a real one's speed: tests make so much less traffic (tests/support/scale.h).
 EMULATED_SCALE = "0.1"
+
+LEFT_OUT = pathlib.Path(__file__).with_name("left_out.txt")
 
 _PRELUDE = """\
 token={token}
@@ -38,6 +41,12 @@ class Suite:
 def _prelude(token, build_dir, environment):
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
     return _PRELUDE.format(token=token, build_dir=shlex.quote(str(build_dir)), exports=exports)
+
+
+def emulated_filter():
+    """All but the cases of left_out.txt, for --gtest_filter."""
+    lines = [line.strip() for line in LEFT_OUT.read_text().splitlines()]
+    return "-" + ":".join(line for line in lines if line and not line.startswith("#"))
 
 
 def suites(token, build_dir, environment, gtest_filter):
