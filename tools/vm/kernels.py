@@ -81,8 +81,9 @@ def own(cache, image, modules):
     if modules is None:
         return Kernel(image.name, image, "", None)
     found = sorted((modules / "lib/modules").glob("*/")) or ([modules] if (modules / "modules.order").exists() else [])
-    if len(found) != 1:
-        raise Failure(f"--modules: {modules} holds {len(found)} times lib/modules/RELEASE; one is needed")
+    if len(found) != 1 or not found[0].name[0].isdigit():
+        raise Failure(f"--modules: {modules} must hold one lib/modules/RELEASE, as `make modules_install "
+                      "INSTALL_MOD_PATH=` fills it")
     key = hashlib.sha256(str(found[0].resolve()).encode()).hexdigest()[:12]
     target = cache / "own" / key
     _choose_modules(found[0], target, found[0].resolve().name)

@@ -19,7 +19,8 @@ class Column:
     def ok(self):
         if self.trouble or self.doctor is None or not self.doctor["can_run"]:
             return False
-        return all(not suite.failed and not suite.trouble for suite in self.suites.values())
+        ran = [self.suites.get(name) for name in jobs.SUITES]
+        return all(suite and not suite.failed and not suite.trouble for suite in ran)
 
 
 def _features(columns):
@@ -83,6 +84,7 @@ def _troubles(column):
         yield column.trouble
     if column.doctor is None:
         yield "`knp doctor` said nothing"
+    yield from (f"{name}: did not run" for name in jobs.SUITES if name not in column.suites)
     for name, suite in column.suites.items():
         yield from (f"{name}: FAILED {case}" for case in suite.failed)
         if suite.trouble:
