@@ -89,7 +89,9 @@ class HookTest : public ::testing::TestWithParam<const char*> {
   void ExpectSeeing() {
     const InterfaceStats before = Stats();
     InterfaceStats after = before;
-    const auto saw = [&](const TrafficCount& now, const TrafficCount& then) { return now.packets > then.packets + 1000; };
+    const auto saw = [&](const TrafficCount& now, const TrafficCount& then) {
+      return now.packets > then.packets + 1000;
+    };
     WaitFor(Patience(milliseconds(400)), [&] {
       after = Stats();
       return saw(after.rx, before.rx) && saw(after.tx, before.tx);
@@ -174,7 +176,8 @@ TEST_P(HookTest, ForeignProgram_EndsTheChainBeforeUs_IsNamedAndPassed) {
   EXPECT_GT(stats.unseen.tx_packets, 500u);
   EXPECT_THAT(stats.unseen.cause, HasSubstr("foreign_pass"));
   const std::uint64_t ran = program->Count();
-  EXPECT_TRUE(WaitFor(Patience(milliseconds(100)), [&] { return program->Count() > ran; })) << "theirs must still run: we only go before it";
+  EXPECT_TRUE(WaitFor(Patience(milliseconds(100)), [&] { return program->Count() > ran; }))
+      << "theirs must still run: we only go before it";
   EXPECT_EQ(witness_.Events(EventType::kHookShadowed).size(), 2u);
   End();
 }

@@ -19,7 +19,8 @@ using std::chrono::steady_clock;
 class LedgerChangeTest : public LedgerTest, public ::testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
-    if (*GetParam() == '\0' && !KernelHas(datapath::Feature::kTcx)) GTEST_SKIP() << "no tcx here, and clsact has its own case";
+    if (*GetParam() == '\0' && !KernelHas(datapath::Feature::kTcx))
+      GTEST_SKIP() << "no tcx here, and clsact has its own case";
   }
   MonitorOptions Options() const {
     MonitorOptions options;
@@ -36,7 +37,9 @@ TEST_P(LedgerChangeTest, AttachAndDetach_UnderFloodWithFewSlots_EachSpanIsExact)
   ASSERT_TRUE(a);
   std::atomic<bool> stop = false;
   FloodResult sent;
-  std::thread flood([&] { sent = FloodFrom(Side::kA, {.flows = 20'000, .frames_per_second = Scaled(50'000, 10'000), .stop = &stop}); });
+  std::thread flood([&] {
+    sent = FloodFrom(Side::kA, {.flows = 20'000, .frames_per_second = Scaled(50'000, 10'000), .stop = &stop});
+  });
   for (int i = 0; i < 12; i++) {
     std::this_thread::sleep_for(milliseconds(60));
     EXPECT_TRUE(a->monitor().DetachFromInterface("veth_a").ok());
@@ -70,7 +73,10 @@ TEST_P(LedgerChangeTest, InterfaceDeleted_UnderFlood_IsToldAndBalancedAndOthersG
   ASSERT_TRUE((*monitor)->StartEventProcessing().ok());
   std::atomic<bool> stop = false;
   std::thread flood([&] {
-    rig_->RunIn(Side::kA, [&] { return Flood("veth_a", {.flows = 5000, .frames_per_second = Scaled(50'000, 10'000), .stop = &stop}); })
+    rig_->RunIn(Side::kA,
+                [&] {
+                  return Flood("veth_a", {.flows = 5000, .frames_per_second = Scaled(50'000, 10'000), .stop = &stop});
+                })
         .status()
         .IgnoreError();
   });

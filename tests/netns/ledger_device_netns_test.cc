@@ -195,7 +195,8 @@ TEST_F(LedgerSuperPacketTest, TcpOfEveryShape_CountsAsTheDeviceCountsItsSegments
 }
 
 TEST_F(LedgerSuperPacketTest, Udp_CountsAsTheDeviceCountsItsSegments) {
-  const Case probe{"UDP, one segment", Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp(600))}), {Kind::kUdp, 1200, 42, 34}};
+  const Case probe{
+      "UDP, one segment", Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp(600))}), {Kind::kUdp, 1200, 42, 34}};
   if (absl::IsInvalidArgument(OpenSender(Side::kA, true).Send(probe.frame, probe.super)))
     GTEST_SKIP() << "packet sockets take no UDP super-packets here";  // they do since Linux 6.2
   ASSERT_TRUE(rig_->WaitUntilSilent().ok());

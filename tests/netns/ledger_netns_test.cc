@@ -54,14 +54,14 @@ class LedgerBulkTest : public LedgerTest, public ::testing::WithParamInterface<c
 
 TEST_P(LedgerBulkTest, TcpBulk_OffloadOn_SkbsAreTheDevicesAndSegmentsOutnumberThem) {
   const bool tcx = std::string(GetParam()).find("tcx") == std::string::npos;
-  if (tcx && !KernelHas(datapath::Feature::kTcx, GetParam())) GTEST_SKIP() << "no tcx here, and clsact has its own case";
+  if (tcx && !KernelHas(datapath::Feature::kTcx, GetParam()))
+    GTEST_SKIP() << "no tcx here, and clsact has its own case";
   MakeRig(Offload());
   MonitorOptions options;
   options.disable_features = GetParam();
   const auto a = Watch(Side::kA, options), b = Watch(Side::kB, options);
   ASSERT_TRUE(a && b);
-  for (const ProgramInfo& program : a->monitor().ListPrograms())
-    EXPECT_EQ(program.mechanism, tcx ? "tcx" : "clsact");
+  for (const ProgramInfo& program : a->monitor().ListPrograms()) EXPECT_EQ(program.mechanism, tcx ? "tcx" : "clsact");
   const std::uint64_t bytes = Scaled(100 << 20, 10 << 20);
   for (int version : {4, 6}) {
     const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, bytes, version);
@@ -144,8 +144,8 @@ TEST_F(LedgerTest, Iperf3_OffloadOn_IsExact) {
   int status = 1;
   for (int attempt = 0; attempt < 50 && status != 0; attempt++) {
     std::this_thread::sleep_for(milliseconds(20));
-    status = run(rig_->NamespacePath(Side::kA), "-c " + rig_->ipv4(Side::kB) + " -n " +
-                                                    std::to_string(Scaled(200, 20)) + "M -P 4 --bidir");
+    status = run(rig_->NamespacePath(Side::kA),
+                 "-c " + rig_->ipv4(Side::kB) + " -n " + std::to_string(Scaled(200, 20)) + "M -P 4 --bidir");
   }
   server.join();
   ASSERT_EQ(status, 0) << "iperf3 failed";

@@ -330,12 +330,11 @@ TEST_F(MonitorTest, PacketStats_NotProcessingUnderFlood_Answers) {
     const std::uint64_t rate = Scale() < 1 ? Scaled(100'000, 5000) : 0;
     for (int cpu : {0, 1})
       floods.emplace_back([&, cpu] {
-        EXPECT_TRUE(
-            FloodA({.flows = 1'000'000,
-                    .frames_per_second = rate,
-                    .cpu = cpu % static_cast<int>(UsableCpus().size()),
-                    .stop = &stop})
-                .ok());
+        EXPECT_TRUE(FloodA({.flows = 1'000'000,
+                            .frames_per_second = rate,
+                            .cpu = cpu % static_cast<int>(UsableCpus().size()),
+                            .stop = &stop})
+                        .ok());
       });
     std::this_thread::sleep_for(milliseconds(300));
     for (int i = 0; i < 3; i++) {

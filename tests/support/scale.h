@@ -28,7 +28,8 @@ inline std::uint64_t Scaled(std::uint64_t amount, std::uint64_t least) {
   return std::max(least, static_cast<std::uint64_t>(static_cast<double>(amount) * Scale()));
 }
 inline std::chrono::milliseconds Scaled(std::chrono::milliseconds time, std::chrono::milliseconds least) {
-  return std::max(least, std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(time.count()) * Scale())));
+  return std::max(least,
+                  std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(time.count()) * Scale())));
 }
 // How long something may take here that takes at most `limit` on a real machine.
 inline std::chrono::milliseconds Patience(std::chrono::milliseconds limit) {

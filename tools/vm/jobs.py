@@ -1,4 +1,5 @@
-"""What the guest does: the scripts that init.sh sources, and what their output says. Fed by main.py, shown by report.py."""
+"""What the guest does, as scripts that init.sh sources, and what their output says. Fed by main.py, shown by report.py.
+"""
 
 import dataclasses
 import json
@@ -56,14 +57,18 @@ def suites(token, build_dir, environment, gtest_filter):
     return _prelude(token, build_dir, environment) + "\n".join(lines) + "\nsection done true\n"
 
 
-def command(token, build_dir, environment, words):
+def command(token, build_dir, environment, words, tools):
+    """`tools`: names for which busybox's shell would take an applet of its own before the program in the PATH."""
+    words = [f"/sbin/{words[0]}" if words[0] in tools else words[0], *words[1:]]
     return _prelude(token, build_dir, environment) + f"section command {shlex.join(words)}\nsection done true\n"
 
 
 def shell(build_dir, environment, rows, columns):
     lines = [
-        _prelude("", build_dir, environment), "stty -F /dev/ttyS1 sane -hupcl", f"stty -F /dev/ttyS1 rows {rows} cols {columns}",
-        "printf '\\nLinux %s under QEMU. knp and our tests are in the PATH; `exit` powers the machine off.\\n' \"$(uname -r)\"",
+        _prelude("", build_dir, environment),
+        f"stty -F /dev/ttyS1 sane -hupcl rows {rows} cols {columns}",
+        "echo; echo \"Linux $(uname -r) under QEMU. knp and our tests are in the PATH; ip and tc are /sbin/ip, /sbin/tc;\"",
+        "echo 'exit powers the machine off.'",
         f"export PATH={build_dir}/bin:$PATH", "setsid -c sh </dev/ttyS1 >/dev/ttyS1 2>&1"
     ]
     return "\n".join(lines) + "\n"

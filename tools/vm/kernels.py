@@ -30,8 +30,8 @@ SUITES = {
 CODENAMES = {"5.10": "Debian 11", "6.1": "Debian 12", "6.12": "Debian 13", "sid": "Debian's newest"}
 
 # What our tests and programs ask of a kernel; modules that these need come along.
-MODULES = ("veth", "sch_ingress", "cls_bpf", "tun", "8021q", "dummy", "bridge", "ifb", "macvlan", "sch_netem", "act_gact",
-           "cls_matchall", "cls_u32", "sch_fq_codel")
+MODULES = ("veth", "sch_ingress", "cls_bpf", "tun", "8021q", "dummy", "bridge", "ifb", "macvlan", "sch_netem",
+           "act_gact", "cls_matchall", "cls_u32", "sch_fq_codel")
 
 
 class Failure(Exception):

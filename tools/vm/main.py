@@ -58,9 +58,11 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
     parser.add_argument("--shell", action="store_true", help="a shell in the guest instead of the tests")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set in the guest")
     parser.add_argument("--filter", metavar="PATTERN", help="only these test cases, as in --gtest_filter")
-    parser.add_argument("--full", action="store_true", help="all cases at full size, also under emulation: takes minutes "
+    parser.add_argument("--full", action="store_true",
+                        help="all cases at full size, also under emulation: takes minutes "
                         "(else left out are those of tools/vm/left_out.txt)")
-    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="when a machine counts as hung (400; 1800 for a command or --full)")
+    parser.add_argument("--timeout", type=int, metavar="SECONDS",
+                        help="when a machine counts as hung (400; 1800 for a command or --full)")
     parser.add_argument("--jobs", type=int, metavar="N", help="machines at a time (as many as CPUs, at most 4)")
     parser.add_argument("--refresh", action="store_true", help="fetch newer kernels, if there are")
     options = parser.parse_args(words)
@@ -147,7 +149,7 @@ class Machine:
 
 
 def run_command(machine, words):
-    script = jobs.command(machine.token, BUILD, machine.environment, words)
+    script = jobs.command(machine.token, BUILD, machine.environment, words, image.TOOLS)
 
     def show(_, output):
         sys.stdout.buffer.write(output)
@@ -183,14 +185,15 @@ def run_suites(machine):
             say(f"{name}: {section}: {line.decode(errors='replace').strip()}")
 
     result = machine.run(script, progress)
-    release = result.sections["uname"].text.strip() if "uname" in result.sections else machine.kernel.release or name
+    uname = result.sections.get("uname")
+    release = uname.text.strip() if uname else machine.kernel.release or name
     suites = {}
     for suite in jobs.SUITES:
         if section := result.sections.get(suite):
             suites[suite] = jobs.parse_gtest(section.text, section.status)
             suites[suite].seconds = section.seconds
-    column = report.Column(release, jobs.parse_doctor(result.sections.get("doctor")), suites, time.monotonic() - started,
-                           _machine_trouble(result))
+    doctor = jobs.parse_doctor(result.sections.get("doctor"))
+    column = report.Column(release, doctor, suites, time.monotonic() - started, _machine_trouble(result))
     _save_logs(release, result)
     times = ", ".join(f"{suite} {suites[suite].seconds:.0f} s" for suite in suites)
     say(f"{name}: Linux {release}: {'ok' if column.ok else 'FAILED'}: boot {result.boot_seconds or 0:.0f} s, {times}; "
@@ -229,8 +232,8 @@ def run_on_host(options):
     environment = dict(os.environ, GTEST_COLOR="no", **options.environment)
     started = time.monotonic()
     say("this machine's own kernel, with the same tests")
-    doctor = subprocess.run([BUILD / "bin/knp", "doctor", "-o", "json"], env=environment, capture_output=True, text=True,
-                            check=False)
+    doctor = subprocess.run([BUILD / "bin/knp", "doctor", "-o", "json"], env=environment, capture_output=True,
+                            text=True, check=False)
     suites = {}
     for name, program in jobs.SUITES.items():
         words = [BUILD / program] + ([f"--gtest_filter={options.filter}"] if options.filter else [])
@@ -254,8 +257,9 @@ def main():
     if options.command:
         return run_command(machines[0], options.command)
     at_once = min(len(machines), options.jobs or min(os.cpu_count() or 1, 4))
-    say(f"{len(machines)} machines, {at_once} at a time, " +
-        ("by KVM" if accel == "kvm" else "emulated (no KVM here)" + ("" if options.full else ", tests make a tenth of the traffic")))
+    how = "by KVM" if accel == "kvm" else "emulated (no KVM here)"
+    less = ", tests make a tenth of the traffic" if accel == "tcg" and not options.full else ""
+    say(f"{len(machines)} machines, {at_once} at a time, {how}{less}")
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         columns = list(pool.map(run_suites, machines))
     if options.all:

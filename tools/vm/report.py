@@ -103,9 +103,9 @@ def markdown(columns, how):
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     parts = [
         "# Kernels", headline,
-        f"Written by `./dev vm all` on {today}: {how} The features are what `knp doctor` found by trying, not what the\n"
-        "version would suggest.", "## What each kernel has", _feature_table(columns), _without(columns), "## Tests",
-        _test_table(columns), _skips(columns)
+        f"Written by `./dev vm all` on {today}: {how} The features are\n"
+        "what `knp doctor` found by trying, not what the version would suggest.",
+        "## What each kernel has", _feature_table(columns), _without(columns), "## Tests", _test_table(columns), _skips(columns)
     ]
     failures = [f"- {column.name}: {text}" for column in columns for text in _troubles(column)]
     if failures:
@@ -122,7 +122,8 @@ def _table(rows):
 def _feature_table(columns):
     features = _features(columns)
     rows = [["feature", "upstream since", *[column.name for column in columns]]]
-    rows += [[name, feature["since"], *[_answer(column, name) for column in columns]] for name, feature in features.items()]
+    rows += [[name, feature["since"], *[_answer(column, name) for column in columns]]
+             for name, feature in features.items()]
     return _table(rows)
 
 

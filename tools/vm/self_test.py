@@ -1,4 +1,4 @@
-"""What `./dev vm` concludes from a guest's output: a run that did not happen, crashed or hung must never count as passed.
+"""What `./dev vm` concludes from a guest's output: a run that did not happen, crashed or hung never counts as passed.
 
 Needs nothing but python3; run by `./dev test`.
 """
