@@ -67,8 +67,8 @@ def shell(build_dir, environment, rows, columns):
     lines = [
         _prelude("", build_dir, environment),
         f"stty -F /dev/ttyS1 sane -hupcl rows {rows} cols {columns}",
-        "echo; echo \"Linux $(uname -r) under QEMU. knp and our tests are in the PATH; ip and tc are /sbin/ip, /sbin/tc;\"",
-        "echo 'exit powers the machine off.'",
+        "echo; echo \"Linux $(uname -r) under QEMU. knp and our tests are in the PATH; ip and tc are /sbin/ip and\"",
+        "echo '/sbin/tc, for the shell has smaller ones of its own. exit powers the machine off.'",
         f"export PATH={build_dir}/bin:$PATH", "setsid -c sh </dev/ttyS1 >/dev/ttyS1 2>&1"
     ]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -287,6 +288,7 @@ def _write_tally(columns):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files go
     try:
         sys.exit(list_kernels() if sys.argv[1:] == ["list"] else main())
     except Failure as failure:

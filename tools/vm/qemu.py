@@ -74,8 +74,8 @@ def new_token():
 def command(kernel, initramfs, console, accel, cpus, memory_mb):
     if not shutil.which("qemu-system-x86_64"):
         raise Failure("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
-    # thread=single: with a thread a CPU, QEMU 7.2 now and then runs stale code for ever after the kernel has patched its
-    # own (static keys). Five levels of page tables only cost time.
+    # thread=single: with a thread for each CPU, QEMU 7.2 now and then runs stale code for ever after the kernel has
+    # patched its own (static keys). Five levels of page tables only cost time.
     settings = {"kvm": ("kvm", "host"), "tcg": ("tcg,thread=single", "max,la57=off")}
     accelerator, cpu = settings[accel]
     append = f"console=ttyS0 loglevel=5 oops=panic panic=-1 {_OURS}"
@@ -135,8 +135,8 @@ def run(arguments, token, console, timeout, show):
     """Runs the VM to its end, or to the timeout's."""
     start, booted, timed_out = time.monotonic(), None, False
     reader = _Reader(token, show)
-    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               start_new_session=True)
+    # In our process group: what ends us, a Ctrl-C or timeout(1), ends the machine too.
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)

@@ -105,7 +105,8 @@ def markdown(columns, how):
         "# Kernels", headline,
         f"Written by `./dev vm all` on {today}: {how} The features are\n"
         "what `knp doctor` found by trying, not what the version would suggest.",
-        "## What each kernel has", _feature_table(columns), _without(columns), "## Tests", _test_table(columns), _skips(columns)
+        "## What each kernel has", _feature_table(columns), _without(columns),
+        "## Tests", _test_table(columns), _skips(columns)
     ]
     failures = [f"- {column.name}: {text}" for column in columns for text in _troubles(column)]
     if failures:
