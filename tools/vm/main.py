@@ -181,9 +181,10 @@ def run_suites(machine):
     script = jobs.suites(machine.token, BUILD, machine.environment, machine.filter)
     started = time.monotonic()
 
-    def progress(section, line):
-        if section in jobs.SUITES and line.startswith(b"[  FAILED  ]") and line.endswith(b"ms)\n"):
-            say(f"{name}: {section}: {line.decode(errors='replace').strip()}")
+    def progress(section, output):
+        line = output.strip()
+        if section in jobs.SUITES and line.startswith(b"[  FAILED  ]") and line.endswith(b"ms)"):
+            say(f"{name}: {section}: {line.decode(errors='replace')}")
 
     result = machine.run(script, progress)
     uname = result.sections.get("uname")

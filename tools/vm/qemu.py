@@ -118,14 +118,11 @@ class _Reader:
             elif self._open == name:
                 self._close(int(status[0]))
         elif self._open:
-            if self._lines:
-                self._show(self._open, self._lines[-1] + b"\n")
+            # A line's break is only known to be the command's, and not the border's, when another line comes.
+            self._show(self._open, b"\n" + line if self._lines else line)
             self._lines.append(line)
 
     def _close(self, status):
-        # A border begins with a line break of its own: the last line has none.
-        if self._lines and self._lines[-1]:
-            self._show(self._open, self._lines[-1])
         self.sections[self._open] = Section(self._open, b"\n".join(self._lines).decode(errors="replace"), status,
                                             time.monotonic() - self._since)
         self._open = None
