@@ -20,6 +20,7 @@
 #include "tests/support/native_parse.h"
 #include "tests/support/parse_cases.h"
 #include "tests/support/program_runner.h"
+#include "tests/support/scale.h"
 
 namespace knp::test {
 namespace {
@@ -138,20 +139,49 @@ TEST_F(LedgerDeviceTest, EveryParserCase_OnTheWire_IsWhereTheParserSays) {
   EXPECT_GE(sent, 180);
 }
 
-// Super-packets of every shape, cut behind the egress hook: the device's count of what came out is the measure.
-TEST_F(LedgerDeviceTest, SuperPackets_OfEveryShape_CountAsTheDeviceCountsTheirSegments) {
-  if (!CountsSegments()) GTEST_SKIP() << "super-packets count once here: no programs, jiffies or gso";
-  MakeRig();
-  Ethtool(Side::kA, "tx-udp-segmentation off");
-  OneByOne a(*rig_, Side::kA), b(*rig_, Side::kB);
-  FrameSender sender = OpenSender(Side::kA, true);
-  using Kind = SuperPacket::Kind;
-  const Bytes tcp = Join({Tcp({.flags = 16, .data_offset = 8}), Fill(9000)});
-  struct {
+// ---- super-packets -------------------------------------------------------------------------------------------------
+
+// Cut behind the egress hook: the device's count of what came out is the measure.
+class LedgerSuperPacketTest : public LedgerDeviceTest {
+ protected:
+  struct Case {
     const char* name;
     Bytes frame;
     SuperPacket super;
-  } const cases[] = {
+  };
+  using Kind = SuperPacket::Kind;
+
+  void SetUp() override {
+    if (!CountsSegments()) GTEST_SKIP() << "super-packets count once here: no programs, jiffies or gso";
+    MakeRig();
+  }
+  void ExpectAsTheDevice(const std::vector<Case>& cases) {
+    Ethtool(Side::kA, "tx-udp-segmentation off");
+    OneByOne a(*rig_, Side::kA), b(*rig_, Side::kB);
+    FrameSender sender = OpenSender(Side::kA, true);
+    const auto device = [&] {
+      return *rig_->RunIn(Side::kA, [&] { return datapath::GetLink(rig_->interface(Side::kA)); });
+    };
+    for (const Case& c : cases) {
+      const datapath::LinkInfo before = device();
+      const absl::Status status = sender.Send(c.frame, c.super);
+      ASSERT_TRUE(status.ok()) << c.name << ": " << status;
+      const datapath::LinkInfo after = device();
+      const OneByOne::Change at_a = a.Since(), at_b = b.Since();
+      EXPECT_GE(after.tx_packets - before.tx_packets, 7u) << c.name << ": was not cut";
+      EXPECT_EQ(at_a.tx.packets, after.tx_packets - before.tx_packets) << c.name;
+      EXPECT_EQ(at_a.tx.bytes, after.tx_bytes - before.tx_bytes) << c.name;
+      EXPECT_EQ(at_b.rx.packets, at_a.tx.packets) << c.name << ": ingress";
+      EXPECT_EQ(at_b.rx.bytes, at_a.tx.bytes) << c.name << ": ingress";
+      EXPECT_EQ(at_a.places.size(), 1u) << c.name;
+      EXPECT_EQ(at_a.places, at_b.places) << c.name;
+    }
+  }
+};
+
+TEST_F(LedgerSuperPacketTest, TcpOfEveryShape_CountsAsTheDeviceCountsItsSegments) {
+  const Bytes tcp = Join({Tcp({.flags = 16, .data_offset = 8}), Fill(9000)});
+  ExpectAsTheDevice({
       {"TCP", Join({Ethernet(0x0800), Ipv4({}, tcp)}), {Kind::kTcp4, 1448, 66, 34}},
       {"TCP, exactly", Join({Ethernet(0x0800), Ipv4({}, tcp)}), {Kind::kTcp4, 1000, 66, 34}},
       {"TCP, one byte over", Join({Ethernet(0x0800), Ipv4({}, tcp)}), {Kind::kTcp4, 999, 66, 34}},
@@ -161,26 +191,19 @@ TEST_F(LedgerDeviceTest, SuperPackets_OfEveryShape_CountAsTheDeviceCountsTheirSe
       {"TCP, IPv6 options",
        Join({Ethernet(0x86dd), Ipv6({.next = 60}, Join({Extension(6, 16), tcp}))}),
        {Kind::kTcp6, 1400, 102, 70}},
+  });
+}
+
+TEST_F(LedgerSuperPacketTest, Udp_CountsAsTheDeviceCountsItsSegments) {
+  const Case probe{
+      "UDP, one segment", Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp(600))}), {Kind::kUdp, 1200, 42, 34}};
+  if (absl::IsInvalidArgument(OpenSender(Side::kA, true).Send(probe.frame, probe.super)))
+    GTEST_SKIP() << "packet sockets take no UDP super-packets here";  // they do since Linux 6.2
+  ASSERT_TRUE(rig_->WaitUntilSilent().ok());
+  ExpectAsTheDevice({
       {"UDP", Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp(9000))}), {Kind::kUdp, 1200, 42, 34}},
       {"UDP, IPv6", Join({Ethernet(0x86dd), Ipv6({.next = 17}, Udp(9001))}), {Kind::kUdp, 100, 62, 54}},
-  };
-  const auto device = [&] {
-    return *rig_->RunIn(Side::kA, [&] { return datapath::GetLink(rig_->interface(Side::kA)); });
-  };
-  for (const auto& c : cases) {
-    const datapath::LinkInfo before = device();
-    const absl::Status status = sender.Send(c.frame, c.super);
-    ASSERT_TRUE(status.ok()) << c.name << ": " << status;
-    const datapath::LinkInfo after = device();
-    const OneByOne::Change at_a = a.Since(), at_b = b.Since();
-    EXPECT_GE(after.tx_packets - before.tx_packets, 7u) << c.name << ": was not cut";
-    EXPECT_EQ(at_a.tx.packets, after.tx_packets - before.tx_packets) << c.name;
-    EXPECT_EQ(at_a.tx.bytes, after.tx_bytes - before.tx_bytes) << c.name;
-    EXPECT_EQ(at_b.rx.packets, at_a.tx.packets) << c.name << ": ingress";
-    EXPECT_EQ(at_b.rx.bytes, at_a.tx.bytes) << c.name << ": ingress";
-    EXPECT_EQ(at_a.places.size(), 1u) << c.name;
-    EXPECT_EQ(at_a.places, at_b.places) << c.name;
-  }
+  });
 }
 
 TEST_F(LedgerDeviceTest, VlanTaggedFlood_BothEnds_CountTheTagAndNameTheVlan) {
@@ -213,7 +236,7 @@ TEST_F(LedgerDeviceTest, TcpBulk_MergedByGro_PacketsAndBytesAreTheDevices) {
   const auto a = Watch(Side::kA), b = Watch(Side::kB);
   ASSERT_TRUE(a && b);
   for (int version : {4, 6}) {
-    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, 30 << 20, version);
+    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, Scaled(30 << 20, 3 << 20), version);
     ASSERT_TRUE(sent.ok()) << sent;
   }
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
@@ -241,8 +264,9 @@ TEST_F(LedgerDeviceTest, Loopback_TcpBulk_EachPacketCountsOnceOnIngress) {
   ASSERT_TRUE((*monitor)->AttachToInterface("lo").ok());
   EXPECT_EQ((*monitor)->ListPrograms().size(), 1u);
   ASSERT_TRUE((*monitor)->StartEventProcessing().ok());
+  const std::uint64_t bytes = Scaled(20 << 20, 2 << 20);
   for (int version : {4, 6}) {
-    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kA, 20 << 20, version);
+    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kA, bytes, version);
     ASSERT_TRUE(sent.ok()) << sent;
   }
   ASSERT_TRUE((*monitor)->Finish().ok());
@@ -254,7 +278,7 @@ TEST_F(LedgerDeviceTest, Loopback_TcpBulk_EachPacketCountsOnceOnIngress) {
   EXPECT_EQ(lo.tx.packets, 0u);
   EXPECT_EQ(lo.rx.skbs, after.rx_packets - before.rx_packets);
   EXPECT_EQ(lo.rx.skb_bytes, after.rx_bytes - before.rx_bytes + 14 * lo.rx.skbs) << "lo counts without the link header";
-  EXPECT_GT(lo.rx.bytes, 40u << 20);
+  EXPECT_GT(lo.rx.bytes, 2 * bytes);
   EXPECT_EQ(book.flows(), 2u);
 }
 

@@ -13,6 +13,7 @@
 #include "tests/support/kernel_features.h"
 #include "tests/support/ledger_test.h"
 #include "tests/support/program_runner.h"
+#include "tests/support/scale.h"
 
 namespace knp::test {
 namespace {
@@ -52,16 +53,18 @@ void ExpectEachFlow(const FlowBook& book, const std::vector<SentFlood>& floods) 
 class LedgerBulkTest : public LedgerTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(LedgerBulkTest, TcpBulk_OffloadOn_SkbsAreTheDevicesAndSegmentsOutnumberThem) {
+  const bool tcx = std::string(GetParam()).find("tcx") == std::string::npos;
+  if (tcx && !KernelHas(datapath::Feature::kTcx, GetParam()))
+    GTEST_SKIP() << "no tcx here, and clsact has its own case";
   MakeRig(Offload());
   MonitorOptions options;
   options.disable_features = GetParam();
   const auto a = Watch(Side::kA, options), b = Watch(Side::kB, options);
   ASSERT_TRUE(a && b);
-  for (const ProgramInfo& program : a->monitor().ListPrograms())
-    EXPECT_EQ(program.mechanism, KernelHas(datapath::Feature::kTcx, GetParam()) ? "tcx" : "clsact");
-  constexpr std::uint64_t kBytes = 100 << 20;
+  for (const ProgramInfo& program : a->monitor().ListPrograms()) EXPECT_EQ(program.mechanism, tcx ? "tcx" : "clsact");
+  const std::uint64_t bytes = Scaled(100 << 20, 10 << 20);
   for (int version : {4, 6}) {
-    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, kBytes, version);
+    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, bytes, version);
     ASSERT_TRUE(sent.ok()) << sent;
   }
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
@@ -81,7 +84,7 @@ TEST_P(LedgerBulkTest, TcpBulk_OffloadOn_SkbsAreTheDevicesAndSegmentsOutnumberTh
   EXPECT_EQ(tx.tx.bytes, rx.rx.bytes);
   EXPECT_EQ(tx.rx.packets, rx.tx.packets);
   EXPECT_EQ(tx.rx.bytes, rx.tx.bytes);
-  EXPECT_GT(tx.tx.bytes, 2 * kBytes);
+  EXPECT_GT(tx.tx.bytes, 2 * bytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, LedgerBulkTest, ::testing::Values("", "ringbuf", "tcx", "tcx,ringbuf"),
@@ -96,7 +99,7 @@ TEST_F(LedgerTest, TcpBulk_OffloadOff_PacketsAreTheDevices) {
   const auto a = Watch(Side::kA), b = Watch(Side::kB);
   ASSERT_TRUE(a && b);
   for (int version : {4, 6}) {
-    const absl::Status sent = TcpBulk(*rig_, Side::kB, Side::kA, 30 << 20, version);
+    const absl::Status sent = TcpBulk(*rig_, Side::kB, Side::kA, Scaled(30 << 20, 3 << 20), version);
     ASSERT_TRUE(sent.ok()) << sent;
   }
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
@@ -114,7 +117,7 @@ TEST_F(LedgerTest, SuperPackets_CutBehindTheEgressHook_PacketsAndBytesAreTheDevi
   const auto a = Watch(Side::kA), b = Watch(Side::kB);
   ASSERT_TRUE(a && b);
   for (int version : {4, 6}) {
-    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, 50 << 20, version);
+    const absl::Status sent = TcpBulk(*rig_, Side::kA, Side::kB, Scaled(50 << 20, 5 << 20), version);
     ASSERT_TRUE(sent.ok()) << sent;
   }
   for (std::uint16_t segment : {std::uint16_t{100}, std::uint16_t{1200}, std::uint16_t{1472}}) {
@@ -141,7 +144,8 @@ TEST_F(LedgerTest, Iperf3_OffloadOn_IsExact) {
   int status = 1;
   for (int attempt = 0; attempt < 50 && status != 0; attempt++) {
     std::this_thread::sleep_for(milliseconds(20));
-    status = run(rig_->NamespacePath(Side::kA), "-c " + rig_->ipv4(Side::kB) + " -n 200M -P 4 --bidir");
+    status = run(rig_->NamespacePath(Side::kA),
+                 "-c " + rig_->ipv4(Side::kB) + " -n " + std::to_string(Scaled(200, 20)) + "M -P 4 --bidir");
   }
   server.join();
   ASSERT_EQ(status, 0) << "iperf3 failed";
@@ -159,15 +163,16 @@ TEST_F(LedgerTest, UdpFlood_BothCpusBothFamilies_EveryFrameIsInItsFlow) {
   const auto a = Watch(Side::kA), b = Watch(Side::kB, {}, true);
   ASSERT_TRUE(a && b);
   const std::vector<unsigned> cpus = UsableCpus();
-  FloodOptions v4{.flows = 1000, .duration = milliseconds(3000), .cpu = static_cast<int>(cpus.front())};
-  FloodOptions v6{.ip_version = 6, .flows = 1000, .duration = milliseconds(3000), .cpu = static_cast<int>(cpus.back())};
+  const milliseconds duration = Scaled(milliseconds(3000), milliseconds(1000));
+  FloodOptions v4{.flows = 1000, .duration = duration, .cpu = static_cast<int>(cpus.front())};
+  FloodOptions v6{.ip_version = 6, .flows = 1000, .duration = duration, .cpu = static_cast<int>(cpus.back())};
   FloodResult sent4, sent6;
   std::thread other([&] { sent6 = FloodFrom(Side::kA, v6); });
   sent4 = FloodFrom(Side::kA, v4);
   other.join();
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
   const FloodResult sent{sent4.frames + sent6.frames, sent4.bytes + sent6.bytes, 0};
-  EXPECT_GT(sent.frames, 100000u);
+  EXPECT_GT(sent.frames, Scaled(100'000, 2000));
   ExpectSeen(at_a.interfaces.at(0).tx, sent);
   EXPECT_EQ(at_a.interfaces.at(0).rx.packets, 0u);
   EXPECT_TRUE(at_a.total.lost.empty()) << "the default budgets hold this";
@@ -182,13 +187,14 @@ TEST_F(LedgerTest, MillionFlows_DefaultBudgets_NoneIsLost) {
   MakeRig();
   const auto a = Watch(Side::kA);
   ASSERT_TRUE(a);
-  const FloodOptions flood{.flows = 1'000'000, .frames = 1'000'000};
+  const std::uint64_t million = Scaled(1'000'000, 50'000);
+  const FloodOptions flood{.flows = static_cast<std::uint32_t>(million), .frames = million};
   const FloodResult sent = FloodFrom(Side::kA, flood);
   const PacketStats stats = a->Finish();
   ExpectSeen(stats.interfaces.at(0).tx, sent);
-  EXPECT_EQ(stats.total.in_flows.packets, 1'000'000u);
+  EXPECT_EQ(stats.total.in_flows.packets, million);
   EXPECT_TRUE(stats.total.lost.empty()) << stats.total.lost.begin()->second.packets << " lost";
-  EXPECT_EQ(a->book().flows(), 1'000'000u);
+  EXPECT_EQ(a->book().flows(), million);
   a->ExpectLinkCounters(stats, true);
 }
 
@@ -213,12 +219,13 @@ TEST_P(LedgerTightTest, Flood_MoreFlowsThanSlots_IsBalanced) {
   const auto a = Watch(Side::kA, options, true);
   ASSERT_TRUE(a);
   std::vector<SentFlood> floods;
+  const std::uint64_t frames = Scaled(90'000, 9000), rate = tight.rate == 0 ? 0 : Scaled(tight.rate, 10'000);
   for (int version : {4, 6}) {
-    const FloodOptions flood{.ip_version = version, .flows = 3000, .frames = 90'000, .frames_per_second = tight.rate};
+    const FloodOptions flood{.ip_version = version, .flows = 3000, .frames = frames, .frames_per_second = rate};
     floods.push_back({flood, FloodFrom(Side::kA, flood)});
   }
   const PacketStats stats = a->Finish();
-  EXPECT_EQ(stats.interfaces.at(0).tx.packets, 180'000u);
+  EXPECT_EQ(stats.interfaces.at(0).tx.packets, 2 * frames);
   a->ExpectLinkCounters(stats, true);
   const bool lost = stats.total.lost.contains("ring_full");
   EXPECT_EQ(stats.total.lost.size(), lost ? 1u : 0u) << "another loss than of a full ring";
@@ -238,15 +245,21 @@ INSTANTIATE_TEST_SUITE_P(Budgets, LedgerTightTest,
 
 TEST_F(LedgerTest, Reader_StoppedForTenSecondsUnderFlood_IsBalancedAndSaysWhatItLost) {
   MakeRig();
-  const auto a = Watch(Side::kA);
+  const std::uint64_t rate = Scaled(60'000, 6000);
+  const milliseconds stopped = Scaled(seconds(10), seconds(3));
+  MonitorOptions options;  // the budgets, or what stands in the same relation to that many flows
+  const double share = static_cast<double>(rate) * static_cast<double>(stopped.count()) / 600'000'000;
+  options.table_budget_bytes = static_cast<std::size_t>(static_cast<double>(options.table_budget_bytes) * share);
+  options.ring_bytes = static_cast<std::size_t>(static_cast<double>(options.ring_bytes) * share);
+  const auto a = Watch(Side::kA, options);
   ASSERT_TRUE(a);
   std::atomic<bool> stop = false;
   FloodResult sent;
   std::thread flood(
-      [&] { sent = FloodFrom(Side::kA, {.flows = 3'000'000, .frames_per_second = 60'000, .stop = &stop}); });
+      [&] { sent = FloodFrom(Side::kA, {.flows = 3'000'000, .frames_per_second = rate, .stop = &stop}); });
   std::this_thread::sleep_for(milliseconds(500));
   ASSERT_TRUE(a->monitor().StopEventProcessing().ok());
-  std::this_thread::sleep_for(seconds(10));
+  std::this_thread::sleep_for(stopped);
   EXPECT_TRUE(a->monitor().StartEventProcessing().ok());
   std::this_thread::sleep_for(milliseconds(1500));
   const auto live = a->monitor().GetPacketStats();
@@ -254,8 +267,8 @@ TEST_F(LedgerTest, Reader_StoppedForTenSecondsUnderFlood_IsBalancedAndSaysWhatIt
   flood.join();
   const PacketStats stats = a->Finish();
   ExpectSeen(stats.interfaces.at(0).tx, sent);
-  EXPECT_GT(sent.frames, 500'000u);
-  EXPECT_TRUE(stats.total.lost.contains("ring_full")) << "720,000 flows fit into the default budgets?";
+  EXPECT_GT(sent.frames, rate * static_cast<std::uint64_t>(stopped.count()) / 1200);
+  EXPECT_TRUE(stats.total.lost.contains("ring_full")) << "so many flows fit into the budgets?";
   // Reading goes on as before: nothing new is lost once the reader runs again.
   ASSERT_TRUE(live.ok()) << live.status();
   EXPECT_EQ(stats.total.lost.at("ring_full").packets, live->total.lost.at("ring_full").packets);

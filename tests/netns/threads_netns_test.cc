@@ -20,6 +20,7 @@
 #include "abi/knp_abi.h"
 #include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
+#include "tests/support/scale.h"
 #include "tests/support/traffic.h"
 #include "tests/support/witness.h"
 
@@ -33,7 +34,7 @@ class Crowd {
  public:
   ~Crowd() { Stop(); }
   void Add(const std::function<void(int round)>& work, milliseconds pause = milliseconds(1)) {
-    threads_.emplace_back([this, work, pause] {
+    threads_.emplace_back([this, work, pause = Patience(pause)] {
       for (int round = 0; !stop_; round++) {
         work(round);
         std::this_thread::sleep_for(pause);
@@ -77,7 +78,7 @@ class ThreadsTest : public ::testing::Test {
                                     options.flows = 500;
                                     options.first_flow = static_cast<std::uint32_t>(round % 8) * 400;
                                     options.frames = 1000;
-                                    options.frames_per_second = 20'000;
+                                    options.frames_per_second = Scaled(20'000, 4000);
                                     return Flood("veth_a", options);
                                   })
                           .ok());
@@ -233,9 +234,9 @@ TEST_F(ThreadsTest, EverythingAtOnce_NothingIsLostNorOutOfOrder) {
       EXPECT_FALSE(m->SetUserEventHandler(7, nullptr).ok());
       EXPECT_TRUE(m->SetUserEventHandler(static_cast<std::uint16_t>(kFirstUserEventType + round % 9), nullptr).ok());
     });
-    std::this_thread::sleep_for(milliseconds(3000));
+    std::this_thread::sleep_for(Scaled(milliseconds(3000), milliseconds(1000)));
     // A sanitizer or a busy machine takes longer to come round all slots.
-    EXPECT_TRUE(WaitFor(milliseconds(20'000), [m] {
+    EXPECT_TRUE(WaitFor(Patience(milliseconds(20'000)), [m] {
       const auto stats = m->GetPacketStats();
       return stats.ok() && stats->interfaces.size() > 8;
     })) << "slots were not reused";
@@ -262,7 +263,7 @@ TEST_F(ThreadsTest, EverythingAtOnce_NothingIsLostNorOutOfOrder) {
 TEST_F(ThreadsTest, DestroyedUnderTraffic_HandlersAreNotCalledAfterwards) {
   Crowd crowd;
   AddTraffic(&crowd);
-  for (int round = 0; round < 4; round++) {
+  for (std::uint64_t round = 0; round < Scaled(4, 2); round++) {
     auto monitor = Create({});
     ASSERT_TRUE(monitor);
     auto calls = std::make_unique<std::uint64_t>(0);  // freed after the monitor: ASAN and TSAN would tell
@@ -273,7 +274,7 @@ TEST_F(ThreadsTest, DestroyedUnderTraffic_HandlersAreNotCalledAfterwards) {
     if (round % 2 == 0) {
       ASSERT_TRUE(monitor->StartEventProcessing().ok());
     }
-    std::this_thread::sleep_for(milliseconds(100));
+    std::this_thread::sleep_for(Patience(milliseconds(100)));
     monitor.reset();
     EXPECT_GT(*calls, 0u);
     calls.reset();

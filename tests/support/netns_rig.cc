@@ -34,6 +34,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kPatience{5000};
+constexpr std::uint8_t kOperUp = 6;  // IF_OPER_UP: <linux/if.h> does not go with <net/if.h>
 
 absl::StatusOr<UniqueFd> NewNamespace() {
   absl::StatusOr<UniqueFd> result = absl::InternalError("the thread did not run");
@@ -98,9 +99,10 @@ absl::StatusOr<LinkState> ReadLinkState(std::uint32_t ifindex) {
   LinkState state;
   const int error = socket->Transact(request, [&state](std::uint16_t type, datapath::Bytes body) {
     if (type != RTM_NEWLINK) return;
-    state.running = (datapath::ReadAs<ifinfomsg>(body).ifi_flags & IFF_RUNNING) != 0;
     datapath::Bytes rest = datapath::AttributesAfter<ifinfomsg>(body);
     for (datapath::Attribute attribute; datapath::NextAttribute(&rest, &attribute);) {
+      // Not IFF_RUNNING: before Linux 6 that is set before the stack has noticed the carrier, and its reports come after.
+      if (attribute.type == IFLA_OPERSTATE) state.running = attribute.As<std::uint8_t>() == kOperUp;
       if (attribute.type != IFLA_STATS64) continue;
       const auto stats = attribute.As<rtnl_link_stats64>();
       state.packets = stats.rx_packets + stats.tx_packets;
@@ -152,13 +154,17 @@ std::string NetnsRig::NamespacePath(Side side) const {
 absl::Status NetnsRig::CreatePair(const Options& options) {
   absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open();
   if (!socket.ok()) return socket.status();
-  NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  // Two ends of one number in two namespaces look like no pair to the kernel, which then tells the stack of their carrier
+  // up to a second late.
+  ifinfomsg header{}, peer_header{};
+  header.ifi_index = 10;
+  peer_header.ifi_index = 11;
+  NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, header);
   PutLink(&request, interface(Side::kA), Side::kA, options);
   const std::size_t info = request.BeginNest(IFLA_LINKINFO);
   request.PutString(IFLA_INFO_KIND, "veth");
   const std::size_t data = request.BeginNest(IFLA_INFO_DATA);
   const std::size_t peer = request.BeginNest(VETH_INFO_PEER);
-  const ifinfomsg peer_header{};
   request.PutRaw(&peer_header, sizeof(peer_header));
   PutLink(&request, interface(Side::kB), Side::kB, options);
   request.PutU32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(ends_[Index(Side::kB)].netns.get()));
