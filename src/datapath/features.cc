@@ -232,10 +232,6 @@ bool Features::Has(Feature feature) const {
   return state.answer == Answer::kYes && !state.disabled;
 }
 
-bool Features::KernelHas(Feature feature) const {
-  return states_[static_cast<std::size_t>(feature)].answer == Answer::kYes;
-}
-
 bool Features::MayHave(Feature feature) const {
   const State& state = states_[static_cast<std::size_t>(feature)];
   return state.answer != Answer::kNo && !state.disabled;

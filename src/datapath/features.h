@@ -38,8 +38,6 @@ class Features {
 
   // There and not switched off.
   bool Has(Feature feature) const;
-  // There, switched off or not.
-  bool KernelHas(Feature feature) const;
   // Maybe there (could not tell) and not switched off: worth trying.
   bool MayHave(Feature feature) const;
   // Else the programs for Linux 4.18 are used, which know neither jiffies nor super-packets.

@@ -17,7 +17,6 @@
 namespace knp::datapath {
 namespace {
 
-constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};
 constexpr std::uint64_t kShadowedForNs = 60'000'000'000;  // said for so long after it was so
 
 // Length of the link header, or an error for a device whose frames we cannot read.

@@ -35,34 +35,39 @@ std::string Join(const std::vector<std::string>& names) {
   return text;
 }
 
+// Of packets longer than frames may be; any size of a range that holds such lengths.
+std::uint64_t LongerThan(std::uint32_t mtu, const std::array<std::uint64_t, KNP_SIZE_BUCKETS>& sizes) {
+  constexpr std::uint32_t kLinkHeaders = 18;  // Ethernet and one VLAN tag
+  std::uint64_t packets = 0;
+  for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++)
+    if (kSizeBounds[i] == 0 || kSizeBounds[i] > mtu + kLinkHeaders) packets += sizes[i];
+  return packets;
+}
+
 }  // namespace
 
 // ---- the counters ------------------------------------------------------------------------------------------------
 
 std::optional<Offloads> Interface::OffloadsNow() const {
-  return link_.kind == "veth" || !shared_.counts_segments ? ReadOffloads(link_.name) : std::nullopt;
+  return link_.kind == "veth" ? ReadOffloads(link_.name) : std::nullopt;
 }
 
 // A veth counts skbs as the hook sees them, unless they are merged or cut between the two. Hardware counts packets, or
-// skbs where it merges them itself; what other devices count is not known. Where we cannot count segments, only a device
-// that neither merges nor cuts can be compared.
+// skbs where it merges them itself; what other devices count is not known. lo counts skbs.
 UnseenMeter::Reading Interface::ReadingOf(const Hook& hook, const LinkInfo& link, const KernelCounters& counters,
                                           const std::optional<Offloads>& offloads) const {
-  const bool veth = link_.kind == "veth", whole = shared_.counts_segments || link_.loopback;
-  // A kernel without the gso fields has no GRO in its veth (5.13), whatever it says of it.
-  const bool merges = !offloads || (offloads->gro && (!veth || shared_.features->KernelHas(Feature::kGso)));
+  const bool countable = shared_.counts_segments || link_.loopback;
   if (hook.direction == Direction::kIngress)
     return {.link = link.rx_packets,
             .skbs = counters.rx.skbs,
             .packets = counters.rx.packets,
-            .same_unit = veth && offloads && !offloads->gro,
-            .comparable = whole || !merges};
-  return {
-      .link = link.tx_packets,
-      .skbs = counters.tx.skbs,
-      .packets = counters.tx.packets,
-      .same_unit = veth && offloads && offloads->tso,
-      .comparable = whole || (offloads && (veth ? offloads->tso || !offloads->gso : !offloads->gso && !offloads->tso))};
+            .same_unit = offloads && !offloads->gro,
+            .uncountable = countable ? 0 : LongerThan(link.mtu, counters.rx_sizes)};
+  return {.link = link.tx_packets,
+          .skbs = counters.tx.skbs,
+          .packets = counters.tx.packets,
+          .same_unit = offloads && offloads->tso,
+          .uncountable = countable ? 0 : LongerThan(link.mtu, counters.tx_sizes)};
 }
 
 // Ours first, so that packets that pass meanwhile make the interface's base too large and are never taken for unseen.
@@ -71,11 +76,7 @@ void Interface::StartMeters() {
   const auto offloads = OffloadsNow();
   const auto counted = GetLink(link_.ifindex);
   if (counted.ok()) link_ = *counted;
-  for (Hook& hook : hooks_) {
-    const UnseenMeter::Reading reading = ReadingOf(hook, link_, counters, offloads);
-    (hook.direction == Direction::kIngress ? unseen_.rx_known : unseen_.tx_known) = reading.comparable;
-    hook.meter.Start(reading);
-  }
+  for (Hook& hook : hooks_) hook.meter.Start(ReadingOf(hook, link_, counters, offloads));
 }
 
 // `now` was read before our counters are: see StartMeters.
@@ -85,9 +86,8 @@ std::array<UnseenMeter::Step, 2> Interface::UpdateUnseen(const LinkInfo& now) {
   std::array<UnseenMeter::Step, 2> steps{};
   for (Hook& hook : hooks_) {
     const bool rx = hook.direction == Direction::kIngress;
-    const UnseenMeter::Reading reading = ReadingOf(hook, now, counters, offloads);
-    (rx ? unseen_.rx_known : unseen_.tx_known) = reading.comparable;
-    steps[rx ? 0 : 1] = hook.meter.Update(reading);
+    steps[rx ? 0 : 1] = hook.meter.Update(ReadingOf(hook, now, counters, offloads));
+    (rx ? unseen_.rx_known : unseen_.tx_known) = hook.meter.known();
     (rx ? unseen_.rx_packets : unseen_.tx_packets) = hook.meter.unseen();
   }
   if (now.xdp_program_id != 0 && unseen_.rx_packets != 0 && unseen_.cause.empty())

@@ -58,6 +58,7 @@ LinkInfo ParseLink(Bytes body) {
   for (Attribute attribute; NextAttribute(&rest, &attribute);) {
     switch (attribute.type) {
       case IFLA_IFNAME: link.name = attribute.String(); break;
+      case IFLA_MTU: link.mtu = attribute.As<std::uint32_t>(); break;
       case IFLA_STATS64: ReadStats(attribute, &link); break;
       case IFLA_XDP: ReadXdp(attribute.payload, &link); break;
       case IFLA_LINKINFO: {

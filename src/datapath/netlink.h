@@ -16,6 +16,7 @@ namespace knp::datapath {
 struct LinkInfo {
   std::uint32_t ifindex = 0;
   std::string name;
+  std::uint32_t mtu = 0;
   std::string kind;                  // IFLA_INFO_KIND: "veth", "bridge", …; empty for hardware
   std::uint16_t arp_type = 0;        // ARPHRD_*
   bool up = false;                   // IFF_UP

@@ -26,8 +26,7 @@ std::optional<Offloads> ReadOffloads(const std::string& interface) {
     return true;
   };
   Offloads offloads;
-  if (!read(ETHTOOL_GGRO, &offloads.gro) || !read(ETHTOOL_GTSO, &offloads.tso) || !read(ETHTOOL_GGSO, &offloads.gso))
-    return std::nullopt;
+  if (!read(ETHTOOL_GGRO, &offloads.gro) || !read(ETHTOOL_GTSO, &offloads.tso)) return std::nullopt;
   return offloads;
 }
 

@@ -11,7 +11,6 @@ namespace knp::datapath {
 struct Offloads {
   bool gro = false;  // merged by the kernel before the ingress hook, after they were counted
   bool tso = false;  // TCP super-packets are handed to the device whole, and counted as one
-  bool gso = false;  // super-packets pass the egress hook, and are cut behind it if the device cannot
 };
 
 // Of an interface of the calling thread's network namespace. nullopt: the kernel does not say.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace knp::datapath {
 
@@ -17,8 +18,9 @@ class UnseenMeter {
     // The interface counts exactly what passes the hook; else it may count packets, skbs, or something in between, and
     // the larger of ours is taken: that never invents unseen ones.
     bool same_unit = true;
-    // False: neither of ours is what the interface counts (super-packets whose segments we cannot count).
-    bool comparable = true;
+    // Packets that can only have been super-packets whose segments we cannot count: while they come, neither of ours is
+    // what the interface counts.
+    std::uint64_t uncountable = 0;
   };
   struct Step {
     std::uint64_t link = 0, ours = 0;  // since the reading before
@@ -28,8 +30,11 @@ class UnseenMeter {
 
   Step Update(const Reading& now) {
     const std::uint64_t skbs = now.skbs - last_.skbs, packets = now.packets - last_.packets;
-    if (!now.comparable || !last_.comparable) {
+    // The interface is read a moment before the hook is: a super-packet of that moment is in its next step.
+    const bool came = now.uncountable != last_.uncountable;
+    if (std::exchange(came_, came) || came) {
       last_ = now;
+      known_ = false;
       return {skbs, skbs};
     }
     const Step step{now.link - last_.link, now.same_unit && last_.same_unit ? skbs : std::max(skbs, packets)};
@@ -46,12 +51,16 @@ class UnseenMeter {
   }
 
   // Since Start. The counts of a moment may be on their way from the interface to the hook: then it shrinks again.
+  // Else unseen() is of those times only in which the two could be compared.
+  bool known() const { return known_; }
   std::uint64_t unseen() const { return settled_ + static_cast<std::uint64_t>(std::max<std::int64_t>(missing_, 0)); }
 
  private:
   Reading last_;
   std::int64_t missing_ = 0;
   std::uint64_t settled_ = 0;
+  bool known_ = true;
+  bool came_ = false;  // super-packets, in the last step
 };
 
 }  // namespace knp::datapath

@@ -59,17 +59,21 @@ TEST(UnseenMeterTest, Update_UnitsDiffer_TheLargerCountsAndItsSurplusHidesNothin
   EXPECT_EQ(meter.unseen(), 50u) << "what was unseen stays so";
 }
 
-TEST(UnseenMeterTest, Update_NotComparable_IsNeitherUnseenNorEvidence) {
+TEST(UnseenMeterTest, Update_SuperPacketsThatCannotBeCounted_AreNeitherUnseenNorEvidence) {
   UnseenMeter meter;
-  meter.Start({.link = 0, .skbs = 0, .packets = 0, .same_unit = false, .comparable = false});
+  meter.Start({.link = 0, .skbs = 0, .packets = 0, .same_unit = false, .uncountable = 0});
+  meter.Update({.link = 100, .skbs = 90, .packets = 90, .same_unit = false, .uncountable = 0});
+  EXPECT_EQ(meter.unseen(), 10u);
+  EXPECT_TRUE(meter.known());
   const UnseenMeter::Step step =
-      meter.Update({.link = 4000, .skbs = 100, .packets = 100, .same_unit = false, .comparable = false});
-  EXPECT_EQ(meter.unseen(), 0u);
+      meter.Update({.link = 4000, .skbs = 200, .packets = 200, .same_unit = false, .uncountable = 50});
+  EXPECT_EQ(meter.unseen(), 10u);
   EXPECT_EQ(step.link, step.ours);
-  // From where both can be compared on, what is missing counts.
-  meter.Update({.link = 8000, .skbs = 200, .packets = 200, .same_unit = false, .comparable = true});
-  meter.Update({.link = 8100, .skbs = 250, .packets = 250, .same_unit = false, .comparable = true});
-  EXPECT_EQ(meter.unseen(), 50u);
+  EXPECT_FALSE(meter.known()) << "what was unseen meanwhile nobody can tell";
+  meter.Update({.link = 4040, .skbs = 201, .packets = 201, .same_unit = false, .uncountable = 50});
+  EXPECT_EQ(meter.unseen(), 10u) << "the rest of the last super-packet";
+  meter.Update({.link = 4140, .skbs = 251, .packets = 251, .same_unit = false, .uncountable = 50});
+  EXPECT_EQ(meter.unseen(), 60u);
 }
 TEST(UnseenMeterTest, Update_UnitChangesWhilePacketsAreOnTheirWay_InventsNothing) {
   UnseenMeter meter;
