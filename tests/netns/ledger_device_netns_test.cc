@@ -244,8 +244,9 @@ TEST_F(LedgerDeviceTest, TcpBulk_MergedByGro_PacketsAndBytesAreTheDevices) {
   const InterfaceStats& receiver = at_b.interfaces.at(0);
   ASSERT_EQ(sender.tx.packets, sender.tx.skbs) << "segments were expected";
   if (receiver.rx.skbs == receiver.rx.packets) GTEST_SKIP() << "this kernel's veth does not merge";
-  EXPECT_EQ(receiver.rx.packets, sender.tx.packets);
-  EXPECT_EQ(receiver.rx.bytes, sender.tx.bytes);
+  // Not what the sender's hook saw: behind it veth may drop, where its queue to the merging side is full.
+  EXPECT_EQ(receiver.rx.packets, a->Moved().tx_packets);
+  EXPECT_LE(receiver.rx.packets, sender.tx.packets);
   // With GRO veth counts before the merge, and without the link header.
   EXPECT_EQ(receiver.rx.packets, b->Moved().rx_packets);
   EXPECT_EQ(receiver.rx.bytes, b->Moved().rx_bytes + 14 * b->Moved().rx_packets);
