@@ -76,7 +76,7 @@ void Interface::StartMeters() {
   const auto offloads = OffloadsNow();
   const auto counted = GetLink(link_.ifindex);
   if (counted.ok()) link_ = *counted;
-  for (Hook& hook : hooks_) hook.meter.Start(ReadingOf(hook, link_, counters, offloads));
+  for (Hook& hook : hooks_) hook.meter.Start(ReadingOf(hook, link_, counters, offloads), shared_.cpus);
 }
 
 // `now` was read before our counters are: see StartMeters.

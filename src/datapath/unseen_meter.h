@@ -26,26 +26,30 @@ class UnseenMeter {
     std::uint64_t link = 0, ours = 0;  // since the reading before
   };
 
-  void Start(const Reading& first) { last_ = first; }
+  // `on_their_way`: how many packets may have been between the hook, which was not there yet, and the interface's counter:
+  // one a CPU. If no more than these are missing at the next reading, it was these.
+  void Start(const Reading& first, std::uint64_t on_their_way = 0) {
+    last_ = first;
+    on_their_way_ = static_cast<std::int64_t>(on_their_way);
+  }
 
   Step Update(const Reading& now) {
     const std::uint64_t skbs = now.skbs - last_.skbs, packets = now.packets - last_.packets;
-    // The interface is read a moment before the hook is: a super-packet of that moment is in its next step.
-    const bool came = now.uncountable != last_.uncountable;
-    if (std::exchange(came_, came) || came) {
+    const bool super_packets = now.uncountable != last_.uncountable, other_unit = now.same_unit != last_.same_unit;
+    const bool unsure = super_packets || other_unit;
+    if (other_unit) {  // what the larger number had too much must hide nothing that will be missing
+      settled_ = unseen();
+      missing_ = 0;
+    }
+    known_ = known_ && !super_packets;
+    // The step behind is unsure, too: the interface is read a moment before the hook is, and what it is set to after both.
+    if (std::exchange(unsure_, unsure) || unsure) {
       last_ = now;
-      known_ = false;
       return {skbs, skbs};
     }
-    const Step step{now.link - last_.link, now.same_unit && last_.same_unit ? skbs : std::max(skbs, packets)};
-    const std::int64_t missing = static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
-    if (now.same_unit == last_.same_unit) {
-      missing_ += missing;
-    } else {  // what the larger number has too much must hide neither what was missing nor what will be
-      const std::int64_t surplus = std::min<std::int64_t>(missing_, 0);
-      settled_ = unseen();
-      missing_ = std::max<std::int64_t>(missing + surplus, 0);
-    }
+    const Step step{now.link - last_.link, now.same_unit ? skbs : std::max(skbs, packets)};
+    missing_ += static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
+    if (missing_ > 0 && missing_ <= std::exchange(on_their_way_, 0)) missing_ = 0;
     last_ = now;
     return step;
   }
@@ -60,7 +64,8 @@ class UnseenMeter {
   std::int64_t missing_ = 0;
   std::uint64_t settled_ = 0;
   bool known_ = true;
-  bool came_ = false;  // super-packets, in the last step
+  bool unsure_ = false;  // the last step was
+  std::int64_t on_their_way_ = 0;
 };
 
 }  // namespace knp::datapath

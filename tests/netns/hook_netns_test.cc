@@ -132,7 +132,8 @@ class HookTest : public ::testing::TestWithParam<const char*> {
   void TakeOursAway() {
     const std::vector<ProgramInfo> programs = watched_->monitor().ListPrograms();
     ASSERT_EQ(programs.size(), 2u);
-    for (const ProgramInfo& ours : programs) EXPECT_EQ(tcx() ? DetachLinksOf(ours.id) : DeleteFilter(ours), 1);
+    // More than one each, where we are back before it has looked at all.
+    for (const ProgramInfo& ours : programs) EXPECT_GT(tcx() ? DetachLinksOf(ours.id) : DeleteFilter(ours), 0);
   }
   int DeleteFilter(const ProgramInfo& ours) {
     return rig_->RunIn(Side::kB, [&] {

@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "src/datapath/errors.h"
+#include "tests/support/scale.h"
 
 namespace knp::test {
 namespace {
@@ -298,7 +299,9 @@ SteadyTraffic::Result SteadyTraffic::StopAndExpectNoLoss() {
   EXPECT_GT(result.sent_bytes, 0u);
   if (result.dropping_allowed) return result;
   EXPECT_EQ(result.answers, result.pings) << result.Text();
-  EXPECT_EQ(result.resent, 0u) << result.Text();
+  // An emulated machine may take longer than TCP waits for an answer (RFC 6298: 200 ms here): it asks again.
+  const std::uint64_t impatient = Scale() < 1 ? 3 : 0;
+  EXPECT_LE(result.resent, impatient) << result.Text();
   return result;
 }
 

@@ -52,7 +52,8 @@ TEST(UnseenMeterTest, Update_UnitsDiffer_TheLargerCountsAndItsSurplusHidesNothin
   EXPECT_EQ(meter.unseen(), 0u);
   meter.Update({500, 200, 8000, true});  // it was switched between the two
   EXPECT_EQ(meter.unseen(), 0u);
-  meter.Update({600, 250, 10'000, true});
+  meter.Update({550, 250, 10'000, true});
+  meter.Update({650, 300, 10'000, true});
   EXPECT_EQ(meter.unseen(), 50u);
   meter.Update({700, 260, 20'000, false});
   meter.Update({800, 270, 30'000, false});
@@ -74,6 +75,18 @@ TEST(UnseenMeterTest, Update_SuperPacketsThatCannotBeCounted_AreNeitherUnseenNor
   EXPECT_EQ(meter.unseen(), 10u) << "the rest of the last super-packet";
   meter.Update({.link = 4140, .skbs = 251, .packets = 251, .same_unit = false, .uncountable = 50});
   EXPECT_EQ(meter.unseen(), 60u);
+}
+TEST(UnseenMeterTest, Start_PacketsBetweenHookAndCounter_AreNotUnseen) {
+  UnseenMeter meter;
+  meter.Start({1000, 0, 0}, 2);
+  meter.Update({1102, 100, 100});
+  EXPECT_EQ(meter.unseen(), 0u);
+  meter.Update({1203, 200, 200});
+  EXPECT_EQ(meter.unseen(), 1u) << "once only";
+  UnseenMeter other;
+  other.Start({1000, 0, 0}, 2);
+  other.Update({1003, 0, 0});
+  EXPECT_EQ(other.unseen(), 3u) << "more than can have been on their way";
 }
 TEST(UnseenMeterTest, Update_UnitChangesWhilePacketsAreOnTheirWay_InventsNothing) {
   UnseenMeter meter;
