@@ -46,6 +46,11 @@ function(knp_add_bpf_object name source)
   endif()
   # Of our own build only: does it still fit its kernels?
   if(KNP_CHECK_BPF_OBJECT)
+    set(current_since 5.8)
+    if(KNP_BPF_ARCH STREQUAL "arm64")
+      set(current_since 5.12) # for its store barrier
+    endif()
+    set(check_current COMMAND ${KNP_CHECK_BPF_OBJECT} --quiet --kernel ${current_since} ${arg_OUTPUT_DIRECTORY}/${name}.o)
     set(check_4.18 COMMAND ${KNP_CHECK_BPF_OBJECT} --quiet --kernel 4.18 ${arg_OUTPUT_DIRECTORY}/${name}-4.18.o)
   endif()
   # The two variants of bpf/lib/variant.h, and the instructions that their kernels know.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Checks a compiled BPF object against what a kernel version takes, without loading it.
 
-usage: check_bpf_object.py --kernel 4.18 [--quiet] OBJECT.o...
+usage: check_bpf_object.py --kernel VERSION [--quiet] OBJECT.o...
 
-Run by the build on each object of the 4.18 variant, so that it cannot grow beyond its kernels unseen: helpers that are
-younger, instructions that are younger, loops, more than 4,096 instructions or 512 bytes of stack a program, global data.
+Run by the build on each object, so that none can grow beyond its kernels unseen: helpers that are younger, instructions
+that are younger, loops, more than 4,096 instructions or 512 bytes of stack a program, global data.
 Exit status: 0 fits, 1 does not (with what, and where), 2 wrong usage.
 """
 import argparse
@@ -20,15 +20,21 @@ LAST_HELPER = {
     "5.4": 110,  # tcp_gen_syncookie
     "5.6": 119,  # read_branch_records
     "5.8": 135,  # csum_level
+    "5.12": 163,  # check_mtu
 }
-# What the verifier counts: instructions of a program with the functions that it calls (BPF_MAXINSNS until 5.2), and the
+# What the verifier counts: instructions of a program with the functions that it calls (BPF_MAXINSNS before 5.2), and the
 # stack of the deepest chain of calls.
 MOST_INSTRUCTIONS = 4096
+MOST_INSTRUCTIONS_SINCE_5_2 = 1000000
 MOST_STACK = 512
 
 LD, LDX, ST, STX, ALU, JMP, JMP32, ALU64 = range(8)
 CALL, EXIT = 0x80, 0x90
 PSEUDO_CALL, PSEUDO_MAP_FD = 1, 1
+
+
+def number(version):
+    return tuple(int(part) for part in version.split("."))
 
 
 class Instruction:
@@ -102,7 +108,12 @@ def callee(elf, functions, function, index):
     return functions.get((symbol[1], start))
 
 
-def check_function(elf, functions, function, last_helper, complain):
+def check_function(elf, functions, function, kernel, report_problem):
+    def complain(text, since=None):
+        if since is None or number(kernel) < number(since):
+            report_problem(text + (f" needs {since}" if since else ""))
+
+    last_helper = LAST_HELPER[kernel]
     skip = False
     for index, at in enumerate(function.code):
         where = f"{function.name}+{index}"
@@ -113,13 +124,13 @@ def check_function(elf, functions, function, last_helper, complain):
             skip = True
             symbol = elf.relocations.get((function.section, (function.start + index) * 8))
             if symbol and elf.sections[symbol[1]][0] != ".maps":
-                complain(f"{where}: refers to {elf.sections[symbol[1]][0]}: global data needs 5.2")
+                complain(f"{where}: refers to {elf.sections[symbol[1]][0]}: global data", "5.2")
         elif at.kind == JMP32:
-            complain(f"{where}: a 32-bit jump needs 5.1 (-mcpu=v2 makes none)")
+            complain(f"{where}: a 32-bit jump (-mcpu=v2 makes none)", "5.1")
         elif at.kind == STX and at.code & 0xe0 == 0xc0 and at.immediate != 0:
-            complain(f"{where}: an atomic other than a plain addition needs 5.12")
+            complain(f"{where}: an atomic other than a plain addition", "5.12")
         elif at.kind in (LDX,) and at.code & 0xe0 == 0x80 or at.kind in (ALU, ALU64) and at.offset != 0:
-            complain(f"{where}: a signed load or division needs 6.6 (-mcpu=v4)")
+            complain(f"{where}: a signed load or division (-mcpu=v4)", "6.6")
         elif at.kind == JMP and at.code & 0xf0 == CALL:
             if at.src == PSEUDO_CALL:
                 other = callee(elf, functions, function, index)
@@ -128,7 +139,7 @@ def check_function(elf, functions, function, last_helper, complain):
                 else:
                     function.callees.add(other)
             elif at.src != 0:
-                complain(f"{where}: calls a kernel function (5.13)")
+                complain(f"{where}: calling a kernel function", "5.13")
             elif at.immediate > last_helper:
                 complain(f"{where}: calls helper {at.immediate}, the youngest of this kernel is {last_helper}")
         for register in {at.dst if at.kind in (ST, STX) else at.src if at.kind == LDX else None}:
@@ -136,7 +147,7 @@ def check_function(elf, functions, function, last_helper, complain):
                 function.stack = max(function.stack, -at.offset)
     loop = find_loop(function)
     if loop is not None:
-        complain(f"{function.name}+{loop}: closes a loop: needs 5.3 (unroll it)")
+        complain(f"{function.name}+{loop}: a loop (unroll it)", "5.3")
     # Addresses of the stack that are computed, and not used in place: r = r10; r += -N.
     held = set()
     for at in function.code:
@@ -199,22 +210,23 @@ def check(path, kernel, report=print):
     functions = functions_of(elf)
     problems = []
     for name, kind, flags, body, _ in elf.sections:
-        if body and name.startswith((".rodata", ".data", ".bss")):
+        if number(kernel) < (5, 2) and body and name.startswith((".rodata", ".data", ".bss")):
             problems.append(f"section {name}: global data needs 5.2")
     if not functions:
         problems.append("holds no program")
     for function in functions.values():
-        check_function(elf, functions, function, LAST_HELPER[kernel], problems.append)
+        check_function(elf, functions, function, kernel, problems.append)
+    most = MOST_INSTRUCTIONS if number(kernel) < (5, 2) else MOST_INSTRUCTIONS_SINCE_5_2
     called = {other for function in functions.values() for other in function.callees}
     for program in functions.values():
         if program in called:
             continue
         size, stack = sum(len(f.code) for f in reach(program)), deepest(program)
-        if size > MOST_INSTRUCTIONS:
-            problems.append(f"{program.name}: {size} instructions with what it calls, {MOST_INSTRUCTIONS} are allowed")
+        if size > most:
+            problems.append(f"{program.name}: {size} instructions with what it calls, {most} are allowed")
         if stack > MOST_STACK:
             problems.append(f"{program.name}: {stack} bytes of stack with what it calls, {MOST_STACK} are allowed")
-        report(f"{path}: {program.name}: {size} of {MOST_INSTRUCTIONS} instructions, {stack} of {MOST_STACK} B of stack")
+        report(f"{path}: {program.name}: {size} of {most} instructions, {stack} of {MOST_STACK} B of stack")
     for problem in problems:
         print(f"{path}: does not fit Linux {kernel}: {problem}", file=sys.stderr)
     return not problems
@@ -222,7 +234,7 @@ def check(path, kernel, report=print):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kernel", choices=sorted(LAST_HELPER), required=True)
+    parser.add_argument("--kernel", choices=sorted(LAST_HELPER, key=number), required=True)
     parser.add_argument("--quiet", action="store_true", help="tell problems only")
     parser.add_argument("objects", nargs="+", metavar="OBJECT.o")
     arguments = parser.parse_args()

@@ -48,6 +48,7 @@ def parse_arguments(arguments):
   ./dev vm 6.1 -- knp doctor       one command; its output and its exit status
   ./dev vm sid --shell             a shell; `exit` ends the machine
   ./dev vm --kernel linux/arch/x86/boot/bzImage --modules /tmp/modules
+  ./dev vm all --kernel bzImage    all of Debian's, and one of your own: it gets its column in docs/kernels.md
 
 Exit status: 0 all passed, 1 something failed, 2 wrong usage. Kernels come from Debian's mirror, signatures checked, and
 stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another mirror).""")
@@ -91,7 +92,7 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
 
 def _names(parser, options):
     """The kernels of Debian that are meant, in order, each once. options.all tells whether that is all."""
-    options.all = not options.kernel and options.versions in ([], ["all"])
+    options.all = options.versions == ["all"] or not (options.versions or options.kernel)
     if options.all:
         return list(kernels.SUITES)
     names = []
@@ -108,7 +109,7 @@ def _names(parser, options):
 def fetch(options):
     found = [kernels.debian(CACHE, name, options.refresh, say) for name in options.names]
     if options.kernel:
-        found.append(kernels.own(CACHE, options.kernel, options.modules))
+        found.insert(0, kernels.own(CACHE, options.kernel, options.modules))
     return found
 
 
