@@ -107,8 +107,12 @@ class OthersTest : public ::testing::TestWithParam<const char*> {
     PacketStats stats = watched_->Finish();
     const InterfaceStats ours = StatsOf(stats, "veth_b");
     const datapath::LinkInfo moved = watched_->Moved();
-    EXPECT_EQ(ours.rx.skbs + ours.unseen.rx_packets, moved.rx_packets);
-    EXPECT_EQ(ours.tx.skbs + ours.unseen.tx_packets, moved.tx_packets);
+    // But for one packet a CPU that was between hook and counter when we attached (UnseenMeter::Start).
+    const std::uint64_t most = std::thread::hardware_concurrency();
+    EXPECT_LE(ours.rx.skbs + ours.unseen.rx_packets, moved.rx_packets);
+    EXPECT_GE(ours.rx.skbs + ours.unseen.rx_packets + most, moved.rx_packets);
+    EXPECT_LE(ours.tx.skbs + ours.unseen.tx_packets, moved.tx_packets);
+    EXPECT_GE(ours.tx.skbs + ours.unseen.tx_packets + most, moved.tx_packets);
     EXPECT_EQ(In([&] { return OursLeft(ifindex()); }), 0);
     return stats;
   }
