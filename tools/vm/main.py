@@ -66,6 +66,7 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
     parser.add_argument("--timeout", type=int, metavar="SECONDS",
                         help="when a machine counts as hung (400; 1800 for a command or --full)")
     parser.add_argument("--jobs", type=int, metavar="N", help="machines at a time (as many as CPUs, at most 4)")
+    parser.add_argument("--no-host", action="store_true", help="with all: without this machine's own kernel")
     parser.add_argument("--refresh", action="store_true", help="fetch newer kernels, if there are")
     options = parser.parse_args(words)
     options.command = command
@@ -265,7 +266,7 @@ def main():
     say(f"{len(machines)} machines, {at_once} at a time, {how}{less}")
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         columns = list(pool.map(run_suites, machines))
-    if options.all:
+    if options.all and not options.no_host:
         host = run_on_host(options)
         columns += [host] if host else []
     show_failures(columns)
