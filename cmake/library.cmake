@@ -5,7 +5,8 @@ get_target_property(KNP_OBJECT_FILE_4_18 network-monitor KNP_BPF_OBJECT_4_18)
 configure_file(cmake/embedded_object.S.in embedded_object.S @ONLY)
 set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS "${KNP_OBJECT_FILE};${KNP_OBJECT_FILE_4_18}")
 
-file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/detect/*/*.cc
+file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/dns/*.cc src/app/*.cc src/traffic/*.cc
+     src/replay/*.cc src/detect/*/*.cc
      src/monitor/*.cc)
 add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
 add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)

@@ -17,6 +17,7 @@ SUFFIXES = {".h", ".c", ".cc", ".cpp"}
 # and <linux/...> are open to all but abi and bpf. The longest matching folder decides.
 ABSL, FMT, JSON, CLI, LIBBPF, ELF = "absl/", "fmt/", "nlohmann/", "CLI/", "bpf/", "libelf|gelf"
 PROMETHEUS = "prometheus/"
+NDPI = "ndpi/"
 EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/"]
 LAYERS = {
     "abi": ([], []),
@@ -25,14 +26,18 @@ LAYERS = {
     "src/base": (["knp/", "src/base/"], [ABSL, FMT]),
     "src/datapath": (["knp/", "abi/", "src/base/", "src/datapath/"], [ABSL, FMT, LIBBPF, ELF]),
     "src/flow": (["knp/", "src/base/", "src/flow/"], [ABSL, FMT]),
+    "src/dns": (["knp/", "src/base/", "src/dns/"], [ABSL, FMT]),
+    "src/app": (["knp/", "src/base/", "src/app/"], [ABSL, FMT, NDPI]),
+    "src/traffic": (["knp/", "src/base/", "src/traffic/"], [ABSL, FMT]),
+    "src/replay": (["knp/", "src/base/", "src/datapath/", "src/monitor/", "src/replay/"], [ABSL, FMT]),
     "src/identity": (["knp/", "src/base/", "src/identity/"], [ABSL, FMT]),
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
     "src/detect": (["knp/", "src/base/", "src/detect/"], [ABSL, FMT]),
     "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
-    "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/identity/", "src/detect/", "src/export/",
-                     "src/monitor/"], [ABSL, FMT]),
+    "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
+                     "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
     "src/cli": (["knp/", "src/base/", "src/export/", "src/cli/"], [ABSL, FMT, JSON, CLI]),
     "apps": (["knp/", "src/cli/"], [ABSL, FMT, CLI]),
     "examples": (["knp/", "abi/", "bpf/", "examples/"], [ABSL, LIBBPF]),

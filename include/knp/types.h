@@ -7,7 +7,8 @@
 #ifndef KNP_TYPES_H_
 #define KNP_TYPES_H_
 
-#include <array>
+#include <knp/flow_record.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -17,43 +18,6 @@
 #include <vector>
 
 namespace knp {
-
-// An IPv4 or IPv6 address, bytes in network order; an IPv4 address fills the first four.
-struct IpAddress {
-  std::array<std::uint8_t, 16> bytes{};
-  std::uint8_t version = 4;  // 4 or 6
-
-  // RFC 5952 text for IPv6, dotted decimal for IPv4.
-  std::string ToString() const;
-  friend bool operator==(const IpAddress&, const IpAddress&) = default;
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
-};
-
-// Parses either family; nullopt if `text` is no address.
-std::optional<IpAddress> ParseIpAddress(const std::string& text);
-
-struct Endpoint {
-  IpAddress ip;
-  std::uint16_t port = 0;  // host byte order; 0 where the protocol has none
-  friend bool operator==(const Endpoint&, const Endpoint&) = default;
-  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
-};
-
-enum class Direction : std::uint8_t { kIngress = 0, kEgress = 1 };
-
-// "ingress", "egress".
-const char* DirectionName(Direction direction);
-
-// The IANA protocol number's usual name: "TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "GRE", "ESP", …; else "IP-<number>".
-std::string ProtocolName(std::uint8_t protocol);
-
-struct Count {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
-  Count& operator+=(const Count& other);
-  friend Count operator-(const Count& a, const Count& b) { return {a.packets - b.packets, a.bytes - b.bytes}; }
-  friend bool operator==(const Count&, const Count&) = default;
-};
 
 struct TrafficCount : Count {
   std::uint64_t skbs = 0;
@@ -125,45 +89,6 @@ struct PacketStats {
   std::vector<std::string> degraded;    // "ringbuf: perf buffer instead", …: what this kernel does without
 };
 
-enum class FlowState : std::uint8_t { kHalfOpen, kEstablished, kClosed, kReset, kTimedOut, kActive };
-
-// "half_open", "established", "closed", "reset", "timed_out", "active".
-const char* FlowStateName(FlowState state);
-
-// How it is known who opened the conversation.
-enum class Opener : std::uint8_t { kSyn, kFirstPacket };
-
-// "syn", "first_packet".
-const char* OpenerName(Opener opener);
-
-struct Observation {
-  std::string interface;
-  Direction direction = Direction::kIngress;
-  Count count;
-};
-
-// A conversation. `sent` + `received` is what one interface (the first that saw it) counted; `observations` has every
-// place where it was seen.
-struct FlowRecord {
-  std::uint64_t id = 0;  // opaque, stable for the flow's life
-  std::uint64_t start_unix_ns = 0;
-  std::uint64_t end_unix_ns = 0;  // last packet, to the resolution of the kernel's tick (1 to 10 ms)
-  bool final = false;             // no further record of this id follows
-  FlowState state = FlowState::kActive;
-  std::uint8_t protocol = 0;  // IANA number
-  Opener opener = Opener::kFirstPacket;
-  Endpoint source;  // the side that opened it
-  Endpoint destination;
-  std::uint16_t vlan = 0;                                     // outermost VLAN id, 0 = none
-  std::optional<std::pair<std::uint8_t, std::uint8_t>> icmp;  // type and code that opened it
-  Count sent;                                                 // source to destination
-  Count received;
-  std::uint8_t tcp_flags_sent = 0;  // OR of all
-  std::uint8_t tcp_flags_received = 0;
-  bool fragments = false;
-  std::vector<Observation> observations;
-};
-
 struct FlowStats {
   std::uint64_t time_unix_ns = 0;
   std::uint64_t active_flows = 0;
@@ -184,10 +109,11 @@ enum class EventType : std::uint16_t {
   kInterfaceMoved,     // to another network namespace; for us it is gone
   kInterfaceRenamed,   // the event has the new name
   kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
+  kDns,                // a question to a name server was answered, or was not in time
 };
 
 // "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
-// "hook_lost", "interface_moved", "interface_renamed", "interface_returned".
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns".
 const char* EventTypeName(EventType type);
 
 struct Event {
@@ -200,6 +126,7 @@ struct Event {
   Endpoint destination;
   std::uint8_t tcp_flags = 0;  // of the packet that caused it
   std::string detail;          // one sentence for a person
+  std::optional<DnsTransaction> dns;
 };
 
 enum class AlertState : std::uint8_t { kOpened, kUpdated, kClosed };

@@ -8,6 +8,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 namespace knp {
 
@@ -23,6 +25,7 @@ struct FlowTuple {
   std::uint16_t vlan = 0;
   std::uint8_t protocol = 0;
   std::uint8_t ip_version = 4;
+  Tunnel tunnel{};  // of an inner flow
   friend bool operator==(const FlowTuple&, const FlowTuple&) = default;
 };
 
@@ -38,8 +41,15 @@ struct FlowDelta {
   bool continued = false;  // earlier deltas told of this slot already
 };
 
+// A packet worth telling of by itself. Within a budget: no count hangs on it.
 struct PacketNotice {
-  enum class Kind : std::uint8_t { kFlowStarted, kConnectionReset, kSecurityCandidate };
+  enum class Kind : std::uint8_t {
+    kFlowStarted,  // took a slot of the kernel's table
+    kConnectionReset,
+    kSecurityCandidate,
+    kHandshakeAcked,  // TCP: the first packet that is not a SYN from the side that has sent one
+    kEcho,            // an echo request or reply that is not its flow's first packet
+  };
   Kind kind = Kind::kFlowStarted;
   FlowTuple tuple;
   InterfaceId interface = 0;
@@ -47,6 +57,24 @@ struct PacketNotice {
   std::uint64_t mono_ns = 0;
   std::uint8_t tcp_flags = 0;  // of this packet
   std::uint32_t bytes = 0;
+  std::uint32_t sequence = 0;  // TCP: sequence number; echo: the 16 bits of its own
+  std::uint8_t ttl = 0;        // or hop limit
+  std::uint8_t dscp = 0;
+  bool has_macs = false;
+  MacAddress source_mac{}, destination_mac{};
+};
+
+// The beginning of a packet's transport payload. The first packets of a flow that carry any, in each direction, and every
+// message of the name service, within a budget of bytes a second.
+struct PayloadSample {
+  FlowTuple tuple;  // never of an inner flow
+  InterfaceId interface = 0;
+  Direction direction = Direction::kIngress;
+  std::uint64_t mono_ns = 0;
+  std::uint8_t tcp_flags = 0;
+  std::uint32_t sequence = 0;          // TCP: of the first byte
+  std::uint32_t length = 0;            // of the payload in the packet; more than data.size() if that was cut
+  std::span<const std::uint8_t> data;  // valid during the call
 };
 
 }  // namespace knp

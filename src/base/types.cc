@@ -1,6 +1,7 @@
 // The public value types' own functions: names, texts, sums. See include/knp/types.h.
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <knp/types.h>
 #include <netinet/in.h>
 
@@ -79,7 +80,42 @@ const char* FlowStateName(FlowState state) {
   return "unknown";
 }
 
-const char* OpenerName(Opener opener) { return opener == Opener::kSyn ? "syn" : "first_packet"; }
+const char* OpenerName(Opener opener) {
+  switch (opener) {
+    case Opener::kSyn: return "syn";
+    case Opener::kFirstPacket: return "first_packet";
+    case Opener::kPort: return "port";
+  }
+  return "unknown";
+}
+
+const char* TunnelTypeName(TunnelType type) {
+  switch (type) {
+    case TunnelType::kNone: return "";
+    case TunnelType::kVxlan: return "vxlan";
+    case TunnelType::kGeneve: return "geneve";
+    case TunnelType::kGre: return "gre";
+    case TunnelType::kIpip: return "ipip";
+  }
+  return "unknown";
+}
+
+const char* TrafficPatternName(TrafficPattern pattern) {
+  switch (pattern) {
+    case TrafficPattern::kUnknown: return "";
+    case TrafficPattern::kRequestResponse: return "request_response";
+    case TrafficPattern::kBulkUp: return "bulk_up";
+    case TrafficPattern::kBulkDown: return "bulk_down";
+    case TrafficPattern::kStreaming: return "streaming";
+    case TrafficPattern::kInteractive: return "interactive";
+    case TrafficPattern::kPeriodic: return "periodic";
+    case TrafficPattern::kOneWay: return "one_way";
+    case TrafficPattern::kIdle: return "idle";
+  }
+  return "unknown";
+}
+
+std::string MacText(const MacAddress& mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
 
 const char* EventTypeName(EventType type) {
   switch (type) {
@@ -93,6 +129,7 @@ const char* EventTypeName(EventType type) {
     case EventType::kInterfaceMoved: return "interface_moved";
     case EventType::kInterfaceRenamed: return "interface_renamed";
     case EventType::kInterfaceReturned: return "interface_returned";
+    case EventType::kDns: return "dns";
   }
   return "unknown";
 }

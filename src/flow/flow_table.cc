@@ -286,8 +286,8 @@ void FlowTable::Describe(const Conversation& c, bool final, FlowRecord* record) 
   record->vlan = key.vlan;
   record->icmp.reset();
   if (icmp) record->icmp.emplace(key.icmp >> 8, key.icmp & 0xff);
-  record->tcp_flags_sent = c.flags_sent;
-  record->tcp_flags_received = c.flags_received;
+  record->tcp.flags_sent = c.flags_sent;
+  record->tcp.flags_received = c.flags_received;
   record->fragments = c.fragments;
   record->sent = record->received = {};
   record->observations.clear();

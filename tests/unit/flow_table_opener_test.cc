@@ -30,7 +30,7 @@ TEST_F(FlowTableOpenerTest, SynAckNoticeFirst_ReceiverOpened) {
   ExpectClientOpened(Opener::kSyn);
   EXPECT_EQ(Only().received, (Count{1, 100}));
   EXPECT_EQ(Only().sent, Count{});
-  EXPECT_EQ(Only().tcp_flags_received, kSyn | kAck);
+  EXPECT_EQ(Only().tcp.flags_received, kSyn | kAck);
 }
 
 TEST_F(FlowTableOpenerTest, DeltaOfNothingButSyns_SenderOpened) {
@@ -58,8 +58,8 @@ TEST_F(FlowTableOpenerTest, ReverseDirectionReadLaterButEarlier_SidesAreSwapped)
   const FlowRecord record = Only();
   EXPECT_EQ(record.sent, (Count{3, 300}));
   EXPECT_EQ(record.received, (Count{7, 700}));
-  EXPECT_EQ(record.tcp_flags_sent, kSyn | kAck | kFin);
-  EXPECT_EQ(record.tcp_flags_received, kSyn | kAck | kPsh);
+  EXPECT_EQ(record.tcp.flags_sent, kSyn | kAck | kFin);
+  EXPECT_EQ(record.tcp.flags_received, kSyn | kAck | kPsh);
   EXPECT_EQ(record.start_unix_ns, kEpoch + kSecond);
   EXPECT_EQ(record.end_unix_ns, kEpoch + 5 * kSecond);
 }
@@ -84,7 +84,7 @@ TEST_F(FlowTableOpenerTest, ResetNoticeOfUnknownConversation_GivesWayToEarlierPa
   EXPECT_TRUE(table_->Notice(reset).new_conversation);
   table_->Add(At(Delta(kThere, kSyn | kAck), 9 * kSecond, 10 * kSecond));
   ExpectClientOpened(Opener::kFirstPacket);
-  EXPECT_EQ(Only().tcp_flags_received, kRst | kAck);
+  EXPECT_EQ(Only().tcp.flags_received, kRst | kAck);
 }
 
 TEST_F(FlowTableOpenerTest, SameTime_FirstReadStays) {

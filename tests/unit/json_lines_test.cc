@@ -47,8 +47,8 @@ FlowRecord TcpFlow() {
   flow.destination = At("10.0.0.2", 443);
   flow.sent = {12, 3400};
   flow.received = {10, 0xffffffffffffffff};
-  flow.tcp_flags_sent = 0x12;
-  flow.tcp_flags_received = 0x1b;
+  flow.tcp.flags_sent = 0x12;
+  flow.tcp.flags_received = 0x1b;
   flow.observations = {{"eth0", Direction::kIngress, {12, 3400}}, {"veth1", Direction::kEgress, {10, 9}}};
   return flow;
 }
@@ -81,10 +81,10 @@ Json Expected(const FlowRecord& flow) {
                                     {"direction", DirectionName(seen.direction)},
                                     {"packets", seen.count.packets},
                                     {"bytes", seen.count.bytes}});
-  if (flow.protocol == IPPROTO_TCP && flow.tcp_flags_sent != 0)
-    json["tcp"]["flags_sent"] = TcpFlagNames(flow.tcp_flags_sent);
-  if (flow.protocol == IPPROTO_TCP && flow.tcp_flags_received != 0)
-    json["tcp"]["flags_received"] = TcpFlagNames(flow.tcp_flags_received);
+  if (flow.protocol == IPPROTO_TCP && flow.tcp.flags_sent != 0)
+    json["tcp"]["flags_sent"] = TcpFlagNames(flow.tcp.flags_sent);
+  if (flow.protocol == IPPROTO_TCP && flow.tcp.flags_received != 0)
+    json["tcp"]["flags_received"] = TcpFlagNames(flow.tcp.flags_received);
   if (flow.icmp) json["icmp"] = {{"type", flow.icmp->first}, {"code", flow.icmp->second}};
   if (flow.vlan != 0) json["vlan"] = flow.vlan;
   if (flow.fragments) json["fragments"] = true;
@@ -116,7 +116,7 @@ TEST(JsonFlow, UnknownFields_AreAbsent) {
   FlowRecord ping;
   ping.protocol = IPPROTO_ICMP;
   ping.icmp = {8, 0};
-  ping.tcp_flags_sent = 0xff;  // of no meaning here
+  ping.tcp.flags_sent = 0xff;  // of no meaning here
   const Json json = Written(ping);
   EXPECT_FALSE(json["source"].contains("port"));
   EXPECT_FALSE(json.contains("tcp"));
@@ -152,8 +152,8 @@ TEST(JsonFlow, RandomFlows_EqualTheLibrarysJson) {
     flow.vlan = chance() ? 0 : static_cast<std::uint16_t>(random() % 4095);
     if (chance()) flow.icmp = {static_cast<std::uint8_t>(random()), static_cast<std::uint8_t>(random())};
     flow.sent = {random(), random()};
-    flow.tcp_flags_sent = chance() ? 0 : static_cast<std::uint8_t>(random());
-    flow.tcp_flags_received = chance() ? 0 : static_cast<std::uint8_t>(random());
+    flow.tcp.flags_sent = chance() ? 0 : static_cast<std::uint8_t>(random());
+    flow.tcp.flags_received = chance() ? 0 : static_cast<std::uint8_t>(random());
     flow.fragments = chance();
     for (std::size_t i = random() % 4; i > 0; --i)
       flow.observations.push_back(

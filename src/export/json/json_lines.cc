@@ -64,12 +64,12 @@ void AppendObservations(std::string& out, const FlowRecord& flow) {
 }
 
 void AppendTcp(std::string& out, const FlowRecord& flow) {
-  if (flow.tcp_flags_sent == 0 && flow.tcp_flags_received == 0) return;
+  if (flow.tcp.flags_sent == 0 && flow.tcp.flags_received == 0) return;
   Raw(out, ",\"tcp\":{");
-  if (flow.tcp_flags_sent != 0) Name(out, "\"flags_sent\":", TcpFlagNames(flow.tcp_flags_sent));
-  if (flow.tcp_flags_received != 0)
-    Name(out, flow.tcp_flags_sent != 0 ? ",\"flags_received\":" : "\"flags_received\":",
-         TcpFlagNames(flow.tcp_flags_received));
+  if (flow.tcp.flags_sent != 0) Name(out, "\"flags_sent\":", TcpFlagNames(flow.tcp.flags_sent));
+  if (flow.tcp.flags_received != 0)
+    Name(out, flow.tcp.flags_sent != 0 ? ",\"flags_received\":" : "\"flags_received\":",
+         TcpFlagNames(flow.tcp.flags_received));
   out += '}';
 }
 
