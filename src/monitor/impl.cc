@@ -22,29 +22,6 @@ std::uint64_t Clock(clockid_t clock) {
 }
 std::uint64_t MonoNow() { return Clock(CLOCK_MONOTONIC); }
 
-std::uint64_t Nanoseconds(std::chrono::milliseconds ms) { return static_cast<std::uint64_t>(ms.count()) * 1'000'000; }
-
-absl::Status CheckOptions(const MonitorOptions& options) {
-  const auto positive = [](std::chrono::milliseconds value, const char* name) {
-    return value.count() > 0
-               ? absl::OkStatus()
-               : absl::InvalidArgumentError(fmt::format("{} is {} ms: must be at least 1 ms", name, value.count()));
-  };
-  for (const absl::Status& status :
-       {positive(options.drain_interval, "drain_interval"), positive(options.scan_interval, "scan_interval"),
-        positive(options.report_interval, "report_interval"), positive(options.idle_timeout, "idle_timeout"),
-        positive(options.closed_timeout, "closed_timeout")})
-    if (!status.ok()) return status;
-  if (options.hook_check_interval < std::chrono::milliseconds(10) ||
-      options.hook_check_interval > std::chrono::milliseconds(1000))
-    return absl::InvalidArgumentError(
-        fmt::format("hook_check_interval is {} ms: must be 10 to 1,000 ms", options.hook_check_interval.count()));
-  if (options.flow_capacity == 0 || options.flow_capacity > 100'000'000)
-    return absl::InvalidArgumentError(
-        fmt::format("flow_capacity is {}: must be 1 to 100,000,000", options.flow_capacity));
-  return absl::OkStatus();
-}
-
 // What the kernel calls an interface; "?" for one that is not known any more, which cannot be.
 const std::string& NameOf(const datapath::Datapath& datapath, InterfaceId id) {
   static const std::string kUnknown = "?";
@@ -52,26 +29,13 @@ const std::string& NameOf(const datapath::Datapath& datapath, InterfaceId id) {
   return interface ? interface->name() : kUnknown;
 }
 
-Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, const FlowTuple& tuple, std::uint16_t port) {
-  const bool icmp = tuple.protocol == IPPROTO_ICMP || tuple.protocol == IPPROTO_ICMPV6;
-  return {.ip = {.bytes = bytes, .version = tuple.ip_version}, .port = icmp ? std::uint16_t{0} : port};
-}
-
-// A first packet by which its sender tries a port: SYN alone, or a probe without ACK; any UDP packet. What answers
-// (SYN-ACK, RST) or goes on (ACK) is none.
-bool IsAttempt(const PacketNotice& notice) {
-  constexpr std::uint8_t kAckOrRst = 16 | 4;
-  return notice.tuple.protocol == IPPROTO_UDP ||
-         (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & kAckOrRst));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Create(const std::string& object_path,
                                                                                    const MonitorOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (absl::Status status = monitor::CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
-  auto datapath = datapath::Datapath::Create(object_path, options, impl.get());
+  auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
   return impl;
@@ -81,17 +45,11 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
     : options_(options),
       mono_to_unix_(Clock(CLOCK_REALTIME) - MonoNow()),
       since_unix_ns_(Clock(CLOCK_REALTIME)),
-      flows_({.capacity = options.flow_capacity,
-              .idle_timeout_ns = Nanoseconds(options.idle_timeout),
-              .closed_timeout_ns = Nanoseconds(options.closed_timeout),
-              .report_interval_ns = Nanoseconds(options.report_interval)},
-             {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
-              .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
-              .emit =
-                  [this](const FlowRecord& record) {
-                    if (handlers_.wants_flows()) outbox_.emplace_back(record);
-                  }}),
-      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, [this] { return PacketsSeen(); }) {}
+      pipeline_(options,
+                {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
+                 .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
+                 .packets_seen = [this] { return PacketsSeen(); }},
+                &handlers_) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
 
@@ -102,33 +60,9 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
   {
     const std::lock_guard lock(state_mutex_);
     work();
-    posted = handlers_.Post(&outbox_);
+    posted = handlers_.Post(&pipeline_.outbox());
   }
   if (posted) handlers_.Deliver();
-}
-
-void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
-  const flow::FlowTable::Contact contact = flows_.Notice(notice);
-  const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
-  if (started && !contact.start) return;  // the other direction, or another interface: no news
-  if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
-  if (!handlers_.wants_events()) return;
-  Event event;
-  event.type = started                                               ? EventType::kFlowStarted
-               : notice.kind == PacketNotice::Kind::kConnectionReset ? EventType::kConnectionReset
-                                                                     : EventType::kSecurityCandidate;
-  event.time_unix_ns = ToUnix(notice.mono_ns);
-  event.interface = NameOf(*datapath_, notice.interface);
-  event.flow_id = contact.id;
-  event.protocol = notice.tuple.protocol;
-  event.source = MakeEndpoint(notice.tuple.source, notice.tuple, notice.tuple.source_port);
-  event.destination = MakeEndpoint(notice.tuple.destination, notice.tuple, notice.tuple.destination_port);
-  event.tcp_flags = notice.tcp_flags;
-  outbox_.emplace_back(std::move(event));
-}
-
-void NetworkMonitor::Impl::OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) {
-  outbox_.emplace_back(monitor::UserEvent{type, {payload.begin(), payload.end()}});
 }
 
 std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
@@ -214,16 +148,16 @@ bool NetworkMonitor::Impl::Turn() {
     const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
     last_turn_ns_ = now;
     const auto total = static_cast<double>(datapath_->total_buckets());
-    scan_credit_ = std::min(
-        scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)),
-        total);
+    scan_credit_ = std::min(scan_credit_ + total * static_cast<double>(elapsed) /
+                                               static_cast<double>(monitor::Nanoseconds(options_.scan_interval)),
+                            total);
     if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, kBucketsATurn)); buckets > 0) {
       datapath_->Scan(buckets);
       scan_credit_ -= static_cast<double>(buckets);
     }
     more |= scan_credit_ >= kBucketsATurn;
-    flows_.Advance(now, kConversationsATurn);
-    if (now - last_watch_ns_ >= Nanoseconds(options_.hook_check_interval))
+    pipeline_.Advance(now, kConversationsATurn);
+    if (now - last_watch_ns_ >= monitor::Nanoseconds(options_.hook_check_interval))
       Housekeep(now);
     else
       Tell(datapath_->Glance(now), now);
@@ -238,7 +172,7 @@ void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
     const datapath::KernelCounters counters = interface->Read();
     rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
   }
-  port_rate_.Advance(now, ToUnix(now));
+  pipeline_.Housekeep(now);
 }
 
 void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now) {
@@ -248,7 +182,7 @@ void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watc
     event.time_unix_ns = ToUnix(now);
     event.interface = NameOf(*datapath_, watch.interface);
     event.detail = std::move(watch.event.detail);
-    outbox_.emplace_back(std::move(event));
+    pipeline_.outbox().emplace_back(std::move(event));
   }
 }
 
@@ -277,8 +211,8 @@ absl::Status NetworkMonitor::Impl::Finish() {
     datapath_->DetachAll();
   });
   absl::Status status = ReadEverything();
-  Locked([&] { port_rate_.CloseAll(ToUnix(MonoNow())); });
-  for (bool done = false; !done;) Locked([&] { done = flows_.EndSome(kConversationsATurn); });
+  Locked([&] { pipeline_.CloseAlerts(MonoNow()); });
+  for (bool done = false; !done;) Locked([&] { done = pipeline_.EndSome(kConversationsATurn); });
   return status;
 }
 
@@ -304,7 +238,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.since_unix_ns = since_unix_ns_;
     for (const auto& interface : datapath_->interfaces()) {
       InterfaceStats& one = stats.interfaces.emplace_back();
-      const flow::FlowTable::InterfaceSums& sums = flows_.Sums(interface->id());
+      const flow::FlowTable::InterfaceSums& sums = pipeline_.flows().Sums(interface->id());
       one.ledger.in_flows = sums.in_flows;
       for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
         if (sums.protocols[protocol].packets != 0)
@@ -336,28 +270,19 @@ absl::StatusOr<FlowStats> NetworkMonitor::Impl::VisitFlows(const std::function<v
   FlowStats stats;
   Locked([&] {
     stats.time_unix_ns = ToUnix(MonoNow());
-    stats.active_flows = flows_.size();
-    stats.total_flows = flows_.opened();
-    stats.evicted_flows = flows_.evicted();
+    stats.active_flows = pipeline_.flows().size();
+    stats.total_flows = pipeline_.flows().opened();
+    stats.evicted_flows = pipeline_.flows().evicted();
     stats.kernel_evictions = datapath_->ReadEventCounters().evicted;
-    flows_.Visit(visit);
+    pipeline_.flows().Visit(visit);
   });
   return stats;
 }
 
 absl::Status NetworkMonitor::Impl::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
-  switch (parameter) {
-    case SecurityParameter::kPortScanPortsPerSecond:
-      if (value > 65535)
-        return absl::InvalidArgumentError(
-            fmt::format("port-scan threshold {}: must be 0 (off) to 65535 ports a second", value));
-      Locked([&] {
-        const std::uint64_t now = MonoNow();
-        port_rate_.SetThreshold(static_cast<std::uint16_t>(value), now, ToUnix(now));
-      });
-      return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError("unknown security parameter");
+  absl::Status status;
+  Locked([&] { status = pipeline_.SetSecurityConfig(parameter, value, MonoNow()); });
+  return status;
 }
 
 absl::StatusOr<RawMap> NetworkMonitor::Impl::OpenMap(const std::string& name, std::size_t key_size,

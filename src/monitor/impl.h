@@ -1,4 +1,4 @@
-// NetworkMonitor's inside: the wiring of data plane, flows and detection, and the thread that turns it. No logic of its
+// NetworkMonitor's inside: the data plane, the pipeline behind it, and the thread that turns both. No logic of its
 // own beyond who is called when, and under which lock.
 #ifndef KNP_MONITOR_IMPL_H_
 #define KNP_MONITOR_IMPL_H_
@@ -15,16 +15,15 @@
 
 #include "src/base/rate_meter.h"
 #include "src/datapath/datapath.h"
-#include "src/detect/port_rate/port_rate.h"
-#include "src/flow/flow_table.h"
 #include "src/monitor/outbox.h"
+#include "src/monitor/pipeline.h"
 
 namespace knp {
 
-class NetworkMonitor::Impl : private datapath::Sink {
+class NetworkMonitor::Impl {
  public:
   static absl::StatusOr<std::unique_ptr<Impl>> Create(const std::string& object_path, const MonitorOptions& options);
-  ~Impl() override;
+  ~Impl();
 
   absl::Status Attach(const std::string& interface);
   absl::Status Detach(const std::string& interface);
@@ -40,10 +39,6 @@ class NetworkMonitor::Impl : private datapath::Sink {
 
  private:
   explicit Impl(const MonitorOptions& options);
-  // Sink: called under state_mutex_.
-  void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
-  void OnNotice(const PacketNotice& notice) override;
-  void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
 
   void Run(const std::stop_token& stop);
   // One turn of the thread; true if the ring has more.
@@ -64,12 +59,10 @@ class NetworkMonitor::Impl : private datapath::Sink {
   const std::uint64_t since_unix_ns_;
   monitor::Handlers handlers_;
 
-  std::mutex state_mutex_;  // guards all down to outbox_
-  std::unique_ptr<datapath::Datapath> datapath_;
-  flow::FlowTable flows_;
-  detect::PortRate port_rate_;
-  std::vector<RateMeter> rates_;  // by InterfaceId
-  monitor::Outbox outbox_;
+  std::mutex state_mutex_;  // guards all down to scan_credit_
+  monitor::Pipeline pipeline_;
+  std::unique_ptr<datapath::Datapath> datapath_;  // calls the pipeline
+  std::vector<RateMeter> rates_;                  // by InterfaceId
   std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
   double scan_credit_ = 0;
 

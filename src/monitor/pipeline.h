@@ -1,0 +1,70 @@
+// What stands between where packets come from and who is told: conversations, detection, the outbox. The same for a live
+// monitor (impl.h) and a replay (src/replay): they feed it, turn it, and deliver what comes of it.
+//
+// Not thread-safe: the owner serialises. Times are the source's: CLOCK_MONOTONIC live, Unix time of the capture in a replay.
+#ifndef KNP_MONITOR_PIPELINE_H_
+#define KNP_MONITOR_PIPELINE_H_
+
+#include <absl/status/status.h>
+#include <knp/network_monitor.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "src/datapath/datapath.h"
+#include "src/detect/port_rate/port_rate.h"
+#include "src/flow/flow_table.h"
+#include "src/monitor/outbox.h"
+
+namespace knp::monitor {
+
+class Pipeline : public datapath::Sink {
+ public:
+  // What it asks of where the packets come from.
+  struct Source {
+    std::function<const std::string&(InterfaceId)> interface_name;
+    std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
+    std::function<std::uint64_t()> packets_seen;
+  };
+  // `handlers` must outlive the pipeline; asked who listens, never called.
+  Pipeline(const MonitorOptions& options, Source source, const Handlers* handlers);
+
+  void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
+  void OnNotice(const PacketNotice& notice) override;
+  void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
+
+  // Each turn: ends what has timed out, reports what is due; at most `most` of each.
+  void Advance(std::uint64_t now_mono_ns, std::size_t most) { flows_.Advance(now_mono_ns, most); }
+  // Once a second.
+  void Housekeep(std::uint64_t now_mono_ns);
+  // At the end, once everything has been read: closes alerts, then ends conversations, at most `most` a call; true when
+  // none is left.
+  void CloseAlerts(std::uint64_t now_mono_ns);
+  bool EndSome(std::size_t most) { return flows_.EndSome(most); }
+
+  absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns);
+
+  flow::FlowTable& flows() { return flows_; }
+  // Where messages for the handlers gather.
+  Outbox& outbox() { return outbox_; }
+
+ private:
+  const Source source_;
+  const Handlers* handlers_;
+  flow::FlowTable flows_;
+  detect::PortRate port_rate_;
+  Outbox outbox_;
+};
+
+// InvalidArgument, naming the option and its range.
+absl::Status CheckOptions(const MonitorOptions& options);
+
+inline std::uint64_t Nanoseconds(std::chrono::milliseconds ms) {
+  return static_cast<std::uint64_t>(ms.count()) * 1'000'000;
+}
+
+}  // namespace knp::monitor
+
+#endif  // KNP_MONITOR_PIPELINE_H_
