@@ -39,6 +39,7 @@ class Sink {
   virtual ~Sink() = default;
   virtual void OnDelta(const FlowDelta& delta) = 0;
   virtual void OnNotice(const PacketNotice& notice) = 0;
+  virtual void OnPayload(const PayloadSample& sample) = 0;
   virtual void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) = 0;
 };
 
