@@ -43,6 +43,7 @@ class NetworkMonitor::Impl : private datapath::Sink {
   // Sink: called under state_mutex_.
   void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
   void OnNotice(const PacketNotice& notice) override;
+  void OnPayload(const PayloadSample&) override {}
   void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
 
   void Run(const std::stop_token& stop);
