@@ -279,8 +279,8 @@ TEST(DnsMessage, EveryPrefixOfGoodOnes_IsCutAndHasWhatIsThere) {
       ASSERT_LE(message.answers.size(), whole.answers.size());
       for (std::size_t i = 0; i < message.answers.size(); ++i)
         EXPECT_EQ(message.answers[i].text, whole.answers[i].text) << name << ' ' << size;
-      // The message ends there: whatever is said of it, no harm is done, and it is not called whole. (Lengths that could
-      // hold all records, if these were smaller, end within a record.)
+      // The message ends there: whatever is said of it, no harm is done, and it is not called whole. (Lengths that
+      // could hold all records, if these were smaller, end within a record.)
       EXPECT_TRUE(ParseExactly(prefix, size, &message) != Verdict::kMessage || message.cut) << name << ' ' << size;
     }
   }
