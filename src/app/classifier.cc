@@ -23,8 +23,7 @@ namespace {
 std::uint32_t GroupOf(const FlowTuple& tuple) {
   const auto& to = tuple.destination;
   if (tuple.ip_version == 4) {
-    const std::uint32_t address =
-        std::uint32_t{to[0]} << 24 | std::uint32_t{to[1]} << 16 | std::uint32_t{to[2]} << 8 | to[3];
+    const std::uint32_t address = std::uint32_t{to[0]} << 24 | std::uint32_t{to[1]} << 16 | std::uint32_t{to[2]} << 8 | to[3];
     return address >= 0xe0000000 && (address < 0xf0000000 || address == 0xffffffff) ? address : 0;
   }
   if (to[0] != 0xff) return 0;
@@ -32,6 +31,13 @@ std::uint32_t GroupOf(const FlowTuple& tuple) {
   if (to[15] == 0x0c) return 0xeffffffa;                    // SSDP
   if (to[14] == 0x01 && to[15] == 0x03) return 0xe00000fc;  // LLMNR, RFC 4795
   return 0xe0000001;
+}
+
+// Of what we read ourselves nDPI's word is not needed, and of some it is to be checked.
+bool IsBelievable(std::string_view protocol, const PayloadSample& sample) {
+  if (protocol == "MDNS" || protocol == "LLMNR") return IsMulticastDnsMessage(sample.data);
+  if (protocol == "NTP") return IsTimeMessage(sample.data, sample.length);
+  return !protocol.empty() && protocol != "TLS" && protocol != "HTTP" && protocol != "DNS";
 }
 
 }  // namespace
@@ -47,10 +53,10 @@ class Classifier::Impl {
   const ClassifierStats& stats() const { return stats_; }
 
  private:
-  enum class Own : std::uint8_t { kNothing, kTls, kHttp, kOther };  // what our own parsers found
+  enum class Own : std::uint8_t { kNothing, kTls, kHttp, kDns, kOther };  // what our own parsers found
 
   struct Detection {
-    Dissector::StatePointer state;       // null: nDPI has said all it will
+    Dissector::StatePointer state;  // null: nDPI has said all it will
     std::array<StreamStart, 2> streams;  // [1]: of the opener
     std::size_t samples = 0;
     Own own = Own::kNothing;
@@ -68,6 +74,7 @@ class Classifier::Impl {
   void Read(Flow& flow, Detection& detection, const PayloadSample& sample);
   void ReadTls(Flow& flow, Detection& detection, Bytes stream);
   void ReadHttp(Flow& flow, Detection& detection, Bytes stream);
+  void Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict);
   void Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener);
   bool Over(const Flow& flow, const Detection& detection) const;
   static AppDetail& Detail(Flow& flow) {
@@ -132,6 +139,11 @@ void Classifier::Impl::Settle(Flow& flow) {
 
 void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSample& sample) {
   if (sample.tuple.protocol == IPPROTO_UDP) {
+    if (detection.own != Own::kNothing) return;
+    if (const std::string_view name = DatagramSignature(sample.data, sample.length); !name.empty()) {
+      Detail(flow).protocol = name;
+      detection.own = name == "DNS" ? Own::kDns : Own::kOther;
+    }
     return;
   }
   for (StreamStart& stream : detection.streams) {
@@ -148,7 +160,7 @@ void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSampl
 
 void Classifier::Impl::ReadTls(Flow& flow, Detection& detection, Bytes stream) {
   const auto hello = ParseTlsClientHello(stream);
-  if (!hello && !IsTlsServerHello(stream)) return;
+  if (!hello && !IsTlsServerHello(stream) && !IsTlsRecords(stream)) return;
   detection.own = Own::kTls;
   AppDetail& detail = Detail(flow);
   detail.protocol = "TLS";
@@ -178,29 +190,20 @@ void Classifier::Impl::ReadHttp(Flow& flow, Detection& detection, Bytes stream) 
 void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener) {
   if (!detection.state) return;
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
-  const DissectorVerdict verdict =
-      dissector_->Feed(*detection.state, {.tcp = tcp,
-                                          .from_opener = from_opener,
-                                          .source_port = sample.tuple.source_port,
-                                          .destination_port = sample.tuple.destination_port,
-                                          .group = GroupOf(sample.tuple),
-                                          .offset = tcp ? detection.streams[from_opener].Offset(sample.sequence) : 0,
-                                          .mono_ns = sample.mono_ns,
-                                          .payload = sample.data});
-  if (!verdict.protocol.empty()) {
-    AppDetail& detail = Detail(flow);
-    if (detection.own == Own::kNothing) {
-      detail.protocol = verdict.protocol;
-      detail.application = verdict.application;
-      if (verdict.protocol == "QUIC" || verdict.protocol == "DTLS") {
-        detail.server_name = PrintableText(dissector_->ServerName(*detection.state));
-        detail.alpn = PrintableText(dissector_->Alpn(*detection.state));
-      }
-    } else if (verdict.protocol == detail.protocol && !verdict.application.empty()) {
-      detail.application = verdict.application;
-    } else if (verdict.application.empty() && verdict.protocol != detail.protocol && detection.own != Own::kOther) {
-      detail.application = verdict.protocol;
-    }
+  const DissectorVerdict verdict = dissector_->Feed(
+      *detection.state, {.tcp = tcp,
+                         .from_opener = from_opener,
+                         .source_port = sample.tuple.source_port,
+                         .destination_port = sample.tuple.destination_port,
+                         .group = GroupOf(sample.tuple),
+                         .offset = tcp ? detection.streams[from_opener].Offset(sample.sequence) : 0,
+                         .mono_ns = sample.mono_ns,
+                         .payload = sample.data});
+  if (IsBelievable(verdict.protocol, sample) && (detection.own == Own::kNothing || detection.own == Own::kDns)) {
+    Adopt(flow, detection, verdict);
+  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) &&
+             verdict.protocol == flow.detail->protocol && !verdict.application.empty()) {
+    flow.detail->application = verdict.application;
   }
   if (flow.detail && flow.detail->application.empty()) {
     if (detection.own == Own::kTls)
@@ -211,13 +214,26 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
   if (verdict.hopeless) dissector_->Recycle(std::move(detection.state));
 }
 
+void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict) {
+  AppDetail& detail = Detail(flow);
+  detail.protocol = verdict.protocol;
+  if (verdict.protocol != "QUIC" && verdict.protocol != "DTLS") return;
+  detail.server_name = PrintableText(dissector_->ServerName(*detection.state));
+  detail.alpn = PrintableText(dissector_->Alpn(*detection.state));
+  if (verdict.protocol == "QUIC") detail.application = verdict.application;
+}
+
 bool Classifier::Impl::Over(const Flow& flow, const Detection& detection) const {
   if (detection.samples >= options_.max_samples) return true;
   switch (detection.own) {
     case Own::kTls:
-    case Own::kHttp: return detection.exact && (!detection.state || !flow.detail->application.empty());
+    case Own::kHttp:
+      return detection.exact && (!detection.state || !flow.detail->application.empty());
+    case Own::kDns:
     case Own::kOther:
-    case Own::kNothing: return flow.detail ? !detection.state : !detection.state && detection.samples >= 4;
+      return true;
+    case Own::kNothing:
+      return flow.detail ? !detection.state : !detection.state && detection.samples >= 4;
   }
   return true;
 }

@@ -22,7 +22,15 @@ import captures
 LINE = re.compile(r"^\t\d+\t(TCP|UDP) (\S+):(\d+) <?->? (\S+):(\d+) (?:\[VLAN: \d+\])?\[proto: ([\d.]+)/([^\]]+)\]"
                   r".*?\[Confidence: ([^\]]+)\]")
 # What newer nDPI calls otherwise: its name, that of 4.2.
-RENAMED = {}
+RENAMED = {"DCERPC": "DCE_RPC", "FacebookMessenger": "Messenger", "RESP": "Redis", "S7Comm": "s7comm", "Sina": "Sina(Weibo)",
+           "SinaWeibo": "Sina(Weibo)", "Z3950": "Z39.50"}
+# What is true of a protocol or application, too, but says less: 4.2 has no name for the former.
+BROADER = {"HTTP_Proxy": {"HTTP"}, "HTTP_Connect": {"HTTP"}, "SOAP": {"HTTP"}, "Ookla": {"HTTP"}, "MapleStory": {"HTTP"},
+           "IMAPS": {"TLS", "IMAP"}, "POPS": {"TLS", "POP3"}, "SMTPS": {"TLS", "SMTP"}, "FTPS": {"TLS", "FTP_CONTROL"},
+           # One conversation of WebRTC is STUN, then DTLS, then SRTP.
+           "SRTP": {"STUN", "RTP", "DTLS"}, "DTLS": {"STUN"},
+           "ApplePush": {"TLS"}, "TruPhone": {"Jabber"},
+           "GoogleMeet": {"Google"}, "GoogleChat": {"Google"}, "FbookReelStory": {"Facebook"}}
 # Lower protocols whose sub-protocol we leave out on purpose: it is what a message is about, not what uses it.
 NO_APPLICATION = {"DNS", "MDNS", "LLMNR", "NetBIOS"}
 
@@ -54,7 +62,10 @@ def judge(truth, named):
         return "unknown"
     if named == truth:
         return "right"
-    if named[0] == truth[0] and not named[1]:
+    holds = [name == true or name in BROADER.get(true, ()) for name, true in zip(named, truth)]
+    if holds[0] and (holds[1] or not named[1]):
+        return "less specific"
+    if named in ((truth[1], ""), (truth[0], truth[0])):
         return "less specific"
     if named[0] == truth[0] and not truth[1]:
         return "more specific"
