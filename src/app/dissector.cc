@@ -17,7 +17,7 @@
 namespace knp::app {
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kPush = 8, kAck = 16;
+constexpr std::uint8_t kSyn = 2, kPush = 8, kAck = 16;
 constexpr std::uint32_t kOpenerNet = 0x0a000000, kOtherNet = 0x0a800000;  // 10.0.0.0/9 and 10.128.0.0/9
 constexpr std::uint32_t kHostMask = 0x007fffff;
 
@@ -124,7 +124,8 @@ void Dissector::Send(State& state, const DissectorInput& input, std::uint8_t tcp
   const std::size_t size = 20 + l4_size + payload.size();
   std::uint8_t* ip = packet_.data();
   std::memset(ip, 0, 20 + l4_size);
-  const std::uint32_t opener = kOpenerNet | (state.serial_ & kHostMask), other = kOtherNet | (state.serial_ & kHostMask);
+  const std::uint32_t opener = kOpenerNet | (state.serial_ & kHostMask),
+                      other = kOtherNet | (state.serial_ & kHostMask);
   ip[0] = 0x45;
   Put16(ip + 2, static_cast<std::uint32_t>(size));
   ip[8] = 64;
@@ -184,8 +185,8 @@ std::string_view Dissector::ApplicationOfHost(State& state, std::string_view hos
                  [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c); });
   ndpi_protocol_match_result match{};
   const std::uint16_t lower = tls ? NDPI_PROTOCOL_TLS : NDPI_PROTOCOL_HTTP;
-  const std::uint16_t id =
-      ndpi_match_host_subprotocol(module_.get(), &state.flow_, name.data(), static_cast<unsigned>(host.size()), &match, lower);
+  const std::uint16_t id = ndpi_match_host_subprotocol(module_.get(), &state.flow_, name.data(),
+                                                       static_cast<unsigned>(host.size()), &match, lower);
   if (id == NDPI_PROTOCOL_UNKNOWN || id == lower) return {};
   const std::string_view application = Name(id);
   return IsRefused(application) ? std::string_view() : application;

@@ -17,8 +17,7 @@ bool IsMethod(std::string_view method) {
 }
 
 bool IsTarget(std::string_view target) {
-  return !target.empty() &&
-         std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c != '\x7f'; });
+  return !target.empty() && std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c != '\x7f'; });
 }
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {

@@ -8,11 +8,11 @@
 namespace knp::app {
 namespace {
 
-constexpr std::uint32_t kAlert = 21, kHandshake = 22;               // record types
-constexpr std::uint32_t kClientHello = 1, kServerHello = 2;         // handshake types
-constexpr std::uint32_t kServerName = 0, kAlpn = 16;                // extensions
-constexpr std::uint32_t kMaxRecord = (1 << 14) + 256;               // RFC 5246, 6.2.3: the largest of all versions
-constexpr std::uint32_t kMaxHello = 1 << 16;                        // more than any that works
+constexpr std::uint32_t kAlert = 21, kHandshake = 22;        // record types
+constexpr std::uint32_t kClientHello = 1, kServerHello = 2;  // handshake types
+constexpr std::uint32_t kServerName = 0, kAlpn = 16;         // extensions
+constexpr std::uint32_t kMaxRecord = (1 << 14) + 256;        // RFC 5246, 6.2.3: the largest of all versions
+constexpr std::uint32_t kMaxHello = 1 << 16;                 // more than any that works
 constexpr std::size_t kRecordHeader = 5, kHandshakeHeader = 4, kRandom = 32;
 constexpr std::size_t kMaxText = 255;
 

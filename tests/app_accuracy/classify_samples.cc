@@ -96,8 +96,7 @@ int main() {
                "%llu samples given, %llu looked at, %llu flows: %llu ns a sample given, %llu ns a flow (CPU, with the "
                "clock's own price); identified %llu, unknown %llu, given up %llu, evicted %llu\n",
                static_cast<unsigned long long>(samples), static_cast<unsigned long long>(s.samples),
-               static_cast<unsigned long long>(all_flows),
-               static_cast<unsigned long long>(samples ? ns / samples : 0),
+               static_cast<unsigned long long>(all_flows), static_cast<unsigned long long>(samples ? ns / samples : 0),
                static_cast<unsigned long long>(all_flows ? ns / all_flows : 0),
                static_cast<unsigned long long>(s.identified), static_cast<unsigned long long>(s.unknown),
                static_cast<unsigned long long>(s.given_up), static_cast<unsigned long long>(s.evicted));
