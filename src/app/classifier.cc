@@ -23,7 +23,8 @@ namespace {
 std::uint32_t GroupOf(const FlowTuple& tuple) {
   const auto& to = tuple.destination;
   if (tuple.ip_version == 4) {
-    const std::uint32_t address = std::uint32_t{to[0]} << 24 | std::uint32_t{to[1]} << 16 | std::uint32_t{to[2]} << 8 | to[3];
+    const std::uint32_t address =
+        std::uint32_t{to[0]} << 24 | std::uint32_t{to[1]} << 16 | std::uint32_t{to[2]} << 8 | to[3];
     return address >= 0xe0000000 && (address < 0xf0000000 || address == 0xffffffff) ? address : 0;
   }
   if (to[0] != 0xff) return 0;
@@ -56,7 +57,7 @@ class Classifier::Impl {
   enum class Own : std::uint8_t { kNothing, kTls, kHttp, kDns, kOther };  // what our own parsers found
 
   struct Detection {
-    Dissector::StatePointer state;  // null: nDPI has said all it will
+    Dissector::StatePointer state;       // null: nDPI has said all it will
     std::array<StreamStart, 2> streams;  // [1]: of the opener
     std::size_t samples = 0;
     Own own = Own::kNothing;
@@ -190,19 +191,19 @@ void Classifier::Impl::ReadHttp(Flow& flow, Detection& detection, Bytes stream) 
 void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener) {
   if (!detection.state) return;
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
-  const DissectorVerdict verdict = dissector_->Feed(
-      *detection.state, {.tcp = tcp,
-                         .from_opener = from_opener,
-                         .source_port = sample.tuple.source_port,
-                         .destination_port = sample.tuple.destination_port,
-                         .group = GroupOf(sample.tuple),
-                         .offset = tcp ? detection.streams[from_opener].Offset(sample.sequence) : 0,
-                         .mono_ns = sample.mono_ns,
-                         .payload = sample.data});
+  const DissectorVerdict verdict =
+      dissector_->Feed(*detection.state, {.tcp = tcp,
+                                          .from_opener = from_opener,
+                                          .source_port = sample.tuple.source_port,
+                                          .destination_port = sample.tuple.destination_port,
+                                          .group = GroupOf(sample.tuple),
+                                          .offset = tcp ? detection.streams[from_opener].Offset(sample.sequence) : 0,
+                                          .mono_ns = sample.mono_ns,
+                                          .payload = sample.data});
   if (IsBelievable(verdict.protocol, sample) && (detection.own == Own::kNothing || detection.own == Own::kDns)) {
     Adopt(flow, detection, verdict);
-  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) &&
-             verdict.protocol == flow.detail->protocol && !verdict.application.empty()) {
+  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) && verdict.protocol == flow.detail->protocol &&
+             !verdict.application.empty()) {
     flow.detail->application = verdict.application;
   }
   if (flow.detail && flow.detail->application.empty()) {
@@ -227,13 +228,10 @@ bool Classifier::Impl::Over(const Flow& flow, const Detection& detection) const 
   if (detection.samples >= options_.max_samples) return true;
   switch (detection.own) {
     case Own::kTls:
-    case Own::kHttp:
-      return detection.exact && (!detection.state || !flow.detail->application.empty());
+    case Own::kHttp: return detection.exact && (!detection.state || !flow.detail->application.empty());
     case Own::kDns:
-    case Own::kOther:
-      return true;
-    case Own::kNothing:
-      return flow.detail ? !detection.state : !detection.state && detection.samples >= 4;
+    case Own::kOther: return true;
+    case Own::kNothing: return flow.detail ? !detection.state : !detection.state && detection.samples >= 4;
   }
   return true;
 }

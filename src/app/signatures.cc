@@ -23,9 +23,7 @@ std::uint32_t LittleEndian32(ByteReader* reader) {
 bool IsHttp2(Bytes stream) { return AsText(stream).starts_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); }
 
 // RFC 4253, 4.2: the identification string.
-bool IsSsh(Bytes stream) {
-  return AsText(stream).starts_with("SSH-2.0-") || AsText(stream).starts_with("SSH-1.99-");
-}
+bool IsSsh(Bytes stream) { return AsText(stream).starts_with("SSH-2.0-") || AsText(stream).starts_with("SSH-1.99-"); }
 
 // RFC 6120, 4.2: the stream's header, behind an XML declaration or without.
 bool IsXmpp(Bytes stream) {
@@ -196,8 +194,7 @@ bool IsSqlServer(Bytes stream) {
   const std::uint32_t kind = reader.Number(2), size = reader.Number(2);
   reader.Number(4);
   const std::uint32_t option = reader.Number(1), offset = reader.Number(2), option_size = reader.Number(2);
-  return !reader.spent() && kind == 0x1201 && size == stream.size() && option == 0 && offset < size &&
-         option_size == 6;
+  return !reader.spent() && kind == 0x1201 && size == stream.size() && option == 0 && offset < size && option_size == 6;
 }
 
 // RFC 7766, 8: a message behind its size.

@@ -57,15 +57,20 @@ def truths(path):
     return found
 
 
+def holds(truth, named):
+    """Whether the protocol and the application that were named are true."""
+    if named in ((truth[1], ""), (truth[0], truth[0])):
+        return True, True
+    return [name == true or name in BROADER.get(true, ()) for name, true in zip(named, truth)]
+
+
 def judge(truth, named):
     if not named[0]:
         return "unknown"
     if named == truth:
         return "right"
-    holds = [name == true or name in BROADER.get(true, ()) for name, true in zip(named, truth)]
-    if holds[0] and (holds[1] or not named[1]):
-        return "less specific"
-    if named in ((truth[1], ""), (truth[0], truth[0])):
+    protocol, application = holds(truth, named)
+    if protocol and (application or not named[1]):
         return "less specific"
     if named[0] == truth[0] and not truth[1]:
         return "more specific"
@@ -81,7 +86,7 @@ def main():
     options = parser.parse_args()
     program = subprocess.Popen([options.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     total, by_protocol, mistakes, untold = collections.Counter(), collections.defaultdict(collections.Counter), {}, {}
-    used, no_truth = 0, collections.Counter()
+    used, no_truth, words = 0, collections.Counter(), collections.Counter()
     for capture in sorted(options.captures.iterdir()):
         result = options.results / (capture.name + ".out")
         if not result.exists():
@@ -109,22 +114,28 @@ def main():
                 verdict = judge(truth, named)
                 total[verdict] += 1
                 by_protocol[truth[0]][verdict] += 1
+                for what, word, true in zip(("protocol", "application"), named, holds(truth, named)):
+                    words[what, true] += word != ""
                 if verdict in ("wrong", "more specific"):
                     mistakes.setdefault((verdict, truth, named), []).append(capture.name)
             if options.details:
                 print(capture.name, key[0], key[1][1], key[2][1], verdict, truth, *fields, sep="\t", file=options.details)
     program.stdin.close()
     program.wait()
-    report(used, total, by_protocol, mistakes, untold, no_truth)
+    report(used, total, words, by_protocol, mistakes, untold, no_truth)
 
 
-def report(used, total, by_protocol, mistakes, untold, no_truth):
+def report(used, total, words, by_protocol, mistakes, untold, no_truth):
     flows = sum(total.values())
     named = flows - total["unknown"]
     print(f"{used} captures, {flows} flows with a known truth, {named} named ({100 * named / flows:.1f} %)")
     for verdict in ("right", "less specific", "more specific", "wrong"):
         print(f"  {verdict:14} {total[verdict]:6}  {100 * total[verdict] / named:6.2f} % of the named")
     print(f"  {'unknown':14} {total['unknown']:6}  {100 * total['unknown'] / flows:6.2f} % of all")
+    for what in ("protocol", "application"):
+        told = words[what, True] + words[what, False]
+        print(f"names of a{'n' if what[0] == 'a' else ''} {what} given: {told}, true {words[what, True]} "
+              f"({100 * words[what, True] / told:.2f} %)")
     print(f"flows without a known truth: {no_truth['named']} named, {no_truth['unknown']} unknown")
     print("\nMistakes (truth, named, flows, captures):")
     for (verdict, truth, name), where in sorted(mistakes.items(), key=lambda item: -len(item[1])):
