@@ -110,6 +110,7 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
 void NetworkMonitor::Impl::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Contact contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
+  if (notice.kind == PacketNotice::Kind::kHandshakeAcked || notice.kind == PacketNotice::Kind::kEcho) return;
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, ToUnix(notice.mono_ns));
   if (!handlers_.wants_events()) return;
@@ -324,6 +325,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     }
     const auto events = datapath_->ReadEventCounters();
     stats.events_suppressed = events.suppressed;
+    stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
   });
