@@ -68,6 +68,7 @@ class Classifier::Impl {
     std::unique_ptr<AppDetail> detail;
     std::list<std::uint64_t>::iterator place;  // in inspected_ or settled_
     InterfaceId interface = 0;
+    std::uint8_t protocol = 0;
   };
 
   Flow& Begin(const PayloadSample& sample, std::uint64_t flow_id);
@@ -78,6 +79,10 @@ class Classifier::Impl {
   void Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict);
   void Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener);
   bool Over(const Flow& flow, const Detection& detection) const;
+  // nDPI leaks if the transport of a flow changes.
+  static bool IsAwaited(const Flow& flow, const PayloadSample& sample) {
+    return flow.detection && flow.interface == sample.interface && flow.protocol == sample.tuple.protocol;
+  }
   static AppDetail& Detail(Flow& flow) {
     if (!flow.detail) flow.detail = std::make_unique<AppDetail>();
     return *flow.detail;
@@ -94,7 +99,7 @@ void Classifier::Impl::OnPayload(const PayloadSample& sample, std::uint64_t flow
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
   if (sample.data.empty() || (!tcp && sample.tuple.protocol != IPPROTO_UDP)) return;
   const auto found = flows_.find(flow_id);
-  if (found != flows_.end() && (!found->second.detection || found->second.interface != sample.interface)) return;
+  if (found != flows_.end() && !IsAwaited(found->second, sample)) return;
   Flow& flow = found == flows_.end() ? Begin(sample, flow_id) : found->second;
   Detection& detection = *flow.detection;
   ++stats_.samples;
@@ -120,6 +125,7 @@ Classifier::Impl::Flow& Classifier::Impl::Begin(const PayloadSample& sample, std
   flow.detection->state = dissector_->NewState();
   flow.place = inspected_.insert(inspected_.end(), flow_id);
   flow.interface = sample.interface;
+  flow.protocol = sample.tuple.protocol;
   stats_.detections = inspected_.size();
   stats_.flows = flows_.size();
   return flow;

@@ -82,7 +82,10 @@ class Dissector {
   DissectorVerdict Verdict(const State& state) const;
   std::string_view Name(std::uint16_t id) const;
 
+  bool IsRefusedId(std::uint16_t id) const { return id < refused_.size() && refused_[id]; }
+
   std::unique_ptr<ndpi_detection_module_struct, ModuleDeleter> module_;
+  std::vector<bool> refused_;  // by number
   std::vector<StatePointer> spare_;
   std::uint32_t serial_ = 0;  // of states: their made-up addresses
   alignas(8) std::array<std::uint8_t, kMaxHeaders + kMaxPayload + kSlack> packet_{};
