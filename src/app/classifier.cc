@@ -76,6 +76,7 @@ class Classifier::Impl {
   void Read(Flow& flow, Detection& detection, const PayloadSample& sample);
   void ReadTls(Flow& flow, Detection& detection, Bytes stream);
   void ReadHttp(Flow& flow, Detection& detection, Bytes stream);
+  void NameByHost(Flow& flow, Detection& detection);
   void Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict);
   void Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener);
   bool Over(const Flow& flow, const Detection& detection) const;
@@ -195,7 +196,9 @@ void Classifier::Impl::ReadHttp(Flow& flow, Detection& detection, Bytes stream) 
 }
 
 void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener) {
-  if (!detection.state) return;
+  if (!detection.state || detection.own == Own::kOther) return;
+  NameByHost(flow, detection);
+  if (flow.detail && !flow.detail->application.empty()) return;
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
   const DissectorVerdict verdict =
       dissector_->Feed(*detection.state, {.tcp = tcp,
@@ -212,13 +215,14 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
              !verdict.application.empty()) {
     flow.detail->application = verdict.application;
   }
-  if (flow.detail && flow.detail->application.empty()) {
-    if (detection.own == Own::kTls)
-      flow.detail->application = dissector_->ApplicationOfHost(*detection.state, flow.detail->server_name, true);
-    if (detection.own == Own::kHttp)
-      flow.detail->application = dissector_->ApplicationOfHost(*detection.state, flow.detail->http_host, false);
-  }
   if (verdict.hopeless) dissector_->Recycle(std::move(detection.state));
+}
+
+void Classifier::Impl::NameByHost(Flow& flow, Detection& detection) {
+  if ((detection.own != Own::kTls && detection.own != Own::kHttp) || !flow.detail->application.empty()) return;
+  const bool tls = detection.own == Own::kTls;
+  const std::string& host = tls ? flow.detail->server_name : flow.detail->http_host;
+  flow.detail->application = dissector_->ApplicationOfHost(*detection.state, host, tls);
 }
 
 void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict) {
