@@ -70,8 +70,9 @@ absl::StatusOr<std::unique_ptr<Dissector>> Dissector::Create() {
         "--no-apps");
   NDPI_PROTOCOL_BITMASK protocols;
   NDPI_BITMASK_SET_ALL(protocols);
-  dissector->refused_.resize(ndpi_get_num_supported_protocols(module));
-  for (std::uint16_t id = 0; id < dissector->refused_.size(); ++id) {
+  const auto count = static_cast<std::uint16_t>(ndpi_get_num_supported_protocols(module));
+  dissector->refused_.resize(count);
+  for (std::uint16_t id = 0; id < count; ++id) {
     if (!IsRefused(dissector->Name(id))) continue;
     dissector->refused_[id] = true;
     NDPI_BITMASK_DEL(protocols, id);
