@@ -162,6 +162,8 @@ void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSampl
     if (const std::string_view name = StreamSignature(stream.bytes()); !name.empty()) {
       Detail(flow).protocol = name;
       detection.own = Own::kOther;
+    } else if (stream.segments() > 1) {
+      stream.Release();  // by the second sample the beginning was there, even if they came in the wrong order
     }
   }
 }
@@ -198,7 +200,7 @@ void Classifier::Impl::ReadHttp(Flow& flow, Detection& detection, Bytes stream) 
 void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener) {
   if (!detection.state || detection.own == Own::kOther) return;
   NameByHost(flow, detection);
-  if (flow.detail && !flow.detail->application.empty()) return;
+  if (detection.own == Own::kTls || (detection.own == Own::kHttp && !flow.detail->application.empty())) return;
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
   const DissectorVerdict verdict =
       dissector_->Feed(*detection.state, {.tcp = tcp,
@@ -211,8 +213,7 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
                                           .payload = sample.data});
   if (IsBelievable(verdict.protocol, sample) && (detection.own == Own::kNothing || detection.own == Own::kDns)) {
     Adopt(flow, detection, verdict);
-  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) && verdict.protocol == flow.detail->protocol &&
-             !verdict.application.empty()) {
+  } else if (detection.own == Own::kHttp && verdict.protocol == "HTTP") {
     flow.detail->application = verdict.application;
   }
   if (verdict.hopeless) dissector_->Recycle(std::move(detection.state));
@@ -237,7 +238,7 @@ void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const Disse
 bool Classifier::Impl::Over(const Flow& flow, const Detection& detection) const {
   if (detection.samples >= options_.max_samples) return true;
   switch (detection.own) {
-    case Own::kTls:
+    case Own::kTls: return detection.exact;
     case Own::kHttp: return detection.exact && (!detection.state || !flow.detail->application.empty());
     case Own::kDns:
     case Own::kOther: return true;

@@ -3,7 +3,8 @@
 //
 // nDPI also guesses from ports and addresses and from what other connections of an address were. It shall not here: it is
 // shown made-up addresses, another pair for each connection, its guesses are not asked for, and what it does not call
-// the outcome of inspection is dropped. Protocols of which its word is not good enough are switched off (refused.h).
+// the outcome of inspection is dropped. Nor is its word at the end (ndpi_detection_giveup), which names STUN by the port.
+// Protocols of which its word is not good enough are switched off (refused.h).
 #ifndef KNP_APP_DISSECTOR_H_
 #define KNP_APP_DISSECTOR_H_
 
