@@ -34,19 +34,20 @@ double RssMib() {
 }
 
 struct Payload {
-  std::string data;
+  std::string data{};
   bool from_opener = true;
   std::uint32_t sequence = 1;
 };
 struct Conversation {
   std::uint16_t port = 0;
   std::uint8_t protocol = IPPROTO_TCP;
-  std::vector<Payload> payloads;
+  std::vector<Payload> payloads{};
 };
 
 Conversation Noise(std::uint16_t port) {
   std::mt19937 random(port);
-  Conversation noise{.port = port};
+  Conversation noise;
+  noise.port = port;
   for (std::uint32_t i = 0; i < 8; ++i) {
     std::string bytes(i < 4 ? 600 : 256, '\0');
     for (char& byte : bytes) byte = static_cast<char>(random() & 0xff);
