@@ -84,7 +84,9 @@ TEST_F(NativeEngineTest, Frame_CutInAnyPlace_IsAFlowOrSnaplen) {
       Count all;
       for (const Count& one : engine_->Read(0).remainder) all += one;
       EXPECT_TRUE(all == Remainder(KNP_R_SNAPLEN)) << kept << " bytes kept: another reason";
-      if (kept < 46) EXPECT_EQ(Remainder(KNP_R_SNAPLEN).packets, before.packets + 1) << kept;
+      if (kept < 46) {
+        EXPECT_EQ(Remainder(KNP_R_SNAPLEN).packets, before.packets + 1) << kept;
+      }
     }
 }
 
