@@ -10,6 +10,7 @@ set(KNP_CHECK_BPF_OBJECT ${KNP_PYTHON} ${PROJECT_SOURCE_DIR}/tools/check_bpf_obj
 if(NOT KNP_FUZZ)
   find_package(CLI11 REQUIRED)
   find_package(nlohmann_json REQUIRED)
+  pkg_check_modules(KNP_CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
   pkg_check_modules(KNP_PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
   if(KNP_TESTS)
     find_package(GTest REQUIRED)

@@ -5,7 +5,7 @@ if(knp_cli_sources)
   knp_precompile(knp_cli)
   target_include_directories(knp_cli PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_definitions(knp_cli PRIVATE KNP_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(knp_cli PUBLIC kubenetprobe nlohmann_json::nlohmann_json CLI11::CLI11 PkgConfig::KNP_PROMETHEUS fmt::fmt absl::strings
+  target_link_libraries(knp_cli PUBLIC kubenetprobe nlohmann_json::nlohmann_json CLI11::CLI11 PkgConfig::KNP_PROMETHEUS PkgConfig::KNP_CRYPTO fmt::fmt absl::strings
                                        absl::flat_hash_map Threads::Threads)
 endif()
 

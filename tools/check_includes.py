@@ -18,6 +18,7 @@ SUFFIXES = {".h", ".c", ".cc", ".cpp"}
 ABSL, FMT, JSON, CLI, LIBBPF, ELF = "absl/", "fmt/", "nlohmann/", "CLI/", "bpf/", "libelf|gelf"
 PROMETHEUS = "prometheus/"
 NDPI = "ndpi/"
+OPENSSL = "openssl/"
 EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/"]
 LAYERS = {
     "abi": ([], []),
@@ -34,7 +35,7 @@ LAYERS = {
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
     "src/detect": (["knp/", "src/base/", "src/detect/"], [ABSL, FMT]),
-    "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS]),
+    "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
                      "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
@@ -48,7 +49,7 @@ LAYERS = {
 KERNEL_ONLY = {"abi": ["linux/", "asm/"], "bpf": ["linux/", "asm/", "bpf/"]}
 # What bpf/lib needs when it is compiled for the host.
 HOST_SIDE = {"bpf/lib/cursor.h": ["arpa/inet.h", "string.h"]}
-THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, "gtest/", "gmock/", "boost/"]
+THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, "gtest/", "gmock/", "boost/"]
 
 
 def layer_of(path):

@@ -16,6 +16,13 @@ namespace knp {
 // An interface as the monitor numbers them; never reused within a monitor's life.
 using InterfaceId = std::uint32_t;
 
+// What stands at the other end of an interface.
+enum class Vantage : std::uint8_t {
+  kWorkload,  // a pod or container: the host's side of a veth or netkit pair
+  kNode,      // a network card, and whatever is not known
+  kInner,     // something on the way between those: a bridge, a tunnel device, loopback
+};
+
 struct FlowTuple {
   std::array<std::uint8_t, 16> source{};
   std::array<std::uint8_t, 16> destination{};

@@ -99,6 +99,21 @@ absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uin
   return sum;
 }
 
+namespace {
+
+// Where the default route goes is the node's way out, whatever kind of device it is.
+Vantage VantageOf(const LinkInfo& link) {
+  const bool pair = link.kind == "veth" || link.kind == "netkit";
+  if (pair) {
+    const auto way_out = DefaultRouteInterface();
+    return way_out.ok() && *way_out == link.name ? Vantage::kNode : Vantage::kWorkload;
+  }
+  const bool hardware = link.kind.empty() && !link.loopback;
+  return hardware || link.kind == "bond" || link.kind == "team" ? Vantage::kNode : Vantage::kInner;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& shared, const std::string& name,
                                                              InterfaceId id, std::uint16_t slot) {
   auto link = GetLink(name);
@@ -113,6 +128,7 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   auto base = SumSlot(shared, slot);
   if (!base.ok()) return base.status();
   interface->base_ = *base;
+  interface->vantage_ = VantageOf(*link);
   if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
   interface->attached_ = true;  // from here on the destructor undoes
   interface->hooks_.emplace_back().direction = Direction::kIngress;

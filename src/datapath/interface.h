@@ -100,6 +100,8 @@ class Interface {
   std::uint32_t ifindex() const { return link_.ifindex; }
   bool attached() const { return attached_; }
   bool gone() const { return gone_; }
+  // As of attachment.
+  Vantage vantage() const { return vantage_; }
 
  private:
   // One direction's hook and what the watch remembers of it.
@@ -131,6 +133,7 @@ class Interface {
 
   Shared shared_;
   LinkInfo link_;  // as of attachment, or of the last check
+  Vantage vantage_ = Vantage::kNode;
   InterfaceId id_;
   std::uint16_t slot_;
   bool attached_ = false;

@@ -8,10 +8,10 @@
 #define KNP_FLOW_FLOW_TABLE_H_
 
 #include <absl/container/flat_hash_set.h>
-#include <absl/container/inlined_vector.h>
 #include <knp/types.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -19,23 +19,11 @@
 #include <vector>
 
 #include "src/base/flow_delta.h"
+#include "src/flow/attribution.h"
+#include "src/flow/conversation.h"
+#include "src/flow/latency.h"
 
 namespace knp::flow {
-
-// The two endpoints in an order that does not depend on the direction. ICMP echo and its reply are one conversation,
-// other ICMP messages one for each type and code.
-struct ConversationKey {
-  std::array<std::uint8_t, 16> low{}, high{};
-  std::uint16_t low_port = 0, high_port = 0;
-  std::uint16_t vlan = 0;
-  std::uint16_t icmp = 0;  // type << 8 | code, of the request for echo
-  std::uint8_t protocol = 0;
-  std::uint8_t ip_version = 4;
-  friend bool operator==(const ConversationKey&, const ConversationKey&) = default;
-};
-
-// `swapped`: the tuple's source is the high end.
-ConversationKey MakeKey(const FlowTuple& tuple, bool* swapped);
 
 class FlowTable {
  public:
@@ -44,13 +32,22 @@ class FlowTable {
     std::uint64_t idle_timeout_ns = 60'000'000'000;
     std::uint64_t closed_timeout_ns = 2'000'000'000;
     std::uint64_t report_interval_ns = 5'000'000'000;
+    std::size_t echo_capacity = 4096;  // conversations whose echoes are timed
   };
   // Turns ids and monotonic times into what a record shows.
   struct Context {
-    std::function<const std::string&(InterfaceId)> interface_name;
+    Places places;
     std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
     // Gets each record; valid during the call only. Empty: records are counted all the same.
     std::function<void(const FlowRecord&)> emit;
+    // Adds to a record what others know of it, before anybody sees it. May be empty, as those below.
+    std::function<void(FlowRecord*)> complete;
+    // What a conversation has newly carried, counted once: between its ends, of whom the opener is the first. Not of inner
+    // flows, whose outer ones are told.
+    std::function<void(std::uint64_t id, const ConversationKey& key, bool source_is_high, const Attribution& carried)>
+        on_traffic;
+    // After the last record of an id, or if there was none.
+    std::function<void(std::uint64_t id)> on_end;
   };
   // Per interface, summed from records (`in_flows`) or from deltas (`protocols`).
   struct InterfaceSums {
@@ -68,11 +65,14 @@ class FlowTable {
     // The notice tells the conversation's start, and none did before: true too if its counts were read first, which
     // happens when the tables are scanned before the ring.
     bool start = false;
+    bool from_opener = false;
     std::uint64_t id = 0;
   };
   void Add(const FlowDelta& delta);
   // A packet worth a notice; makes its conversation known before its counts come.
   Contact Notice(const PacketNotice& notice);
+  // A packet with payload, the same way.
+  Contact Payload(const PayloadSample& sample);
 
   // Ends what has timed out, and reports live conversations that changed, each once in the report interval; does at most
   // `most` of each, so that a call stays short.
@@ -82,37 +82,15 @@ class FlowTable {
 
   // Each live conversation that has carried anything, as a record that is valid during the call.
   void Visit(const std::function<void(const FlowRecord&)>& visit);
-  std::size_t size() const { return index_.size(); }
+  std::size_t size() const { return live_; }
   // Conversations that have carried anything, ever.
   std::uint64_t opened() const { return opened_; }
   std::uint64_t evicted() const { return evicted_; }
   const InterfaceSums& Sums(InterfaceId id);
 
  private:
-  using Index = std::uint32_t;
-  static constexpr Index kNone = ~Index{0};
-  // One place and sense of a conversation.
-  struct Sight {
-    InterfaceId interface;
-    Direction direction;
-    bool forward;  // from the opener
-    Count total;
-    Count emitted;
-  };
-  struct Conversation {
-    ConversationKey key;
-    bool source_is_high = false;
-    Opener opener = Opener::kFirstPacket;
-    bool fragments = false;
-    bool live = false;
-    bool closed = false;  // in the short-lived list
-    bool start_told = false;
-    std::uint8_t flags_sent = 0, flags_received = 0;
-    Index newer = kNone, older = kNone;  // in its list
-    std::uint64_t id = 0;
-    std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
-    absl::InlinedVector<Sight, 2> sights;
-  };
+  using Index = Conversation::Index;
+  static constexpr Index kNone = Conversation::kNone;
   // By last packet: oldest first.
   struct List {
     Index newest = kNone, oldest = kNone;
@@ -121,7 +99,7 @@ class FlowTable {
     using is_transparent = void;
     const FlowTable* table;
     std::size_t operator()(Index i) const { return (*this)(table->slab_[i].key); }
-    std::size_t operator()(const ConversationKey& key) const;
+    std::size_t operator()(const ConversationKey& key) const { return HashOf(key); }
   };
   struct KeyEqual {
     using is_transparent = void;
@@ -131,16 +109,22 @@ class FlowTable {
     bool operator()(const ConversationKey& a, Index b) const { return table->slab_[b].key == a; }
   };
 
-  Index FindOrOpen(const FlowTuple& tuple, std::uint64_t first_mono_ns, bool* source_is_high, bool* opened);
-  void SettleOpener(Conversation* c, bool source_is_high, std::uint64_t first_mono_ns, std::uint8_t tcp_flags,
-                    bool is_first_packet);
+  // `mono_ns`: of the packets in question; of several conversations of one key, that which was live then.
+  Index FindOrOpen(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t first_mono_ns, bool* source_is_high,
+                   bool* opened);
+  Index Open(const ConversationKey& key, bool source_is_high, std::uint64_t first_mono_ns);
+  // The tuple's ports are used again: `index` goes on as an earlier conversation until it ends.
+  Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
+  bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
+  void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
+  void TellTraffic(Conversation* c);
   void Touch(Index index, std::uint64_t mono_ns);
   void Link(Index index);
   void Unlink(Index index);
   void End(Index index);
   void Report(Conversation* c, bool final);
-  FlowState StateOf(const Conversation& c, bool final) const;
-  void Describe(const Conversation& c, bool final, FlowRecord* record) const;
+  void Describe(Conversation* c, bool final, FlowRecord* record) const;
+  void DescribeEnds(const Conversation& c, FlowRecord* record) const;
 
   Options options_;
   Context context_;
@@ -151,6 +135,8 @@ class FlowTable {
   Index report_at_ = 0;
   std::uint64_t last_advance_ns_ = 0;
   double report_credit_ = 0;
+  std::size_t live_ = 0;
+  EchoTimer echoes_;
   std::uint64_t last_id_ = 0, opened_ = 0, evicted_ = 0;
   std::vector<InterfaceSums> sums_;
   FlowRecord scratch_;

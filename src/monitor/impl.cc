@@ -47,6 +47,11 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
       since_unix_ns_(Clock(CLOCK_REALTIME)),
       pipeline_(options,
                 {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
+                 .vantage =
+                     [this](InterfaceId id) {
+                       const datapath::Interface* interface = datapath_->Find(id);
+                       return interface ? interface->vantage() : Vantage::kInner;
+                     },
                  .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
                  .packets_seen = [this] { return PacketsSeen(); }},
                 &handlers_) {}

@@ -53,12 +53,15 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
               .idle_timeout_ns = Nanoseconds(options.idle_timeout),
               .closed_timeout_ns = Nanoseconds(options.closed_timeout),
               .report_interval_ns = Nanoseconds(options.report_interval)},
-             {.interface_name = source_.interface_name,
+             {.places = {.name = source_.interface_name, .vantage = source_.vantage},
               .unix_ns = source_.unix_ns,
               .emit =
                   [this](const FlowRecord& record) {
                     if (handlers_->wants_flows()) outbox_.emplace_back(record);
-                  }}),
+                  },
+              .complete = nullptr,
+              .on_traffic = nullptr,
+              .on_end = nullptr}),
       port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen) {}
 
 void Pipeline::OnNotice(const PacketNotice& notice) {

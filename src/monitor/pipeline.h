@@ -25,6 +25,7 @@ class Pipeline : public datapath::Sink {
   // What it asks of where the packets come from.
   struct Source {
     std::function<const std::string&(InterfaceId)> interface_name;
+    std::function<Vantage(InterfaceId)> vantage;  // empty: all are the node's
     std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
     std::function<std::uint64_t()> packets_seen;
   };

@@ -22,7 +22,6 @@ namespace knp::flow {
 inline constexpr std::uint64_t kSecond = 1'000'000'000;
 inline constexpr std::uint64_t kEpoch = 1'700'000'000 * kSecond;  // Unix time of monotonic 0
 inline constexpr std::size_t kAll = 1'000'000;
-inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 enum : InterfaceId { kEth0, kEth1, kLo, kEth0Again };
 
 inline FlowTuple Tuple(std::uint8_t protocol, const std::string& source, std::uint16_t source_port,
@@ -101,9 +100,17 @@ class FlowTableTest : public testing::Test {
   void Make(const FlowTable::Options& options) {
     table_ = std::make_unique<FlowTable>(
         options,
-        FlowTable::Context{.interface_name = [this](InterfaceId id) -> const std::string& { return names_[id]; },
+        FlowTable::Context{.places = {.name = [this](InterfaceId id) -> const std::string& { return names_[id]; },
+                                      .vantage = [this](InterfaceId id) { return vantages_[id]; }},
                            .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; },
-                           .emit = [this](const FlowRecord& record) { records_.push_back(record); }});
+                           .emit = [this](const FlowRecord& record) { records_.push_back(record); },
+                           .complete = nullptr,
+                           .on_traffic =
+                               [this](std::uint64_t, const ConversationKey&, bool, const Attribution& carried) {
+                                 traffic_.sent += carried.sent;
+                                 traffic_.received += carried.received;
+                               },
+                           .on_end = [this](std::uint64_t id) { ended_.push_back(id); }});
   }
   void SetUp() override { Make({}); }
 
@@ -118,6 +125,9 @@ class FlowTableTest : public testing::Test {
   std::vector<std::string> names_ = {"eth0", "eth1", "lo", "eth0"};
   std::unique_ptr<FlowTable> table_;
   std::vector<FlowRecord> records_;
+  std::vector<Vantage> vantages_ = std::vector<Vantage>(4, Vantage::kNode);
+  Attribution traffic_;  // of all conversations
+  std::vector<std::uint64_t> ended_;
 };
 
 }  // namespace knp::flow

@@ -187,8 +187,13 @@ TEST_F(FlowTableTest, Sums_ByInterfaceAndProtocol) {
 
 TEST_F(FlowTableTest, NobodyWantsRecords_SumsGrowAllTheSame) {
   table_ = std::make_unique<FlowTable>(
-      FlowTable::Options{}, FlowTable::Context{[this](InterfaceId id) -> const std::string& { return names_[id]; },
-                                               [](std::uint64_t ns) { return ns; }, nullptr});
+      FlowTable::Options{},
+      FlowTable::Context{.places = {[this](InterfaceId id) -> const std::string& { return names_[id]; }, nullptr},
+                         .unix_ns = [](std::uint64_t ns) { return ns; },
+                         .emit = nullptr,
+                         .complete = nullptr,
+                         .on_traffic = nullptr,
+                         .on_end = nullptr});
   table_->Add(Delta(kThere));
   table_->EndSome(kAll);
   EXPECT_EQ(table_->Sums(kEth0).in_flows, (Count{1, 100}));

@@ -1,6 +1,9 @@
 // Who opened a conversation: by a SYN, by the answer to one, or by the earlier packet, in whatever order they are read.
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "tests/support/flow_table_fixture.h"
 
 namespace knp::flow {
@@ -44,10 +47,38 @@ TEST_F(FlowTableOpenerTest, SynAckAndDataInOneDelta_TellsNothing) {
   ExpectClientOpened(Opener::kFirstPacket);
 }
 
-TEST_F(FlowTableOpenerTest, NoSyn_SenderOfFirstPacketOpened) {
-  table_->Add(Delta(kThere, kAck));
-  table_->Add(At(Delta(kBack, kAck), 11 * kSecond, 11 * kSecond));
+TEST_F(FlowTableOpenerTest, NoTcp_SenderOfFirstPacketOpened) {
+  const FlowTuple there = Tuple(IPPROTO_UDP, "10.0.0.1", 40000, "10.0.0.2", 443);
+  table_->Add(At(Delta(Reverse(there)), 11 * kSecond, 11 * kSecond));
+  table_->Add(Delta(there));
   ExpectClientOpened(Opener::kFirstPacket);
+}
+
+TEST_F(FlowTableOpenerTest, SeenFromItsMiddleOn_ThePortTellsWhateverCameFirst) {
+  table_->Add(Delta(kBack, kAck | kPsh));
+  table_->Add(At(Delta(kThere, kAck), 11 * kSecond, 11 * kSecond));
+  ExpectClientOpened(Opener::kPort);
+}
+
+TEST_F(FlowTableOpenerTest, SeenFromItsMiddleOnBetweenOddPorts_SenderOfFirstPacketOpened) {
+  for (const std::uint16_t port : {std::uint16_t{50001}, std::uint16_t{443}}) {  // neither and both are services
+    SetUp();
+    const FlowTuple there = Tuple(IPPROTO_TCP, "10.0.0.1", port == 443 ? 80 : 40000, "10.0.0.2", port);
+    table_->Add(At(Delta(Reverse(there), kAck), 11 * kSecond, 11 * kSecond));
+    table_->Add(Delta(there, kAck));
+    EXPECT_EQ(Only().source.ip.ToString(), "10.0.0.1");
+    EXPECT_EQ(Only().opener, Opener::kFirstPacket);
+  }
+}
+
+TEST_F(FlowTableOpenerTest, ThePortHadTold_ASynTellsBetter) {
+  table_->Add(Delta(kThere, kAck | kPsh));
+  table_->Notice(Notice(kBack, kSyn, 20 * kSecond));  // a server that connects from its own port
+  table_->Add(At(Delta(kBack, kSyn), 20 * kSecond, 20 * kSecond));
+  EXPECT_EQ(table_->size(), 2u) << "another connection";
+  std::map<std::string, Opener> openers;
+  table_->Visit([&](const FlowRecord& record) { openers[record.source.ip.ToString()] = record.opener; });
+  EXPECT_EQ(openers, (std::map<std::string, Opener>{{"10.0.0.1", Opener::kPort}, {"10.0.0.2", Opener::kSyn}}));
 }
 
 TEST_F(FlowTableOpenerTest, ReverseDirectionReadLaterButEarlier_SidesAreSwapped) {
@@ -83,13 +114,13 @@ TEST_F(FlowTableOpenerTest, ResetNoticeOfUnknownConversation_GivesWayToEarlierPa
   reset.kind = PacketNotice::Kind::kConnectionReset;
   EXPECT_TRUE(table_->Notice(reset).new_conversation);
   table_->Add(At(Delta(kThere, kSyn | kAck), 9 * kSecond, 10 * kSecond));
-  ExpectClientOpened(Opener::kFirstPacket);
+  ExpectClientOpened(Opener::kPort);
   EXPECT_EQ(Only().tcp.flags_received, kRst | kAck);
 }
 
 TEST_F(FlowTableOpenerTest, SameTime_FirstReadStays) {
-  table_->Add(Delta(kThere, kAck));
-  table_->Add(Delta(kBack, kAck));
+  table_->Add(Delta(kThere, kSyn | kAck));
+  table_->Add(Delta(kBack, kSyn | kAck));
   ExpectClientOpened(Opener::kFirstPacket);
 }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "src/export/json/community_id.h"
 #include "src/export/json/json_text.h"
 
 namespace knp::json {
@@ -88,6 +89,7 @@ Json Expected(const FlowRecord& flow) {
   if (flow.icmp) json["icmp"] = {{"type", flow.icmp->first}, {"code", flow.icmp->second}};
   if (flow.vlan != 0) json["vlan"] = flow.vlan;
   if (flow.fragments) json["fragments"] = true;
+  if (!ProtocolHasPorts(flow.protocol) || !no_ports) json["community_id"] = CommunityId(flow);
   return json;
 }
 

@@ -5,39 +5,27 @@
 
 #include <string_view>
 
+#include "src/export/json/community_id.h"
 #include "src/export/json/json_text.h"
 
 namespace knp::json {
 namespace {
 
-// `text` is a literal with all its quotes and colons.
-void Raw(std::string& out, std::string_view text) { out.append(text); }
-
-// The names of enums need no escaping.
-void Name(std::string& out, std::string_view key, std::string_view name) {
-  Raw(out, key);
-  out += '"';
-  out.append(name);
-  out += '"';
+void PutCount(Object& object, std::string_view key, const Count& count) {
+  Object inner(object.Key(key));
+  inner.Unsigned("packets", count.packets);
+  inner.Unsigned("bytes", count.bytes);
 }
 
-void AppendCount(std::string& out, const Count& count) {
-  Raw(out, "{\"packets\":");
-  AppendUnsigned(out, count.packets);
-  Raw(out, ",\"bytes\":");
-  AppendUnsigned(out, count.bytes);
-  out += '}';
-}
-
-void AppendEndpoint(std::string& out, const Endpoint& endpoint, bool with_port) {
-  Raw(out, "{\"ip\":\"");
+void PutEndpoint(Object& object, std::string_view key, const Endpoint& endpoint, bool with_port) {
+  Object inner(object.Key(key));
+  std::string& out = inner.Key("ip");
+  out += '"';
   AppendIp(out, endpoint.ip);
   out += '"';
-  if (with_port) {
-    Raw(out, ",\"port\":");
-    AppendUnsigned(out, endpoint.port);
-  }
-  out += '}';
+  if (with_port) inner.Unsigned("port", endpoint.port);
+  if (endpoint.mac) inner.Name("mac", MacText(*endpoint.mac));
+  inner.Known("dns_name", endpoint.dns_name);
 }
 
 // Later fragments carry no ports and form a flow with both at 0: there they are unknown, not zero.
@@ -46,101 +34,161 @@ bool PortsKnown(const FlowRecord& flow) {
   return ProtocolHasPorts(flow.protocol) && !unknown;
 }
 
-void AppendObservations(std::string& out, const FlowRecord& flow) {
-  Raw(out, ",\"observations\":[");
+void PutObservations(Object& object, const FlowRecord& flow) {
+  std::string& out = object.Key("observations");
+  out += '[';
   bool first = true;
   for (const Observation& observation : flow.observations) {
-    Raw(out, first ? "{\"interface\":" : ",{\"interface\":");
+    if (!first) out += ',';
     first = false;
-    AppendString(out, observation.interface);
-    Name(out, ",\"direction\":", DirectionName(observation.direction));
-    Raw(out, ",\"packets\":");
-    AppendUnsigned(out, observation.count.packets);
-    Raw(out, ",\"bytes\":");
-    AppendUnsigned(out, observation.count.bytes);
-    out += '}';
+    Object inner(out);
+    inner.Text("interface", observation.interface);
+    inner.Name("direction", DirectionName(observation.direction));
+    inner.Unsigned("packets", observation.count.packets);
+    inner.Unsigned("bytes", observation.count.bytes);
   }
   out += ']';
 }
 
-void AppendTcp(std::string& out, const FlowRecord& flow) {
-  if (flow.tcp.flags_sent == 0 && flow.tcp.flags_received == 0) return;
-  Raw(out, ",\"tcp\":{");
-  if (flow.tcp.flags_sent != 0) Name(out, "\"flags_sent\":", TcpFlagNames(flow.tcp.flags_sent));
-  if (flow.tcp.flags_received != 0)
-    Name(out, flow.tcp.flags_sent != 0 ? ",\"flags_received\":" : "\"flags_received\":",
-         TcpFlagNames(flow.tcp.flags_received));
-  out += '}';
+void PutTcp(Object& object, const TcpDetail& tcp) {
+  if (tcp.flags_sent == 0 && tcp.flags_received == 0) return;
+  Object inner(object.Key("tcp"));
+  if (tcp.flags_sent != 0) inner.Name("flags_sent", TcpFlagNames(tcp.flags_sent));
+  if (tcp.flags_received != 0) inner.Name("flags_received", TcpFlagNames(tcp.flags_received));
+  if (tcp.handshake_ns) inner.Microseconds("handshake_us", *tcp.handshake_ns);
+  if (tcp.handshake_destination_ns) inner.Microseconds("handshake_destination_us", *tcp.handshake_destination_ns);
+  if (tcp.handshake_source_ns) inner.Microseconds("handshake_source_us", *tcp.handshake_source_ns);
+}
+
+void PutIcmp(Object& object, const FlowRecord& flow) {
+  Object inner(object.Key("icmp"));
+  inner.Unsigned("type", flow.icmp->first);
+  inner.Unsigned("code", flow.icmp->second);
+  if (!flow.echo || flow.echo->answered == 0) return;
+  Object echo(inner.Key("echo"));
+  echo.Unsigned("answered", flow.echo->answered);
+  echo.Microseconds("last_us", flow.echo->last_ns);
+  echo.Microseconds("min_us", flow.echo->min_ns);
+  echo.Microseconds("max_us", flow.echo->max_ns);
+  echo.Microseconds("mean_us", flow.echo->sum_ns / flow.echo->answered);
+}
+
+void PutTransaction(Object& object, const DnsTransaction& transaction) {
+  object.Unsigned("id", transaction.id);
+  object.Text("name", transaction.name);
+  object.Name("type", DnsTypeName(transaction.type));
+  if (transaction.rcode) object.Name("rcode", DnsRcodeName(*transaction.rcode));
+  if (transaction.latency_ns) object.Microseconds("latency_us", *transaction.latency_ns);
+  if (transaction.timed_out) object.Bool("timed_out", true);
+  if (transaction.truncated) object.Bool("truncated", true);
+  if (transaction.answers.empty()) return;
+  std::string& out = object.Key("answers");
+  char separator = '[';
+  for (const std::string& answer : transaction.answers) {
+    out += separator;
+    AppendString(out, answer);
+    separator = ',';
+  }
+  out += ']';
+}
+
+void PutDns(Object& object, const DnsDetail& dns) {
+  Object inner(object.Key("dns"));
+  inner.Unsigned("queries", dns.queries);
+  inner.Unsigned("responses", dns.responses);
+  inner.Unsigned("timeouts", dns.timeouts);
+  if (dns.malformed != 0) inner.Unsigned("malformed", dns.malformed);
+  if (!dns.last.name.empty()) PutTransaction(inner, dns.last);
+}
+
+void PutApp(Object& object, const AppDetail& app) {
+  Object inner(object.Key("app"));
+  inner.Known("protocol", app.protocol);
+  inner.Known("application", app.application);
+  inner.Known("server_name", app.server_name);
+  inner.Known("alpn", app.alpn);
+  if (app.http_method.empty() && app.http_host.empty() && !app.http_status) return;
+  Object http(inner.Key("http"));
+  http.Known("method", app.http_method);
+  http.Known("host", app.http_host);
+  http.Known("url", app.http_url);
+  if (app.http_status) http.Unsigned("status", *app.http_status);
+}
+
+void PutTunnel(Object& object, const Tunnel& tunnel) {
+  Object inner(object.Key("tunnel"));
+  inner.Name("type", TunnelTypeName(tunnel.type));
+  inner.Unsigned("id", tunnel.id);
 }
 
 }  // namespace
 
 void AppendFlow(std::string& out, const FlowRecord& flow) {
-  Raw(out, "{\"kind\":\"flow\",\"id\":\"");
-  AppendUnsigned(out, flow.id);
-  Raw(out, "\",\"start\":");
-  AppendTime(out, flow.start_unix_ns);
-  Raw(out, ",\"end\":");
-  AppendTime(out, flow.end_unix_ns);
-  Raw(out, flow.final ? ",\"final\":true" : ",\"final\":false");
-  Name(out, ",\"state\":", FlowStateName(flow.state));
-  Name(out, ",\"protocol\":", ProtocolName(flow.protocol));
-  Raw(out, flow.source.ip.version == 6 ? ",\"ip_version\":6,\"source\":" : ",\"ip_version\":4,\"source\":");
-  const bool with_ports = PortsKnown(flow);
-  AppendEndpoint(out, flow.source, with_ports);
-  Raw(out, ",\"destination\":");
-  AppendEndpoint(out, flow.destination, with_ports);
-  Name(out, ",\"opener\":", OpenerName(flow.opener));
-  Raw(out, ",\"sent\":");
-  AppendCount(out, flow.sent);
-  Raw(out, ",\"received\":");
-  AppendCount(out, flow.received);
-  AppendObservations(out, flow);
-  if (flow.protocol == IPPROTO_TCP) AppendTcp(out, flow);
-  if (flow.icmp) {
-    Raw(out, ",\"icmp\":{\"type\":");
-    AppendUnsigned(out, flow.icmp->first);
-    Raw(out, ",\"code\":");
-    AppendUnsigned(out, flow.icmp->second);
-    out += '}';
+  {
+    Object line(out);
+    line.Name("kind", "flow");
+    std::string& id = line.Key("id");
+    id += '"';
+    AppendUnsigned(id, flow.id);
+    id += '"';
+    line.Time("start", flow.start_unix_ns);
+    line.Time("end", flow.end_unix_ns);
+    line.Bool("final", flow.final);
+    line.Name("state", FlowStateName(flow.state));
+    line.Name("protocol", ProtocolName(flow.protocol));
+    line.Unsigned("ip_version", flow.source.ip.version);
+    const bool with_ports = PortsKnown(flow);
+    PutEndpoint(line, "source", flow.source, with_ports);
+    PutEndpoint(line, "destination", flow.destination, with_ports);
+    line.Name("opener", OpenerName(flow.opener));
+    PutCount(line, "sent", flow.sent);
+    PutCount(line, "received", flow.received);
+    PutObservations(line, flow);
+    if (flow.protocol == IPPROTO_TCP) PutTcp(line, flow.tcp);
+    if (flow.icmp) PutIcmp(line, flow);
+    if (flow.first_answer_ns) line.Microseconds("first_answer_us", *flow.first_answer_ns);
+    if (flow.dns) PutDns(line, *flow.dns);
+    if (flow.app) PutApp(line, *flow.app);
+    line.Known("pattern", TrafficPatternName(flow.pattern));
+    if (flow.dscp) line.Unsigned("dscp", *flow.dscp);
+    if (flow.ttl) line.Unsigned("ttl", *flow.ttl);
+    if (flow.vlan != 0) line.Unsigned("vlan", flow.vlan);
+    if (flow.tunnel) PutTunnel(line, *flow.tunnel);
+    if (flow.fragments) line.Bool("fragments", true);
+    if (with_ports || !ProtocolHasPorts(flow.protocol)) line.Known("community_id", CommunityId(flow));
   }
-  if (flow.vlan != 0) {
-    Raw(out, ",\"vlan\":");
-    AppendUnsigned(out, flow.vlan);
-  }
-  if (flow.fragments) Raw(out, ",\"fragments\":true");
-  Raw(out, "}\n");
+  out += '\n';
 }
 
 void AppendEvent(std::string& out, const Event& event) {
-  Raw(out, "{\"kind\":\"event\",\"time\":");
-  AppendTime(out, event.time_unix_ns);
-  Name(out, ",\"type\":", EventTypeName(event.type));
-  if (!event.interface.empty()) {
-    Raw(out, ",\"interface\":");
-    AppendString(out, event.interface);
+  {
+    Object line(out);
+    line.Name("kind", "event");
+    line.Time("time", event.time_unix_ns);
+    line.Name("type", EventTypeName(event.type));
+    line.Known("interface", event.interface);
+    const bool of_packet = event.type == EventType::kFlowStarted || event.type == EventType::kConnectionReset ||
+                           event.type == EventType::kSecurityCandidate;
+    if (event.flow_id != 0) {
+      std::string& id = line.Key("flow_id");
+      id += '"';
+      AppendUnsigned(id, event.flow_id);
+      id += '"';
+    }
+    if (event.flow_id != 0 || of_packet) {
+      const bool with_ports = ProtocolHasPorts(event.protocol);
+      line.Name("protocol", ProtocolName(event.protocol));
+      PutEndpoint(line, "source", event.source, with_ports);
+      PutEndpoint(line, "destination", event.destination, with_ports);
+    }
+    if (event.tcp_flags != 0) line.Name("tcp_flags", TcpFlagNames(event.tcp_flags));
+    if (event.dns) {
+      Object dns(line.Key("dns"));
+      PutTransaction(dns, *event.dns);
+    }
+    line.Known("detail", event.detail);
   }
-  const bool of_packet = event.type == EventType::kFlowStarted || event.type == EventType::kConnectionReset ||
-                         event.type == EventType::kSecurityCandidate;
-  if (event.flow_id != 0) {
-    Raw(out, ",\"flow_id\":\"");
-    AppendUnsigned(out, event.flow_id);
-    out += '"';
-  }
-  if (event.flow_id != 0 || of_packet) {
-    const bool with_ports = ProtocolHasPorts(event.protocol);
-    Name(out, ",\"protocol\":", ProtocolName(event.protocol));
-    Raw(out, ",\"source\":");
-    AppendEndpoint(out, event.source, with_ports);
-    Raw(out, ",\"destination\":");
-    AppendEndpoint(out, event.destination, with_ports);
-  }
-  if (event.tcp_flags != 0) Name(out, ",\"tcp_flags\":", TcpFlagNames(event.tcp_flags));
-  if (!event.detail.empty()) {
-    Raw(out, ",\"detail\":");
-    AppendString(out, event.detail);
-  }
-  Raw(out, "}\n");
+  out += '\n';
 }
 
 }  // namespace knp::json

@@ -126,6 +126,15 @@ char* PutTime(char* at, std::uint64_t unix_ns) {
 
 }  // namespace
 
+void AppendMicroseconds(std::string& out, std::uint64_t ns) {
+  AppendUnsigned(out, ns / 1000);
+  const std::uint64_t rest = ns % 1000;
+  if (rest == 0) return;
+  char digits[4] = {'.'};
+  PutPadded(digits + 1, rest, 3);
+  out.append(digits, rest % 100 == 0 ? 2u : rest % 10 == 0 ? 3u : 4u);
+}
+
 void AppendUnsigned(std::string& out, std::uint64_t value) {
   char text[20];
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);

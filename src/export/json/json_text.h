@@ -26,6 +26,47 @@ std::string TimeText(std::uint64_t unix_ns);  // without quotes
 // "SYN,ACK": the names of the bits that are set, lowest first.
 const std::string& TcpFlagNames(std::uint8_t flags);
 
+// Nanoseconds as microseconds, with up to three decimals: "12.345", "12".
+void AppendMicroseconds(std::string& out, std::uint64_t ns);
+
+// An object that is being written: keys are literals, commas are looked after.
+class Object {
+ public:
+  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
+  ~Object() { out_ += '}'; }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  // What follows is the value, written by the caller.
+  std::string& Key(std::string_view key) {
+    out_ += first_ ? '"' : ',';
+    if (!first_) out_ += '"';
+    first_ = false;
+    out_.append(key);
+    out_ += "\":";
+    return out_;
+  }
+  void Unsigned(std::string_view key, std::uint64_t value) { AppendUnsigned(Key(key), value); }
+  void Microseconds(std::string_view key, std::uint64_t ns) { AppendMicroseconds(Key(key), ns); }
+  void Text(std::string_view key, std::string_view text) { AppendString(Key(key), text); }
+  void Bool(std::string_view key, bool value) { Key(key) += value ? "true" : "false"; }
+  void Time(std::string_view key, std::uint64_t unix_ns) { AppendTime(Key(key), unix_ns); }
+  // The names of enums need no escaping.
+  void Name(std::string_view key, std::string_view name) {
+    Key(key) += '"';
+    out_.append(name);
+    out_ += '"';
+  }
+  // Nothing, if the text is empty.
+  void Known(std::string_view key, std::string_view text) {
+    if (!text.empty()) Text(key, text);
+  }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
 // False where a port number means nothing (ICMP, GRE, …).
 bool ProtocolHasPorts(std::uint8_t protocol);
 

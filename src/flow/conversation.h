@@ -1,0 +1,119 @@
+// What the flow table keeps of a conversation. Made and changed by flow_table.cc; read by what derives from it: who opened
+// it (opener.h), its state (flow_state.h), where it is counted (attribution.h).
+#ifndef KNP_FLOW_CONVERSATION_H_
+#define KNP_FLOW_CONVERSATION_H_
+
+#include <absl/container/inlined_vector.h>
+#include <knp/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "src/base/flow_delta.h"
+
+namespace knp::flow {
+
+// The two endpoints in an order that does not depend on the direction. ICMP echo and its reply are one conversation,
+// other ICMP messages one for each type and code.
+struct ConversationKey {
+  std::array<std::uint8_t, 16> low{}, high{};
+  std::uint16_t low_port = 0, high_port = 0;
+  std::uint16_t vlan = 0;
+  std::uint16_t icmp = 0;  // type << 8 | code, of the request for echo
+  std::uint32_t tunnel_id = 0;
+  TunnelType tunnel = TunnelType::kNone;
+  std::uint8_t protocol = 0;
+  std::uint8_t ip_version = 4;
+  friend bool operator==(const ConversationKey&, const ConversationKey&) = default;
+};
+
+// `swapped`: the tuple's source is the high end.
+ConversationKey MakeKey(const FlowTuple& tuple, bool* swapped);
+std::size_t HashOf(const ConversationKey& key);
+
+inline bool IsIcmp(std::uint8_t protocol) { return protocol == 1 || protocol == 58; }
+// Whether an ICMP or ICMPv6 type is one of a pair of request and reply with an identifier, and is the reply.
+bool IsEchoReply(std::uint8_t protocol, std::uint16_t type_code);
+// Echo requests and their replies.
+inline bool IsEcho(std::uint8_t protocol, std::uint16_t type_code) {
+  const unsigned type = type_code >> 8;
+  return (protocol == 1 && (type == 0 || type == 8)) || (protocol == 58 && (type == 128 || type == 129));
+}
+
+inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
+
+// One place and sense of a conversation.
+struct Sight {
+  InterfaceId interface;
+  Direction direction;
+  bool forward;  // from the opener
+  Count total;
+  Count emitted;
+};
+
+// What a conversation carried, counted once.
+struct Attribution {
+  Count sent, received;
+};
+
+// Times of the packets of one interface, 0 = not seen. Spans in nanoseconds, negative = not known: a float holds
+// them to seven digits in half the room.
+struct Timing {
+  static constexpr InterfaceId kNowhere = ~InterfaceId{0};
+  std::uint64_t syn_ns = 0, syn_ack_ns = 0, request_ns = 0;
+  float destination_ns = -1;  // SYN to SYN-ACK
+  float source_ns = -1;       // SYN-ACK to the packet after it
+  float answer_ns = -1;       // first payload to the first one back
+  InterfaceId interface = kNowhere;
+};
+
+struct Conversation {
+  using Index = std::uint32_t;
+  static constexpr Index kNone = ~Index{0};
+
+  ConversationKey key;
+  bool source_is_high : 1 = false;
+  bool fragments : 1 = false;
+  bool live : 1 = false;
+  bool closed : 1 = false;  // in the short-lived list
+  bool start_told : 1 = false;
+  bool superseded : 1 = false;         // a newer one has its key
+  bool destination_spoke : 1 = false;  // sent payload before the source did
+  bool has_header : 1 = false;         // ttl and dscp are known
+  bool has_macs : 1 = false;
+  // The workload's interface misses what the node's own one sees (attribution.h).
+  bool bypassed_sent : 1 = false, bypassed_received : 1 = false;
+  Opener opener = Opener::kFirstPacket;
+  std::uint8_t flags_sent = 0, flags_received = 0;
+  std::uint8_t ttl = 0, dscp = 0;
+  MacAddress source_mac{}, destination_mac{};
+  Index newer = kNone, older = kNone;    // in its list
+  Index previous = kNone, next = kNone;  // earlier and later conversations of the same key that are live
+  std::uint64_t id = 0;
+  std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
+  Timing timing;
+  Attribution told;  // as traffic
+  absl::InlinedVector<Sight, 2> sights;
+
+  // The ends change places: it turned out that the other one had opened it.
+  void Swap() {
+    source_is_high = !source_is_high;
+    std::swap(flags_sent, flags_received);
+    std::swap(source_mac, destination_mac);
+    std::swap(told.sent, told.received);
+    const bool sent = bypassed_sent;
+    bypassed_sent = bypassed_received;
+    bypassed_received = sent;
+    has_header = false;  // they were the other side's
+    for (Sight& sight : sights) sight.forward = !sight.forward;
+  }
+};
+
+// A million are kept in 300 bytes each, with what finds them (a hash slot and its metadata).
+static_assert(sizeof(Conversation) <= 288);
+
+}  // namespace knp::flow
+
+#endif  // KNP_FLOW_CONVERSATION_H_
