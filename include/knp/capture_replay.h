@@ -33,7 +33,7 @@ namespace knp {
 struct ReplayOptions {
   ReplayOptions() {
     // Small, so that looking at all of it costs little: what has no room in it is handed over at once.
-    monitor.table_budget_bytes = std::size_t{2} << 20;
+    monitor.table_budget_bytes = std::size_t{1} << 20;
     monitor.flow_capacity = 1'000'000;
   }
 

@@ -44,8 +44,8 @@ struct Summary {
 void AppendSummary(std::string& out, const Summary& summary);
 
 // Packets of the remainder whose headers do not hold what they promise: all reasons but those of packets that are
-// merely not IP (`arp`, `non_ip`), came while an interface was being detached (`no_interface`), or are of a link type that
-// nobody here reads (`link_type`).
+// merely not IP (`arp`, `non_ip`), came while an interface was being detached (`no_interface`), are of a link type that
+// nobody here reads (`link_type`), or were not captured far enough (`snaplen`).
 std::uint64_t MalformedPackets(const Ledger& ledger);
 
 // The window of `stats` whose length is nearest to `interval`; null if there are none.

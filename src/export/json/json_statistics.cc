@@ -150,7 +150,8 @@ const Rates* NearestWindow(const InterfaceStats& stats, std::chrono::millisecond
 std::uint64_t MalformedPackets(const Ledger& ledger) {
   std::uint64_t packets = 0;
   for (const auto& [reason, count] : ledger.remainder)
-    if (reason != "arp" && reason != "non_ip" && reason != "no_interface" && reason != "link_type")
+    if (reason != "arp" && reason != "non_ip" && reason != "no_interface" && reason != "link_type" &&
+        reason != "snaplen")
       packets += count.packets;
   return packets;
 }
