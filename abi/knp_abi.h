@@ -19,7 +19,7 @@
 #define KNP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
 #endif
 
-#define KNP_ABI_VERSION 2
+#define KNP_ABI_VERSION 3
 #define KNP_WAYS 4                  /* slots in a bucket of the flow table */
 #define KNP_CHUNK 16                /* buckets that are one value of the table's array */
 #define KNP_SIZE_BUCKETS 8          /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
@@ -49,9 +49,12 @@ enum knp_reason {
   KNP_R_L4_TRUNCATED,   /* ends inside the TCP, UDP, ICMP or SCTP header */
   KNP_R_TCP_HEADER,     /* TCP data offset below 5, or beyond the packet */
   KNP_R_NO_INTERFACE,   /* seen on an interface that is not in the table (being detached) */
+  KNP_R_SNAPLEN,        /* replay: a header that was on the wire lies beyond what the capture kept */
+  KNP_R_LINK_TYPE,      /* replay: the capture's link type is one that cannot be read */
   KNP_REASONS
 };
-KNP_ASSERT_SIZE(char[KNP_REASONS], 16);
+#define KNP_REASON_SLOTS 32 /* room for them in the ledger, a power of two */
+KNP_ASSERT_SIZE(char[KNP_REASON_SLOTS - KNP_REASONS], 14);
 
 /* Where a packet that belonged to a flow was lost for it: the ledger's losses, as far as the kernel causes them. */
 enum knp_loss {
@@ -119,6 +122,15 @@ struct knp_bucket6 {
 };
 KNP_ASSERT_SIZE(struct knp_bucket6, 288);
 
+/* A value of the flow tables' arrays: several buckets, so that where user space cannot map the array and each look-up is a
+ * system call, there are few of them. In memory it is bucket after bucket all the same. */
+struct knp_buckets4 {
+  struct knp_bucket4 bucket[KNP_CHUNK];
+};
+struct knp_buckets6 {
+  struct knp_bucket6 bucket[KNP_CHUNK];
+};
+
 struct knp_count {
   __u64 packets;
   __u64 bytes;
@@ -135,11 +147,11 @@ struct knp_seen {
 struct knp_iface_counters {
   struct knp_seen seen[KNP_DIRECTIONS];
   __u64 size_packets[KNP_DIRECTIONS][KNP_SIZE_BUCKETS];
-  struct knp_count remainder[KNP_REASONS]; /* [KNP_OK] stays 0 */
+  struct knp_count remainder[KNP_REASON_SLOTS]; /* [KNP_OK] stays 0 */
   struct knp_count lost[KNP_LOSSES];
   __u64 pad[4];
 };
-KNP_ASSERT_SIZE(struct knp_iface_counters, 512);
+KNP_ASSERT_SIZE(struct knp_iface_counters, 768);
 
 /* Event budget and event losses of one CPU: entry [cpu] of knp_cpu. */
 struct knp_cpu_state {
@@ -246,6 +258,19 @@ enum knp_event_type {
       KNP_EVENT_LAST,
   KNP_EVENT_USER = 0x8000, /* types of user-defined events start here */
 };
+
+/* A replayed frame's circumstances, in the five words of the test run's context (__sk_buff.cb). */
+enum knp_replay_word {
+  KNP_RW_LENGTH = 0, /* original length, all that was on the wire */
+  KNP_RW_TIME_LOW,   /* capture time, ns since the epoch */
+  KNP_RW_TIME_HIGH,
+  KNP_RW_PLACE, /* interface slot | KNP_RP_* */
+  KNP_RW_EXTRA, /* bytes of the original length that stand before the frame's first byte */
+};
+#define KNP_RP_SLOT 0x7ffu
+#define KNP_RP_EGRESS 0x10000u
+#define KNP_RP_SYNTHETIC 0x20000u     /* the Ethernet header in front was made up: it is not counted */
+#define KNP_REPLAY_TICK_NS 1000000ull /* capture time / this = the tick of a replay */
 
 /* What knp_clock returns to BPF_PROG_TEST_RUN: both clocks of the kernel at one moment. */
 struct knp_clock_pair {

@@ -39,14 +39,10 @@ const volatile struct knp_config knp_config SEC(".rodata.knp") = {
 };
 #endif
 
-/* A value of the flow tables' arrays: several buckets, so that where user space cannot map the array and each look-up is a
- * system call, there are few of them. In memory it is bucket after bucket all the same. */
-struct knp_buckets4 {
-  struct knp_bucket4 bucket[KNP_CHUNK];
-};
-struct knp_buckets6 {
-  struct knp_bucket6 bucket[KNP_CHUNK];
-};
+#ifdef KNP_REPLAY
+/* When the frame at hand was captured, ns since the epoch: the only clock of a replay. */
+__u64 knp_replay_now_ns = 0;
+#endif
 
 /* IPv4 flows: bucket [cpu * buckets4 + hash]. Written by the owning CPU; a full set evicts its least useful flow to the
  * ring; if the ring is full too, the packet is counted as lost.ring_full and the set stays as it is. (*) */

@@ -23,7 +23,7 @@
 #include "abi/knp_abi.h"
 #include "bpf/lib/parse.h"
 
-#include "bpf/lib/account.h"
+#include "bpf/lib/hook.h"
 
 #define KNP_NEXT_PROGRAM (-1)
 

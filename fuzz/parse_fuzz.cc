@@ -94,6 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       .vlan_present = context.vlan_present & 1u,
       .l2_len = context.ethernet & 1u ? 14u : 0u,
       .protocol_be = htons(context.ether_type),
+      .replayed = 0,
+      .wire_len = 0,
   };
 
   knp_packet whole;

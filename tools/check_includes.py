@@ -25,7 +25,7 @@ LAYERS = {
     "bpf": (["abi/", "bpf/"], [LIBBPF]),
     "include/knp": (["knp/"], [ABSL]),
     "src/base": (["knp/", "src/base/"], [ABSL, FMT]),
-    "src/datapath": (["knp/", "abi/", "src/base/", "src/datapath/"], [ABSL, FMT, LIBBPF, ELF]),
+    "src/datapath": (["knp/", "abi/", "bpf/lib/", "src/base/", "src/datapath/"], [ABSL, FMT, LIBBPF, ELF]),
     "src/flow": (["knp/", "src/base/", "src/flow/"], [ABSL, FMT]),
     "src/dns": (["knp/", "src/base/", "src/dns/"], [ABSL, FMT]),
     "src/app": (["knp/", "src/base/", "src/app/"], [ABSL, FMT, NDPI]),

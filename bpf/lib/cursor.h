@@ -34,9 +34,11 @@
 #define KNP_PACKET struct knp_buffer
 #define KNP_GLOBAL static inline
 #define KNP_UNROLL
+struct knp_host; /* bpf/lib/host.h */
 struct knp_buffer {
   const __u8 *data;
   __u32 len;
+  struct knp_host *host = nullptr; /* the parser needs none */
 };
 #endif
 

@@ -9,12 +9,13 @@
 #include "bpf/lib/parse.h"
 #include "bpf/lib/variant.h"
 
+#ifdef __bpf__
 /* Before Linux 5.1 the kernel does not tell whether a record found room in the perf buffer. So room is kept account of
  * here: what this CPU has sent may not go beyond what user space has given it credit for. */
-static __always_inline long knp_send_perf(struct __sk_buff *skb, void *record, __u32 size) {
-  __u32 cpu_id = bpf_get_smp_processor_id();
-  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  const volatile struct knp_perf_credit *credit = bpf_map_lookup_elem(&knp_perf_credit, &cpu_id);
+static __always_inline long knp_send_perf(KNP_PACKET *skb, void *record, __u32 size) {
+  __u32 cpu_id = knp_get_cpu();
+  struct knp_cpu_state *cpu = KNP_LOOKUP(skb, knp_cpu, &cpu_id);
+  const volatile struct knp_perf_credit *credit = KNP_LOOKUP(skb, knp_perf_credit, &cpu_id);
   __u64 sent, limit;
 
   if (!cpu || !credit) return -1;
@@ -28,17 +29,22 @@ static __always_inline long knp_send_perf(struct __sk_buff *skb, void *record, _
   return 0;
 }
 
-static __attribute__((noinline)) long knp_emit_perf(struct __sk_buff *skb, void *record, __u32 size) {
+static __attribute__((noinline)) long knp_emit_perf(KNP_PACKET *skb, void *record, __u32 size) {
   return knp_send_perf(skb, record, size);
 }
 
 /* 0, or negative if there was no room. */
-static __always_inline long knp_emit(struct __sk_buff *skb, void *record, __u32 size) {
+static __always_inline long knp_emit(KNP_PACKET *skb, void *record, __u32 size) {
 #ifndef KNP_VARIANT_4_18
   if (knp_config.use_ringbuf) return bpf_ringbuf_output(&knp_ring, record, size, BPF_RB_NO_WAKEUP);
 #endif
   return knp_emit_perf(skb, record, size);
 }
+#else
+static __always_inline long knp_emit(KNP_PACKET *skb, void *record, __u32 size) {
+  return skb->host->emit(skb->host->context, record, size);
+}
+#endif
 
 /* The token bucket of this CPU for events that no count hangs on; refilled once a tick. */
 static __always_inline int knp_take_token(struct knp_cpu_state *cpu, __u64 tick) {
@@ -57,14 +63,14 @@ static __always_inline int knp_take_token(struct knp_cpu_state *cpu, __u64 tick)
 }
 
 /* Reports a packet by an event of `type`, for which the caller has taken a token. Out of line: few packets come here. */
-static __attribute__((noinline)) void knp_emit_packet_event(struct __sk_buff *skb, const struct knp_packet *p,
+static __attribute__((noinline)) void knp_emit_packet_event(KNP_PACKET *skb, const struct knp_packet *p,
                                                             struct knp_cpu_state *cpu, __u16 type) {
   struct knp_packet_event e;
   __builtin_memset(&e, 0, sizeof e);
   e.h.type = type;
   e.h.size = sizeof e;
-  e.h.cpu = bpf_get_smp_processor_id();
-  e.time_ns = bpf_ktime_get_ns();
+  e.h.cpu = knp_get_cpu();
+  e.time_ns = knp_get_ns(skb);
   if (p->ip_version == 4) {
     __builtin_memcpy(e.key.saddr, &p->key4.saddr_be, 4);
     __builtin_memcpy(e.key.daddr, &p->key4.daddr_be, 4);
@@ -81,25 +87,26 @@ static __attribute__((noinline)) void knp_emit_packet_event(struct __sk_buff *sk
 }
 
 /* The same, if this CPU's budget allows. */
-static __attribute__((noinline)) void knp_offer_packet_event(struct __sk_buff *skb, const struct knp_packet *p,
-                                                             __u16 type) {
-  __u32 cpu_id = bpf_get_smp_processor_id();
-  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  if (cpu && knp_take_token(cpu, knp_get_tick())) knp_emit_packet_event(skb, p, cpu, type);
+static __attribute__((noinline)) void knp_offer_packet_event(KNP_PACKET *skb, const struct knp_packet *p, __u16 type) {
+  __u32 cpu_id = knp_get_cpu();
+  struct knp_cpu_state *cpu = KNP_LOOKUP(skb, knp_cpu, &cpu_id);
+  if (cpu && knp_take_token(cpu, knp_get_tick(skb))) knp_emit_packet_event(skb, p, cpu, type);
 }
 
+#ifdef __bpf__
 /* For user-defined programs: `size` bytes at `payload` (up to KNP_EVENT_MAX_PAYLOAD) reach the handler registered for
  * `type` (KNP_EVENT_USER and above). 0, or negative if there was no room. `buffer` is the caller's, of
  * sizeof(struct knp_event_header) + size bytes, the payload standing behind the header. */
-static __always_inline long knp_emit_user_event(struct __sk_buff *skb, void *buffer, __u16 type, __u32 size) {
+static __always_inline long knp_emit_user_event(KNP_PACKET *skb, void *buffer, __u16 type, __u32 size) {
   struct knp_event_header *h = buffer;
   h->type = type;
   h->size = sizeof *h + size;
-  h->cpu = bpf_get_smp_processor_id();
+  h->cpu = knp_get_cpu();
 #ifndef KNP_VARIANT_4_18
   if (knp_config.use_ringbuf) return bpf_ringbuf_output(&knp_ring, buffer, sizeof *h + size, BPF_RB_NO_WAKEUP);
 #endif
   return knp_send_perf(skb, buffer, sizeof *h + size); /* in place: a further function's stack might not fit */
 }
+#endif
 
 #endif /* KNP_BPF_EMIT_H */

@@ -19,20 +19,20 @@
 #define KNP_EVICTED struct KNP_NAME(knp_flow_evicted)
 #define KNP_EVICTED_TYPE KNP_NAME(KNP_EVENT_flow_evicted)
 
-static __always_inline KNP_BUCKET *KNP_NAME(knp_bucket_at)(__u32 index) {
+static __always_inline KNP_BUCKET *KNP_NAME(knp_bucket_at)(KNP_PACKET *skb, __u32 index) {
   __u32 value = index / KNP_CHUNK;
-  struct KNP_NAME(knp_buckets) *b = bpf_map_lookup_elem(&KNP_NAME(knp_flows), &value);
+  struct KNP_NAME(knp_buckets) *b = KNP_LOOKUP(skb, KNP_NAME(knp_flows), &value);
   return b ? &b->bucket[index % KNP_CHUNK] : 0;
 }
 
 /* The way to give up: longest idle first, counted in 64 ticks so that a burst does not decide; among equals the one
  * with the fewest packets, so that a flood of one-packet flows displaces itself and not the connections beside it;
  * among equals still, the one that `turn` points at, so that every way ages. */
-static __always_inline __u32 KNP_NAME(knp_victim)(struct __sk_buff *skb, const KNP_BUCKET *b, __u32 tick, __u32 turn) {
+static __always_inline __u32 KNP_NAME(knp_victim)(KNP_PACKET *skb, const KNP_BUCKET *b, __u32 tick, __u32 turn) {
   (void)skb;
   __u64 best = 0;
   __u32 victim = 0;
-#pragma unroll
+  KNP_UNROLL
   for (__u32 i = 0; i < KNP_WAYS; i++) {
     __u64 packets = b->flow[i].packets;
     __u32 idle = (tick - b->flow[i].last_tick) >> 6;
@@ -48,7 +48,7 @@ static __always_inline __u32 KNP_NAME(knp_victim)(struct __sk_buff *skb, const K
   return victim & (KNP_WAYS - 1);
 }
 
-static __always_inline long KNP_NAME(knp_evict)(struct __sk_buff *skb, const KNP_BUCKET *b, __u32 index, __u32 way,
+static __always_inline long KNP_NAME(knp_evict)(KNP_PACKET *skb, const KNP_BUCKET *b, __u32 index, __u32 way,
                                                 __u32 cpu_id) {
   KNP_EVICTED e;
   e.h.type = KNP_EVICTED_TYPE;
@@ -64,7 +64,7 @@ static __always_inline long KNP_NAME(knp_evict)(struct __sk_buff *skb, const KNP
 static __always_inline __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const KNP_KEY *key, int *hit) {
   __u32 way = KNP_WAYS;
   *hit = 0;
-#pragma unroll
+  KNP_UNROLL
   for (__u32 i = 0; i < KNP_WAYS; i++) {
     if (KNP_NAME(knp_key_equal)(&b->key[i], key)) {
       *hit = 1;
@@ -75,7 +75,7 @@ static __always_inline __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const KNP
   return way;
 }
 
-static __always_inline void KNP_NAME(knp_take)(KNP_BUCKET *b, __u32 way, const struct knp_packet *p,
+static __always_inline void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way, const struct knp_packet *p,
                                                struct knp_cpu_state *cpu) {
   struct knp_flow *f = &b->flow[way];
   cpu->inserted++;
@@ -84,8 +84,8 @@ static __always_inline void KNP_NAME(knp_take)(KNP_BUCKET *b, __u32 way, const s
   b->key[way] = p->KNP_NAME(key);
   f->packets = p->packets;
   f->bytes = p->bytes;
-  f->first_ns = bpf_ktime_get_ns();
-  f->last_tick = (__u32)knp_get_tick();
+  f->first_ns = knp_get_ns(skb);
+  f->last_tick = (__u32)knp_get_tick(skb);
   f->tcp_flags = p->tcp_flags;
   f->bits = p->bits | (p->tcp_flags & KNP_TCP_RST ? KNP_F_RESET_SENT : 0);
   KNP_WMB(cpu);
@@ -95,12 +95,12 @@ static __always_inline void KNP_NAME(knp_take)(KNP_BUCKET *b, __u32 way, const s
 /* For a flow that is not in its first set: looks into the second, else gives it a slot, and counts the packet there. -1,
  * or why no slot could be had (enum knp_loss): the packet is then lost for the flows. Out of line, and looks everything
  * up again: the hot path stays short. */
-static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *skb, const struct knp_packet *p,
-                                                              __u32 first, __u32 second) {
-  __u32 cpu_id = bpf_get_smp_processor_id();
-  struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &cpu_id);
-  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(first);
-  KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(second);
+static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, const struct knp_packet *p, __u32 first,
+                                                              __u32 second) {
+  __u32 cpu_id = knp_get_cpu();
+  struct knp_cpu_state *cpu = KNP_LOOKUP(skb, knp_cpu, &cpu_id);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
+  KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(skb, second);
   __u32 way;
   int hit;
 
@@ -115,26 +115,26 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(struct __sk_buff *
     if (way < KNP_WAYS) {
       b = other;
     } else {
-      way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(), (__u32)cpu->inserted);
+      way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(skb), (__u32)cpu->inserted);
       if (KNP_NAME(knp_evict)(skb, b, first, way, cpu_id)) return KNP_L_RING_FULL;
       cpu->evicted++;
     }
   }
-  KNP_NAME(knp_take)(b, way & (KNP_WAYS - 1), p, cpu);
-  if (knp_take_token(cpu, knp_get_tick())) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
+  KNP_NAME(knp_take)(skb, b, way & (KNP_WAYS - 1), p, cpu);
+  if (knp_take_token(cpu, knp_get_tick(skb))) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
   if (knp_is_notable(p)) knp_offer_packet_event(skb, p, knp_notable_type(p));
   return -1;
 }
 
 /* Counts the packet in its flow. -1, or where it was lost (enum knp_loss). */
-static __always_inline int KNP_NAME(knp_table_add)(struct __sk_buff *skb, const struct knp_packet *p, __u32 cpu_id,
+static __always_inline int KNP_NAME(knp_table_add)(KNP_PACKET *skb, const struct knp_packet *p, __u32 cpu_id,
                                                    const volatile struct knp_config *config) {
   const KNP_KEY *key = &p->KNP_NAME(key);
   __u64 hash = KNP_NAME(knp_hash)(key, config->seed);
   __u32 buckets = config->KNP_NAME(buckets);
   __u32 base = cpu_id * buckets;
   __u32 first = base + (__u32)(((hash >> 32) * buckets) >> 32);
-  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(first);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
   struct knp_flow *f;
 
   if (!b) return KNP_L_MAP;

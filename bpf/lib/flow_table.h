@@ -7,6 +7,9 @@
 
 #include "bpf/lib/emit.h"
 
+/* Keys are compared and hashed by their words; the compiler must not take these for other objects. */
+typedef __u64 __attribute__((may_alias)) knp_word;
+
 #define KNP_MIX1 0x9e3779b97f4a7c15ull
 #define KNP_MIX2 0xc2b2ae3d27d4eb4full
 #define KNP_MIX3 0x165667b19e3779f9ull
@@ -22,12 +25,12 @@ static __always_inline __u64 knp_mix(__u64 a, __u64 b, __u64 seed) {
 }
 
 static __always_inline __u64 knp_hash4(const struct knp_key4 *k, __u64 seed) {
-  const __u64 *w = (const __u64 *)k;
+  const knp_word *w = (const knp_word *)k;
   return knp_mix(w[0], w[1], seed);
 }
 
 static __always_inline __u64 knp_hash6(const struct knp_key6 *k, __u64 seed) {
-  const __u64 *w = (const __u64 *)k;
+  const knp_word *w = (const knp_word *)k;
   __u64 a = (w[0] * KNP_MIX2) ^ w[1], b = (w[2] * KNP_MIX3) ^ w[3];
   a ^= a >> 31;
   b ^= b >> 31;
@@ -35,12 +38,12 @@ static __always_inline __u64 knp_hash6(const struct knp_key6 *k, __u64 seed) {
 }
 
 static __always_inline int knp_key_equal4(const struct knp_key4 *a, const struct knp_key4 *b) {
-  const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+  const knp_word *x = (const knp_word *)a, *y = (const knp_word *)b;
   return x[0] == y[0] && x[1] == y[1];
 }
 
 static __always_inline int knp_key_equal6(const struct knp_key6 *a, const struct knp_key6 *b) {
-  const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+  const knp_word *x = (const knp_word *)a, *y = (const knp_word *)b;
   return x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[2] == y[2] && x[0] == y[0];
 }
 
@@ -55,7 +58,7 @@ static __always_inline __u16 knp_notable_type(const struct knp_packet *p) {
 }
 
 /* A reset is told once a flow, odd flags each time; both within the event budget. */
-static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {
+static __always_inline void knp_notable(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f) {
   __u16 type = knp_notable_type(p);
   if (type == KNP_EVENT_connection_reset) {
     if (f->bits & KNP_F_RESET_SENT) return;
@@ -64,10 +67,10 @@ static __always_inline void knp_notable(struct __sk_buff *skb, const struct knp_
   knp_offer_packet_event(skb, p, type);
 }
 
-static __always_inline void knp_count_in(struct __sk_buff *skb, const struct knp_packet *p, struct knp_flow *f) {
+static __always_inline void knp_count_in(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f) {
   f->packets += p->packets;
   f->bytes += p->bytes;
-  f->last_tick = (__u32)knp_get_tick();
+  f->last_tick = (__u32)knp_get_tick(skb);
   f->tcp_flags |= p->tcp_flags;
   f->bits |= p->bits;
   if (knp_is_notable(p)) knp_notable(skb, p, f);

@@ -55,6 +55,8 @@ struct knp_frame {
   __u32 vlan_present;
   __u32 l2_len;       /* 14, or 0 on devices without an Ethernet header */
   __be16 protocol_be; /* EtherType, where there is no Ethernet header */
+  __u8 replayed;      /* from a capture: `len` may be more than there is to read, and bytes are wire_len */
+  __u32 wire_len;
 };
 
 struct knp_packet {
@@ -95,9 +97,15 @@ struct knp_l3 {
 
 enum knp_fragment { KNP_WHOLE = 0, KNP_FIRST_FRAGMENT = 1, KNP_LATER_FRAGMENT = 2 };
 
+/* Why a header cannot be read that ends at `end`: it was not in the frame, or the capture did not keep it. */
+static __always_inline int knp_short(const struct knp_frame *f, __u32 end, int reason) {
+  return f->replayed && end <= f->len ? KNP_R_SNAPLEN : reason;
+}
+
 /* A later fragment has no transport header, and a first one needs no more of it than the ports: nmap's -f sends eight
  * bytes of TCP. */
-static __always_inline int knp_parse_l4(const struct knp_cursor *c, struct knp_packet *p, const struct knp_l3 *l3) {
+static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,
+                                        const struct knp_l3 *l3) {
   __u8 scratch[16];
   const __u8 *h;
   __u8 protocol = p->protocol;
@@ -108,7 +116,7 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, struct knp_p
     __u32 data_offset;
     if (offset + 20 > l3->end) return KNP_R_L4_TRUNCATED;
     h = knp_at(c, offset, scratch, 16);
-    if (!h) return KNP_R_L4_TRUNCATED;
+    if (!h) return knp_short(f, offset + 16, KNP_R_L4_TRUNCATED);
     p->sport_be = knp_field16(h);
     p->dport_be = knp_field16(h + 2);
     data_offset = (h[12] >> 4) * 4;
@@ -126,7 +134,7 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, struct knp_p
   KNP_FORGET(c->packet, protocol);
   if (offset + need > l3->end) return KNP_R_L4_TRUNCATED;
   h = knp_at(c, offset, scratch, 8);
-  if (!h) return KNP_R_L4_TRUNCATED;
+  if (!h) return knp_short(f, offset + 8, KNP_R_L4_TRUNCATED);
   p->sport_be = knp_field16(h);
   p->dport_be = knp_field16(h + 2);
   if (protocol == KNP_P_ICMP || protocol == KNP_P_ICMP6) {
@@ -146,7 +154,7 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
   const __u8 *h = knp_at(c, l3->offset, scratch, 20);
   __u32 header, total, fragment;
 
-  if (!h) return KNP_R_IPV4_TRUNCATED;
+  if (!h) return knp_short(f, l3->offset + 20, KNP_R_IPV4_TRUNCATED);
   header = (h[0] & 0xf) * 4;
   if (h[0] >> 4 != 4 || header < 20) return KNP_R_IPV4_HEADER;
   total = knp_ntohs(knp_field16(h + 2));
@@ -180,8 +188,12 @@ KNP_GLOBAL __u64 knp_ip6_extensions(KNP_PACKET *packet, __u32 next, __u32 offset
       reason = KNP_OK;
       break;
     }
-    if (offset + 8 > end || knp_load(packet, offset, h, sizeof h)) {
+    if (offset + 8 > end) {
       reason = KNP_R_IPV6_EXTENSION;
+      break;
+    }
+    if (knp_load(packet, offset, h, sizeof h)) {
+      reason = KNP_R_SNAPLEN; /* `end` is not beyond the packet: no live one comes here */
       break;
     }
     if (next == KNP_P_FRAGMENT) {
@@ -214,7 +226,7 @@ static __always_inline int knp_parse_ip6(const struct knp_cursor *c, const struc
   const __u8 *h = knp_at(c, l3->offset, scratch, 40);
   __u32 payload;
 
-  if (!h) return KNP_R_IPV6_TRUNCATED;
+  if (!h) return knp_short(f, l3->offset + 40, KNP_R_IPV6_TRUNCATED);
   if (h[0] >> 4 != 6) return KNP_R_IPV6_HEADER;
   payload = knp_ntohs(knp_field16(h + 4));
   p->protocol = h[6];
@@ -277,7 +289,7 @@ static __always_inline int knp_parse_l2(const struct knp_cursor *c, const struct
   *type = f->protocol_be;
   if (f->vlan_present) p->vlan = f->vlan_tci & 0xfff;
   if (!f->l2_len) return KNP_OK;
-  if (c->data + KNP_ETH_LEN > c->end) return KNP_R_L2_TRUNCATED;
+  if (c->data + KNP_ETH_LEN > c->end) return knp_short(f, KNP_ETH_LEN, KNP_R_L2_TRUNCATED);
   *type = knp_field16(c->data + 12);
   l3->offset = KNP_ETH_LEN;
   p->header_len = KNP_ETH_LEN;
@@ -288,6 +300,7 @@ static __always_inline int knp_parse_l2(const struct knp_cursor *c, const struct
     if (!p->vlan) p->vlan = tags >> 16 & 0xfff;
     l3->offset += tags >> 32 & 0x0c;
     p->header_len = l3->offset;
+    if (reason == KNP_R_L2_TRUNCATED) return knp_short(f, l3->offset + 4, KNP_R_L2_TRUNCATED);
     if (reason) return reason;
   }
   return KNP_OK;
@@ -297,6 +310,11 @@ static __always_inline int knp_parse_l2(const struct knp_cursor *c, const struct
 static __always_inline void knp_wire_size(const struct knp_frame *f, struct knp_packet *p) {
   __u32 segments = f->gso_segs;
   __u32 tag = f->vlan_present ? 4 : 0;
+  if (f->replayed) {
+    p->packets = 1;
+    p->bytes = f->wire_len;
+    return;
+  }
   if (!segments) {
     segments = 1;
     if (f->gso_size && f->len > p->header_len) segments = (f->len - p->header_len + f->gso_size - 1) / f->gso_size;
@@ -329,7 +347,7 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
   KNP_FORGET(c->packet, l3.fragment);
   KNP_FORGET(c->packet, p->bits);
   KNP_FORGET(c->packet, p->header_len);
-  if (reason == KNP_OK) reason = knp_parse_l4(c, p, &l3);
+  if (reason == KNP_OK) reason = knp_parse_l4(c, f, p, &l3);
   KNP_FORGET(c->packet, reason);
   KNP_FORGET(c->packet, p->header_len);
   KNP_FORGET(c->packet, p->protocol);

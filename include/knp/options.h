@@ -19,7 +19,7 @@ struct MonitorOptions {
   // Ledger::lost["ring_full"] is not 0: it must hold what arrives while the reader does not run.
   std::size_t ring_bytes = std::size_t{4} << 20;
 
-  // Interfaces that may be attached at one time; 512 bytes a CPU each.
+  // Interfaces that may be attached at one time; 768 bytes a CPU each.
   std::uint32_t max_interfaces = 64;
 
   // How often the ring is emptied. Lower it only for quicker events; each round costs about 3 µs.

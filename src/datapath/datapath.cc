@@ -11,65 +11,6 @@
 #include "src/datapath/errors.h"
 
 namespace knp::datapath {
-namespace {
-
-FlowTuple MakeTuple(const knp_key4& key) {
-  FlowTuple tuple;
-  std::memcpy(tuple.source.data(), &key.saddr_be, 4);
-  std::memcpy(tuple.destination.data(), &key.daddr_be, 4);
-  tuple.ip_version = 4;
-  return tuple;
-}
-
-FlowTuple MakeTuple(const knp_key6& key) {
-  FlowTuple tuple;
-  std::memcpy(tuple.source.data(), key.saddr, 16);
-  std::memcpy(tuple.destination.data(), key.daddr, 16);
-  tuple.ip_version = 6;
-  return tuple;
-}
-
-template <typename Key>
-FlowTuple TupleOf(const Key& key) {
-  FlowTuple tuple = MakeTuple(key);
-  tuple.source_port = ntohs(key.sport_be);
-  tuple.destination_port = ntohs(key.dport_be);
-  tuple.protocol = KNP_META_PROTO(key.meta);
-  tuple.vlan = KNP_META_VLAN(key.meta);
-  return tuple;
-}
-
-Direction DirectionOf(std::uint32_t meta) { return KNP_META_DIR(meta) ? Direction::kEgress : Direction::kIngress; }
-
-}  // namespace
-
-// One handler a row of KNP_EVENTS: a row without one does not compile.
-struct RecordHandlers {
-  Datapath* self;
-
-  template <typename Key>
-  auto Emit() const {
-    return [datapath = self](const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes) {
-      datapath->EmitDelta(key, flow, packets, bytes);
-    };
-  }
-
-  bool flow_evicted4(const knp_flow_evicted4& e) const {
-    return self->flows4_->Evicted(e.index, e.key, e.flow, Emit<knp_key4>());
-  }
-  bool flow_evicted6(const knp_flow_evicted6& e) const {
-    return self->flows6_->Evicted(e.index, e.key, e.flow, Emit<knp_key6>());
-  }
-  bool flow_started(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kFlowStarted, e); }
-  bool connection_reset(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kConnectionReset, e); }
-  bool security_candidate(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kSecurityCandidate, e); }
-
-  bool Notice(PacketNotice::Kind kind, const knp_packet_event& e) const {
-    self->EmitNotice(kind, e);
-    return true;
-  }
-};
-
 absl::StatusOr<std::unique_ptr<Datapath>> Datapath::Create(const std::string& object_path,
                                                            const MonitorOptions& options, Sink* sink) {
   auto features = Features::Probe(options.disable_features);
@@ -95,9 +36,12 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
   auto clock = TickClock::Create(*object_);
   if (!clock.ok()) return clock.status();
   clock_ = *std::move(clock);
-  if (absl::Status status = SetEventBudget(options.events_per_second); !status.ok()) return status;
-  auto events =
-      EventSource::Open(*object_, [this](const void* record, std::size_t size) { return OnRecord(record, size); });
+  decoder_.SetClock(clock_.get());
+  if (absl::Status status = SetEventBudget(options); !status.ok()) return status;
+  auto events = EventSource::Open(*object_, [this](const void* record, std::size_t size) {
+    decoder_.OnRecord(record, size);
+    return --records_left_ != 0;
+  });
   if (!events.ok()) return events.status();
   events_ = *std::move(events);
   auto netns = Netns::Current();
@@ -133,24 +77,16 @@ absl::Status Datapath::OpenArrays() {
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
   if (!status.ok()) return status;
-  flows4_.emplace(buckets4_);
-  flows6_.emplace(buckets6_);
-  if (!flows4_->valid() || !flows6_->valid())
-    return absl::ResourceExhaustedError("no memory for the flow table's shadow");
+  if (absl::Status opened = decoder_.Open(buckets4_, buckets6_); !opened.ok()) return opened;
   iface_table_ = std::make_unique<IfaceTable>(
       [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });
   return absl::OkStatus();
 }
 
 // Before anything is attached: the rest of an entry belongs to the kernel.
-absl::Status Datapath::SetEventBudget(std::uint32_t events_per_second) {
+absl::Status Datapath::SetEventBudget(const MonitorOptions& options) {
   const std::uint32_t cpus = object_->sizes().cpus;
-  const double per_tick = static_cast<double>(events_per_second) / cpus * static_cast<double>(clock_->tick_ns()) / 1e9;
-  knp_cpu_state state{};
-  state.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
-  // A tenth of a second may come at once.
-  if (events_per_second != 0)
-    state.token_burst_q8 = static_cast<__u32>(std::min(events_per_second / 10.0 / cpus * 256 + 256, 4e9));
+  const knp_cpu_state state = EventBudget(options, cpus, clock_->tick_ns());
   for (std::uint32_t cpu = 0; cpu < cpus; cpu++)
     if (absl::Status status = cpus_.Store(cpu, state); !status.ok()) return status;
   return absl::OkStatus();
@@ -200,6 +136,7 @@ absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   auto interface = Interface::Attach(shared_, name, id, *slot);
   if (!interface.ok()) return interface.status();
   by_slot_[*slot] = interface->get();
+  decoder_.SetInterface(*slot, id);
   awaited_.erase((*interface)->name());
   interfaces_.push_back(*std::move(interface));
   return id;
@@ -243,95 +180,8 @@ std::size_t Datapath::most_records() const {
 }
 
 bool Datapath::Scan(std::size_t buckets) {
-  if (scan_at_ == 0) clock_->Refresh().IgnoreError();  // the old pair serves as well, a little less exactly
-  const std::size_t first = scan_at_, end = first + buckets;
-  const RecordHandlers handlers{this};
-  if (first < flows4_->buckets()) flows4_->Scan(first, buckets, handlers.Emit<knp_key4>());
-  if (end > flows4_->buckets()) {
-    const std::size_t from = first > flows4_->buckets() ? first - flows4_->buckets() : 0;
-    flows6_->Scan(from, end - flows4_->buckets() - from, handlers.Emit<knp_key6>());
-  }
-  scan_at_ = end < total_buckets() ? end : 0;
-  return scan_at_ == 0;
-}
-
-namespace {
-
-// A perf buffer's records stand at any multiple of four: what is in them cannot be used in place.
-template <typename Record, typename Handler>
-bool OnCopy(const void* record, std::size_t size, const Handler& handler) {
-  Record copy;
-  if (size < sizeof copy) return false;
-  std::memcpy(&copy, record, sizeof copy);
-  return handler(copy);
-}
-
-}  // namespace
-
-bool Datapath::OnRecord(const void* record, std::size_t size) {
-  knp_event_header header;
-  bool good = false;
-  if (size >= sizeof header) {
-    std::memcpy(&header, record, sizeof header);
-    const RecordHandlers handlers{this};
-    // A perf record is padded to 8 bytes: at least the header's size must be there.
-    if (header.type >= KNP_EVENT_USER) {
-      good = header.size >= sizeof header && header.size <= size;
-      if (good)
-        sink_->OnUserEvent(header.type,
-                           {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
-    } else {
-      switch (header.type) {
-#define KNP_DISPATCH(type, name)                                                                      \
-  case KNP_EVENT_##name:                                                                              \
-    good = OnCopy<type>(record, size, [&handlers](const type& copy) { return handlers.name(copy); }); \
-    break;
-        KNP_EVENTS(KNP_DISPATCH)
-#undef KNP_DISPATCH
-        default: break;
-      }
-    }
-  }
-  if (!good) malformed_records_++;
-  return --records_left_ != 0;
-}
-
-template <typename Key>
-void Datapath::EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes) {
-  const std::uint32_t slot = KNP_META_SLOT(key.meta);
-  if (slot >= by_slot_.size() || !by_slot_[slot]) {
-    malformed_records_++;
-    return;
-  }
-  FlowDelta delta;
-  delta.tuple = TupleOf(key);
-  delta.interface = by_slot_[slot]->id();
-  delta.direction = DirectionOf(key.meta);
-  delta.count = {packets, bytes};
-  delta.first_mono_ns = flow.first_ns;
-  delta.last_mono_ns = std::max<std::uint64_t>(clock_->ToMonoNs(flow.last_tick), flow.first_ns);
-  delta.tcp_flags = flow.tcp_flags;
-  delta.fragments = flow.bits & KNP_F_FRAGMENT;
-  delta.continued = packets != flow.packets;
-  sink_->OnDelta(delta);
-}
-
-void Datapath::EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event) {
-  const std::uint32_t slot = KNP_META_SLOT(event.key.meta);
-  if (slot >= by_slot_.size() || !by_slot_[slot]) {
-    malformed_records_++;
-    return;
-  }
-  PacketNotice notice;
-  notice.kind = kind;
-  notice.tuple = TupleOf(event.key);
-  notice.tuple.ip_version = event.ip_version;
-  notice.interface = by_slot_[slot]->id();
-  notice.direction = DirectionOf(event.key.meta);
-  notice.mono_ns = event.time_ns;
-  notice.tcp_flags = event.tcp_flags;
-  notice.bytes = event.bytes;
-  sink_->OnNotice(notice);
+  if (decoder_.at_start()) clock_->Refresh().IgnoreError();  // the old pair serves as well, a little less exactly
+  return decoder_.Scan(buckets);
 }
 
 const Interface* Datapath::Find(InterfaceId id) const {
@@ -350,12 +200,9 @@ Datapath::EventCounters Datapath::ReadEventCounters() const {
   for (std::size_t i = 0; i < cpus_.size(); i++) {
     knp_cpu_state cpu{};
     cpus_.Copy(i, 1, &cpu).IgnoreError();  // only when the kernel is out of memory: the next reading has it again
-    sum.suppressed += cpu.events_suppressed;
-    sum.ring_full += cpu.events_ring_full;
-    sum.evicted += cpu.evicted;
-    sum.inserted += cpu.inserted;
+    sum.Add(cpu);
   }
-  sum.malformed_records = malformed_records_;
+  sum.malformed_records = decoder_.malformed_records();
   return sum;
 }
 

@@ -22,25 +22,17 @@
 #include "abi/knp_abi.h"
 #include "src/base/flow_delta.h"
 #include "src/datapath/array.h"
+#include "src/datapath/decoder.h"
 #include "src/datapath/event_source.h"
 #include "src/datapath/features.h"
 #include "src/datapath/interface.h"
 #include "src/datapath/link_watch.h"
 #include "src/datapath/object.h"
-#include "src/datapath/table_reader.h"
+#include "src/datapath/sink.h"
 #include "src/datapath/tick_clock.h"
 #include "src/datapath/watchdog.h"
 
 namespace knp::datapath {
-
-// Receives what the kernel tells.
-class Sink {
- public:
-  virtual ~Sink() = default;
-  virtual void OnDelta(const FlowDelta& delta) = 0;
-  virtual void OnNotice(const PacketNotice& notice) = 0;
-  virtual void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) = 0;
-};
 
 class Datapath {
  public:
@@ -59,9 +51,9 @@ class Datapath {
   std::size_t most_records() const;
   // Reads the next `buckets` of the flow tables, round and round. True: a round is complete.
   bool Scan(std::size_t buckets);
-  std::size_t total_buckets() const { return flows4_->buckets() + flows6_->buckets(); }
+  std::size_t total_buckets() const { return decoder_.total_buckets(); }
   // The next Scan begins a round.
-  void RestartScan() { scan_at_ = 0; }
+  void RestartScan() { decoder_.RestartScan(); }
   // Every slot was used: the next Attach takes one whose flows should all have been read before.
   bool MustReuseSlot() const;
   // Packets that passed our hooks on an interface that we did not know at that moment: it was moved or renumbered.
@@ -85,24 +77,16 @@ class Datapath {
     return object_->OpenMap(name, key_size, value_size);
   }
 
-  struct EventCounters {
-    std::uint64_t suppressed = 0, ring_full = 0, evicted = 0, inserted = 0;
-    std::uint64_t malformed_records = 0;  // records that user space could not use: 0 unless the two sides disagree
-  };
+  using EventCounters = datapath::EventCounters;
   EventCounters ReadEventCounters() const;
   std::vector<std::string> Degraded() const { return features_.Degraded(); }
 
  private:
-  friend struct RecordHandlers;
-  Datapath(Features features, Sink* sink) : features_(std::move(features)), sink_(sink) {}
+  Datapath(Features features, Sink* sink) : features_(std::move(features)), decoder_(sink) {}
   absl::Status Open(const std::string& object_path, const MonitorOptions& options);
   absl::Status OpenArrays();
-  absl::Status SetEventBudget(std::uint32_t events_per_second);
+  absl::Status SetEventBudget(const MonitorOptions& options);
   absl::StatusOr<Watchdog*> GetWatchdog();
-  bool OnRecord(const void* record, std::size_t size);
-  template <typename Key>
-  void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
-  void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
   absl::StatusOr<std::uint16_t> FreeSlot() const;
   Interface* FindAttached(std::uint32_t ifindex) const;
   void OnChange(const LinkChange& change, std::vector<WatchEvent>* events);
@@ -111,7 +95,7 @@ class Datapath {
   void OnNewLink(const std::string& name, std::uint32_t ifindex, std::vector<WatchEvent>* events);
 
   Features features_;
-  Sink* sink_;
+  Decoder decoder_;
   std::unique_ptr<Object> object_;
   std::unique_ptr<Netns> netns_;
   std::unique_ptr<Watchdog> watchdog_;
@@ -121,8 +105,6 @@ class Datapath {
   Array<knp_iface_counters> counters_;
   Array<knp_cpu_state> cpus_;
   Array<knp_iface_entry> iface_entries_;
-  std::optional<TableReader<knp_bucket4, knp_key4>> flows4_;  // since Open
-  std::optional<TableReader<knp_bucket6, knp_key6>> flows6_;
   std::unique_ptr<IfaceTable> iface_table_;
   std::unique_ptr<EventSource> events_;
   Interface::Shared shared_{};
@@ -132,9 +114,7 @@ class Datapath {
   absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at
   absl::flat_hash_map<std::string, InterfaceId> awaited_;  // interfaces that went, by name, until one comes back
   std::uint64_t last_look_ns_ = 0, last_glance_ns_ = 0;
-  std::size_t scan_at_ = 0;
   std::size_t records_left_ = 0;
-  std::uint64_t malformed_records_ = 0;
 };
 
 }  // namespace knp::datapath

@@ -1,5 +1,5 @@
 // The table by which the kernel's programs find an interface's slot: open addressing over a BPF array, written here alone.
-// Mirrors knp_find_iface in bpf/lib/account.h.
+// Mirrors knp_find_iface in bpf/lib/hook.h.
 #ifndef KNP_DATAPATH_IFACE_TABLE_H_
 #define KNP_DATAPATH_IFACE_TABLE_H_
 

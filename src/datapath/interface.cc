@@ -68,33 +68,17 @@ KernelCounters Minus(KernelCounters a, const KernelCounters& b) {
   return a;
 }
 
-void AddSeen(TrafficCount* to, const knp_seen& seen) {
-  to->packets += seen.packets;
-  to->bytes += seen.bytes;
-  to->skbs += seen.skbs;
-  to->skb_bytes += seen.skb_bytes;
-}
-
 }  // namespace
 
 absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot) {
   KernelCounters sum;
   for (std::uint32_t cpu = 0; cpu < context.cpus; cpu++) {
     const std::size_t index = std::size_t{cpu} * context.max_ifaces + slot;
-    // The ledger's parts first, what was seen last: a packet in between shows as in flight, never as a surplus.
     knp_iface_counters parts, seen;
     if (absl::Status status = context.counters->Copy(index, 1, &parts); !status.ok()) return status;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (absl::Status status = context.counters->Copy(index, 1, &seen); !status.ok()) return status;
-    for (unsigned i = 0; i < KNP_REASONS; i++)
-      sum.remainder[i] += {parts.remainder[i].packets, parts.remainder[i].bytes};
-    for (unsigned i = 0; i < KNP_LOSSES; i++) sum.lost[i] += {parts.lost[i].packets, parts.lost[i].bytes};
-    for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++) {
-      sum.rx_sizes[i] += seen.size_packets[KNP_INGRESS][i];
-      sum.tx_sizes[i] += seen.size_packets[KNP_EGRESS][i];
-    }
-    AddSeen(&sum.rx, seen.seen[KNP_INGRESS]);
-    AddSeen(&sum.tx, seen.seen[KNP_EGRESS]);
+    sum.Add(parts, seen);
   }
   return sum;
 }

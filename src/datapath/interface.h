@@ -19,6 +19,7 @@
 #include "src/datapath/array.h"
 #include "src/datapath/attachment.h"
 #include "src/datapath/attempts.h"
+#include "src/datapath/counters.h"
 #include "src/datapath/features.h"
 #include "src/datapath/iface_table.h"
 #include "src/datapath/netlink.h"
@@ -28,14 +29,6 @@
 #include "src/datapath/unseen_meter.h"
 
 namespace knp::datapath {
-
-// What the kernel counted for an interface since it was attached.
-struct KernelCounters {
-  TrafficCount rx, tx;
-  std::array<std::uint64_t, KNP_SIZE_BUCKETS> rx_sizes{}, tx_sizes{};
-  std::array<Count, KNP_REASONS> remainder{};
-  std::array<Count, KNP_LOSSES> lost{};
-};
 
 // The largest packet of each bucket of the size histogram, bytes; 0 = no bound.
 inline constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};

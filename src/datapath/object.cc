@@ -20,38 +20,44 @@ namespace {
 
 constexpr char kConfigMap[] = ".rodata.knp";     // of the current variant
 constexpr char kSettingsMap[] = "knp_settings";  // of the 4.18 variant
-constexpr std::uint32_t kCurrent = 1, k418 = 2, kBoth = kCurrent | k418;
+constexpr std::uint32_t kCurrent = 1, k418 = 2, kReplay = 4, kLive = kCurrent | k418, kAll = kLive | kReplay;
 
 struct RequiredMap {
   const char* name;
   bpf_map_type type;
   std::uint32_t key_size;
   std::uint32_t value_size;
-  std::uint32_t variants = kBoth;
+  std::uint32_t variants = kAll;
 };
 
 constexpr RequiredMap kMaps[] = {
-    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket4) * KNP_CHUNK},
-    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_bucket6) * KNP_CHUNK},
+    {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets4)},
+    {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets6)},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
     {"knp_ifaces", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_entry)},
     {"knp_clock_now", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_clock_pair), kCurrent},
     {kSettingsMap, BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_config), k418},
     {"knp_tick", BPF_MAP_TYPE_ARRAY, 4, sizeof(__u64), k418},
-    {"knp_ring", BPF_MAP_TYPE_RINGBUF, 0, 0, kCurrent},
+    {"knp_ring", BPF_MAP_TYPE_RINGBUF, 0, 0, kCurrent | kReplay},
     {"knp_perf", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4},
     {"knp_perf_credit", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_perf_credit)},
 };
 
 struct RequiredProgram {
   const char* name;
-  std::uint32_t variants = kBoth;
+  std::uint32_t variants = kLive;
 };
-constexpr RequiredProgram kPrograms[] = {{"knp_ingress"}, {"knp_egress"}, {"knp_clock", kCurrent}};
+constexpr RequiredProgram kPrograms[] = {
+    {"knp_ingress"}, {"knp_egress"}, {"knp_clock", kCurrent}, {"knp_replay", kReplay}};
 
 bool IsOf(std::uint32_t variants, Object::Variant variant) {
-  return (variants & (variant == Object::Variant::k418 ? k418 : kCurrent)) != 0;
+  switch (variant) {
+    case Object::Variant::kCurrent: return (variants & kCurrent) != 0;
+    case Object::Variant::k418: return (variants & k418) != 0;
+    case Object::Variant::kReplay: return (variants & kReplay) != 0;
+  }
+  return false;
 }
 
 // What the kernel says to a program that is wrong, or newer than itself: of its verifier, and of its JIT compiler.
@@ -70,7 +76,9 @@ absl::StatusOr<bpf_object*> Open(const std::string& path, Object::Variant varian
   bpf_object* object = nullptr;
   if (path.empty()) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "knp");
-    const auto image = variant == Object::Variant::k418 ? EmbeddedObject418() : EmbeddedObject();
+    const auto image = variant == Object::Variant::kReplay ? EmbeddedReplayObject()
+                       : variant == Object::Variant::k418  ? EmbeddedObject418()
+                                                           : EmbeddedObject();
     object = bpf_object__open_mem(image.data(), image.size(), &options);
   } else {
     if (access(path.c_str(), R_OK) != 0)
@@ -132,6 +140,16 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, co
   return absl::InvalidArgumentError(object.status().message());
 }
 
+absl::StatusOr<std::unique_ptr<Object>> Object::LoadReplay(const Sizes& sizes, const Features& features) {
+  if (!features.TakesCurrentPrograms() || !features.MayHave(Feature::kRingbuf))
+    return absl::UnimplementedError(
+        "this kernel cannot run the replay's program (it needs Linux 5.8, and the features programs, jiffies, gso and "
+        "ringbuf not switched off)");
+  auto object = LoadVariant("", Variant::kReplay, sizes, features);
+  if (absl::IsFailedPrecondition(object.status())) return absl::UnimplementedError(object.status().message());
+  return object;
+}
+
 // The file says which variant it is; `variant` is the one that is wanted.
 absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& path, Variant variant,
                                                             const Sizes& sizes, const Features& features) {
@@ -143,7 +161,7 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
   object->object_ = *opened;
   object->sizes_ = sizes;
   const bool is_418 = bpf_object__find_map_by_name(*opened, kSettingsMap) != nullptr;
-  object->variant_ = is_418 ? Variant::k418 : Variant::kCurrent;
+  object->variant_ = is_418 ? Variant::k418 : variant == Variant::kReplay ? variant : Variant::kCurrent;
   if (absl::Status status = object->Check(origin); !status.ok()) return status;
   if (variant == Variant::k418 && !is_418)
     return absl::UnimplementedError(
@@ -233,7 +251,9 @@ absl::Status Object::Configure(const Features& features) {
              .use_ringbuf = uses_ringbuf_,
              .pad = 0,
              .seed = 0};
-  if (getrandom(&config_.seed, sizeof config_.seed, 0) != sizeof config_.seed)
+  if (variant_ == Variant::kReplay)
+    config_.seed = kReplaySeed;
+  else if (getrandom(&config_.seed, sizeof config_.seed, 0) != sizeof config_.seed)
     return ErrnoStatus(errno, "cannot get random bytes for the flow table's hash");
   int error = 0;
   const auto keep = [&error](int result) {

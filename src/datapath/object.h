@@ -19,6 +19,10 @@ struct bpf_object;
 
 namespace knp::datapath {
 
+// Of the table's hash in a replay. Fixed, so that the same capture gives the same records; who makes flows collide by it
+// causes evictions, which lose nothing.
+inline constexpr std::uint64_t kReplaySeed = 0x6b6e705f7265706cull;
+
 // How the budget is spent; see Plan().
 struct Sizes {
   std::uint32_t cpus = 0;      // possible ones
@@ -34,8 +38,8 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
 
 class Object {
  public:
-  // Two are built from the same sources (bpf/lib/variant.h).
-  enum class Variant { kCurrent, k418 };
+  // All are built from the same sources (bpf/lib/variant.h).
+  enum class Variant { kCurrent, k418, kReplay };
   // How its arrays are read: in place, copied many values a call, or value by value.
   enum class Reading { kMapped, kBatched, kSingle };
 
@@ -44,6 +48,9 @@ class Object {
   // and `features` told.
   static absl::StatusOr<std::unique_ptr<Object>> Load(const std::string& path, const MonitorOptions& options,
                                                       Features* features);
+  // The embedded object that frames of a capture are run through (bpf/replay.bpf.c): one part of the tables, as of one CPU.
+  // Unimplemented: this kernel cannot.
+  static absl::StatusOr<std::unique_ptr<Object>> LoadReplay(const Sizes& sizes, const Features& features);
   ~Object();
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;

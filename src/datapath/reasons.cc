@@ -23,6 +23,8 @@ std::string ReasonName(unsigned reason) {
     case KNP_R_L4_TRUNCATED: return "l4_truncated";
     case KNP_R_TCP_HEADER: return "tcp_header";
     case KNP_R_NO_INTERFACE: return "no_interface";
+    case KNP_R_SNAPLEN: return "snaplen";
+    case KNP_R_LINK_TYPE: return "link_type";
     case KNP_REASONS: break;
   }
   return "unknown";

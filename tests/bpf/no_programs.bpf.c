@@ -5,8 +5,7 @@ SEC("tc")
 int test_other(struct __sk_buff *skb) {
   __u32 zero = 0;
   struct knp_cpu_state *cpu = bpf_map_lookup_elem(&knp_cpu, &zero);
-  const volatile struct knp_config *config = knp_get_config();
-  (void)skb;
+  const volatile struct knp_config *config = knp_get_config(skb);
   return cpu && config ? (int)config->cpus : 0;
 }
 

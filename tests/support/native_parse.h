@@ -24,6 +24,8 @@ inline NativeParse ParseNatively(const Bytes& frame, const FrameContext& context
       .vlan_present = context.offloaded_vlan >= 0,
       .l2_len = context.l2_len,
       .protocol_be = htons(context.ether_type),
+      .replayed = 0,
+      .wire_len = 0,
   };
   NativeParse out;
   out.reason = knp_parse(&cursor, &in, &out.packet);

@@ -10,7 +10,7 @@
 namespace knp::datapath {
 namespace {
 
-// First place of an interface, as knp_find_iface in bpf/lib/account.h computes it.
+// First place of an interface, as knp_find_iface in bpf/lib/hook.h computes it.
 std::uint32_t StartOf(std::uint32_t ifindex) { return ifindex * 2654435761u >> 19; }
 
 class IfaceTableTest : public testing::Test {

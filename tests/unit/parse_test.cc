@@ -32,6 +32,8 @@ Parsed Parse(const std::uint8_t* frame, std::size_t size, const FrameContext& co
       .vlan_present = context.offloaded_vlan >= 0,
       .l2_len = context.l2_len,
       .protocol_be = htons(context.ether_type),
+      .replayed = 0,
+      .wire_len = 0,
   };
   Parsed out;
   out.reason = knp_parse(&cursor, &in, &out.packet);

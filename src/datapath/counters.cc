@@ -1,0 +1,34 @@
+// See counters.h.
+#include "src/datapath/counters.h"
+
+namespace knp::datapath {
+namespace {
+
+void AddSeen(TrafficCount* to, const knp_seen& seen) {
+  to->packets += seen.packets;
+  to->bytes += seen.bytes;
+  to->skbs += seen.skbs;
+  to->skb_bytes += seen.skb_bytes;
+}
+
+}  // namespace
+
+void KernelCounters::Add(const knp_iface_counters& parts, const knp_iface_counters& seen) {
+  for (unsigned i = 0; i < KNP_REASONS; i++) remainder[i] += {parts.remainder[i].packets, parts.remainder[i].bytes};
+  for (unsigned i = 0; i < KNP_LOSSES; i++) lost[i] += {parts.lost[i].packets, parts.lost[i].bytes};
+  for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++) {
+    rx_sizes[i] += seen.size_packets[KNP_INGRESS][i];
+    tx_sizes[i] += seen.size_packets[KNP_EGRESS][i];
+  }
+  AddSeen(&rx, seen.seen[KNP_INGRESS]);
+  AddSeen(&tx, seen.seen[KNP_EGRESS]);
+}
+
+void EventCounters::Add(const knp_cpu_state& cpu) {
+  suppressed += cpu.events_suppressed;
+  ring_full += cpu.events_ring_full;
+  evicted += cpu.evicted;
+  inserted += cpu.inserted;
+}
+
+}  // namespace knp::datapath

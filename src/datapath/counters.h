@@ -1,0 +1,35 @@
+// What the data plane has counted, in sums that are safe to keep. Filled from its arrays by Interface, Datapath and the
+// replay engines; read by the monitor.
+#ifndef KNP_DATAPATH_COUNTERS_H_
+#define KNP_DATAPATH_COUNTERS_H_
+
+#include <knp/types.h>
+
+#include <array>
+#include <cstdint>
+
+#include "abi/knp_abi.h"
+
+namespace knp::datapath {
+
+// What the kernel counted for an interface since it was attached.
+struct KernelCounters {
+  TrafficCount rx, tx;
+  std::array<std::uint64_t, KNP_SIZE_BUCKETS> rx_sizes{}, tx_sizes{};
+  std::array<Count, KNP_REASONS> remainder{};
+  std::array<Count, KNP_LOSSES> lost{};
+
+  // `parts` was read before `seen`: a packet in between shows as in flight, never as a surplus.
+  void Add(const knp_iface_counters& parts, const knp_iface_counters& seen);
+};
+
+struct EventCounters {
+  std::uint64_t suppressed = 0, ring_full = 0, evicted = 0, inserted = 0;
+  std::uint64_t malformed_records = 0;  // records that user space could not use: 0 unless the two sides disagree
+
+  void Add(const knp_cpu_state& cpu);
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_COUNTERS_H_

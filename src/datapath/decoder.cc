@@ -1,0 +1,174 @@
+// See decoder.h.
+#include "src/datapath/decoder.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace knp::datapath {
+namespace {
+
+FlowTuple MakeTuple(const knp_key4& key) {
+  FlowTuple tuple;
+  std::memcpy(tuple.source.data(), &key.saddr_be, 4);
+  std::memcpy(tuple.destination.data(), &key.daddr_be, 4);
+  tuple.ip_version = 4;
+  return tuple;
+}
+
+FlowTuple MakeTuple(const knp_key6& key) {
+  FlowTuple tuple;
+  std::memcpy(tuple.source.data(), key.saddr, 16);
+  std::memcpy(tuple.destination.data(), key.daddr, 16);
+  tuple.ip_version = 6;
+  return tuple;
+}
+
+template <typename Key>
+FlowTuple TupleOf(const Key& key) {
+  FlowTuple tuple = MakeTuple(key);
+  tuple.source_port = ntohs(key.sport_be);
+  tuple.destination_port = ntohs(key.dport_be);
+  tuple.protocol = KNP_META_PROTO(key.meta);
+  tuple.vlan = KNP_META_VLAN(key.meta);
+  return tuple;
+}
+
+Direction DirectionOf(std::uint32_t meta) { return KNP_META_DIR(meta) ? Direction::kEgress : Direction::kIngress; }
+
+}  // namespace
+
+// One handler a row of KNP_EVENTS: a row without one does not compile.
+struct RecordHandlers {
+  Decoder* self;
+
+  template <typename Key>
+  auto Emit() const {
+    return [decoder = self](const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes) {
+      decoder->EmitDelta(key, flow, packets, bytes);
+    };
+  }
+
+  bool flow_evicted4(const knp_flow_evicted4& e) const {
+    return self->flows4_->Evicted(e.index, e.key, e.flow, Emit<knp_key4>());
+  }
+  bool flow_evicted6(const knp_flow_evicted6& e) const {
+    return self->flows6_->Evicted(e.index, e.key, e.flow, Emit<knp_key6>());
+  }
+  bool flow_started(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kFlowStarted, e); }
+  bool connection_reset(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kConnectionReset, e); }
+  bool security_candidate(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kSecurityCandidate, e); }
+
+  bool Notice(PacketNotice::Kind kind, const knp_packet_event& e) const {
+    self->EmitNotice(kind, e);
+    return true;
+  }
+};
+
+knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std::uint64_t tick_ns) {
+  const double per_tick = static_cast<double>(options.events_per_second) / cpus * static_cast<double>(tick_ns) / 1e9;
+  knp_cpu_state state{};
+  state.tokens_per_tick_q8 = static_cast<__u32>(std::min(per_tick * 256 + 0.5, 4e9 / 4096));
+  // A tenth of a second may come at once.
+  if (options.events_per_second != 0)
+    state.token_burst_q8 = static_cast<__u32>(std::min(options.events_per_second / 10.0 / cpus * 256 + 256, 4e9));
+  return state;
+}
+
+void Decoder::SetInterface(std::uint16_t slot, InterfaceId id) {
+  if (slot >= interfaces_.size()) interfaces_.resize(std::size_t{slot} + 1);
+  interfaces_[slot] = id;
+}
+
+bool Decoder::Scan(std::size_t buckets) {
+  const std::size_t first = scan_at_, end = first + buckets;
+  const RecordHandlers handlers{this};
+  if (first < flows4_->buckets()) flows4_->Scan(first, buckets, handlers.Emit<knp_key4>());
+  if (end > flows4_->buckets()) {
+    const std::size_t from = first > flows4_->buckets() ? first - flows4_->buckets() : 0;
+    flows6_->Scan(from, end - flows4_->buckets() - from, handlers.Emit<knp_key6>());
+  }
+  scan_at_ = end < total_buckets() ? end : 0;
+  return scan_at_ == 0;
+}
+
+namespace {
+
+// A perf buffer's records stand at any multiple of four: what is in them cannot be used in place.
+template <typename Record, typename Handler>
+bool OnCopy(const void* record, std::size_t size, const Handler& handler) {
+  Record copy;
+  if (size < sizeof copy) return false;
+  std::memcpy(&copy, record, sizeof copy);
+  return handler(copy);
+}
+
+}  // namespace
+
+void Decoder::OnRecord(const void* record, std::size_t size) {
+  knp_event_header header;
+  bool good = false;
+  if (size >= sizeof header) {
+    std::memcpy(&header, record, sizeof header);
+    const RecordHandlers handlers{this};
+    // A perf record is padded to 8 bytes: at least the header's size must be there.
+    if (header.type >= KNP_EVENT_USER) {
+      good = header.size >= sizeof header && header.size <= size;
+      if (good)
+        sink_->OnUserEvent(header.type,
+                           {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
+    } else {
+      switch (header.type) {
+#define KNP_DISPATCH(type, name)                                                                      \
+  case KNP_EVENT_##name:                                                                              \
+    good = OnCopy<type>(record, size, [&handlers](const type& copy) { return handlers.name(copy); }); \
+    break;
+        KNP_EVENTS(KNP_DISPATCH)
+#undef KNP_DISPATCH
+        default: break;
+      }
+    }
+  }
+  if (!good) malformed_records_++;
+}
+
+template <typename Key>
+void Decoder::EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes) {
+  const std::uint32_t slot = KNP_META_SLOT(key.meta);
+  if (slot >= interfaces_.size() || !interfaces_[slot]) {
+    malformed_records_++;
+    return;
+  }
+  FlowDelta delta;
+  delta.tuple = TupleOf(key);
+  delta.interface = *interfaces_[slot];
+  delta.direction = DirectionOf(key.meta);
+  delta.count = {packets, bytes};
+  delta.first_mono_ns = flow.first_ns;
+  delta.last_mono_ns = std::max<std::uint64_t>(clock_->ToMonoNs(flow.last_tick), flow.first_ns);
+  delta.tcp_flags = flow.tcp_flags;
+  delta.fragments = flow.bits & KNP_F_FRAGMENT;
+  delta.continued = packets != flow.packets;
+  sink_->OnDelta(delta);
+}
+
+void Decoder::EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event) {
+  const std::uint32_t slot = KNP_META_SLOT(event.key.meta);
+  if (slot >= interfaces_.size() || !interfaces_[slot]) {
+    malformed_records_++;
+    return;
+  }
+  PacketNotice notice;
+  notice.kind = kind;
+  notice.tuple = TupleOf(event.key);
+  notice.tuple.ip_version = event.ip_version;
+  notice.interface = *interfaces_[slot];
+  notice.direction = DirectionOf(event.key.meta);
+  notice.mono_ns = event.time_ns;
+  notice.tcp_flags = event.tcp_flags;
+  notice.bytes = event.bytes;
+  sink_->OnNotice(notice);
+}
+
+}  // namespace knp::datapath

@@ -1,0 +1,65 @@
+// Turns what the data plane's code has left, records and tables, into deltas and notices, each packet exactly once. The
+// same for the kernel's programs (Datapath, kernel replay) and for their host build (native replay).
+#ifndef KNP_DATAPATH_DECODER_H_
+#define KNP_DATAPATH_DECODER_H_
+
+#include <absl/status/status.h>
+#include <knp/options.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "abi/knp_abi.h"
+#include "src/base/flow_delta.h"
+#include "src/datapath/sink.h"
+#include "src/datapath/table_reader.h"
+#include "src/datapath/tick_clock.h"
+
+namespace knp::datapath {
+
+// What one of `cpus` CPUs may spend on records that no count hangs on; all else is zero.
+knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std::uint64_t tick_ns);
+
+class Decoder {
+ public:
+  explicit Decoder(Sink* sink) : sink_(sink) {}
+  // Arrays or spans of the buckets, which must outlive the decoder.
+  template <typename Buckets4, typename Buckets6>
+  absl::Status Open(const Buckets4& buckets4, const Buckets6& buckets6) {
+    flows4_.emplace(buckets4);
+    flows6_.emplace(buckets6);
+    return flows4_->valid() && flows6_->valid() ? absl::OkStatus()
+                                                : absl::ResourceExhaustedError("no memory for the flow table's shadow");
+  }
+  void SetClock(const TickClock* clock) { clock_ = clock; }
+  // Who has the slot from now on: what was counted in it before must have been read.
+  void SetInterface(std::uint16_t slot, InterfaceId id);
+
+  void OnRecord(const void* record, std::size_t size);
+  // Reads the next `buckets` of the flow tables, round and round. True: a round is complete.
+  bool Scan(std::size_t buckets);
+  bool at_start() const { return scan_at_ == 0; }
+  void RestartScan() { scan_at_ = 0; }
+  std::size_t total_buckets() const { return flows4_->buckets() + flows6_->buckets(); }
+  std::uint64_t malformed_records() const { return malformed_records_; }
+
+ private:
+  friend struct RecordHandlers;
+  template <typename Key>
+  void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
+  void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
+
+  Sink* sink_;
+  const TickClock* clock_ = nullptr;
+  std::optional<TableReader<knp_bucket4, knp_key4>> flows4_;  // since Open
+  std::optional<TableReader<knp_bucket6, knp_key6>> flows6_;
+  std::vector<std::optional<InterfaceId>> interfaces_;  // by slot
+  std::size_t scan_at_ = 0;
+  std::uint64_t malformed_records_ = 0;
+};
+
+}  // namespace knp::datapath
+
+#endif  // KNP_DATAPATH_DECODER_H_

@@ -1,0 +1,99 @@
+// The replay in the kernel against the replay on the host: the same frames give the same counts, flows and notices.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "src/datapath/features.h"
+#include "src/datapath/reasons.h"
+#include "src/datapath/replay_engine.h"
+#include "tests/support/packet_bytes.h"
+#include "tests/support/recording_sink.h"
+#include "tests/support/replay_frames.h"
+#include "tests/support/scale.h"
+
+namespace knp::test {
+namespace {
+
+using namespace testing;  // NOLINT: the vocabulary of packet_bytes.h
+using datapath::KernelCounters;
+using datapath::ReplayEngine;
+
+constexpr std::uint32_t kInterfaces = 3;
+
+// An engine and what it told. No budget stands in the way: the two parts of a kernel replay have one each.
+struct Replay {
+  RecordingSink sink;
+  std::unique_ptr<ReplayEngine> engine;
+
+  explicit Replay(ReplayEngine::Mode mode) {
+    MonitorOptions options;
+    options.events_per_second = 100'000'000;
+    auto created = ReplayEngine::Create(options, &sink, mode);
+    EXPECT_TRUE(created.ok()) << created.status();
+    if (!created.ok()) return;
+    engine = *std::move(created);
+    for (std::uint32_t i = 0; i < kInterfaces; i++) EXPECT_EQ(*engine->AddInterface(), i);
+  }
+  void Run(const OwnedFrame& frame) const {
+    const absl::Status status = engine->Run(frame.View());
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  void Finish() const {
+    ASSERT_TRUE(engine->Consume().ok());
+    engine->ScanAll();
+  }
+  std::string Ledger(InterfaceId interface) const {
+    const KernelCounters sum = engine->Read(interface);
+    std::string text = fmt::format("rx {}/{} tx {}/{}", sum.rx.packets, sum.rx.bytes, sum.tx.packets, sum.tx.bytes);
+    for (unsigned i = 0; i < KNP_REASONS; i++)
+      if (sum.remainder[i].packets != 0)
+        text += fmt::format(" {} {}/{}", datapath::ReasonName(i), sum.remainder[i].packets, sum.remainder[i].bytes);
+    for (unsigned i = 0; i < KNP_LOSSES; i++)
+      if (sum.lost[i].packets != 0) text += fmt::format(" lost {}", sum.lost[i].packets);
+    return text;
+  }
+};
+
+bool KernelCanReplay() {
+  const auto features = datapath::Features::Probe("");
+  return features.ok() && features->TakesCurrentPrograms() && features->Has(datapath::Feature::kRingbuf);
+}
+
+TEST(ReplayBpfTest, RandomFrames_KernelAndHost_TellTheSame) {
+  if (!KernelCanReplay()) GTEST_SKIP() << "the replay's program needs Linux 5.8";
+  const Replay kernel(ReplayEngine::Mode::kKernel), native(ReplayEngine::Mode::kNative);
+  ASSERT_TRUE(kernel.engine && native.engine);
+  const std::size_t count = Scaled(20'000, 5'000);
+  Count sent;
+  for (const OwnedFrame& frame : RandomFrames(5, count, kInterfaces)) {
+    kernel.Run(frame);
+    native.Run(frame);
+    sent += {1, frame.frame.length};
+    if (HasFailure()) return;
+  }
+  kernel.Finish();
+  native.Finish();
+  Count seen;
+  for (InterfaceId i = 0; i < kInterfaces; i++) {
+    EXPECT_EQ(kernel.Ledger(i), native.Ledger(i));
+    const KernelCounters sum = kernel.engine->Read(i);
+    seen += {sum.rx.packets + sum.tx.packets, sum.rx.bytes + sum.tx.bytes};
+  }
+  EXPECT_TRUE(seen == sent) << seen.packets << " of " << sent.packets << " packets, " << seen.bytes << " bytes";
+  EXPECT_EQ(kernel.sink.flows.size(), native.sink.flows.size());
+  for (const auto& [name, flow] : native.sink.flows) {
+    const RecordingSink::Flow& other = kernel.sink.flows.at(name);
+    EXPECT_TRUE(other.count == flow.count && other.first_ns == flow.first_ns && other.last_ns == flow.last_ns &&
+                other.tcp_flags == flow.tcp_flags && other.fragments == flow.fragments)
+        << name;
+  }
+  EXPECT_GT(kernel.engine->native_frames().too_short, 0u);
+  EXPECT_GT(kernel.engine->native_frames().too_long, 0u);
+  EXPECT_LT(kernel.engine->native_frames().all, count / 4);
+  EXPECT_EQ(native.engine->native_frames().all, count);
+}
+
+}  // namespace
+}  // namespace knp::test
