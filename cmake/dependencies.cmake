@@ -1,6 +1,9 @@
 # Libraries of the distribution; the names of their packages are in ./dev (apt_packages).
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(KNP_LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.1 libelf zlib)
+# Not by pkg-config, whose file asks for libgcrypt, too: the shared library brings its own.
+find_library(KNP_NDPI ndpi REQUIRED)
+find_path(KNP_NDPI_INCLUDE_DIR ndpi/ndpi_api.h REQUIRED)
 find_package(absl REQUIRED)
 find_package(fmt REQUIRED)
 find_package(Threads REQUIRED)

@@ -23,4 +23,4 @@ target_include_directories(
 target_link_libraries(
   kubenetprobe
   PUBLIC absl::status absl::statusor
-  PRIVATE absl::flat_hash_map absl::strings fmt::fmt PkgConfig::KNP_LIBBPF Threads::Threads)
+  PRIVATE absl::flat_hash_map absl::strings fmt::fmt PkgConfig::KNP_LIBBPF ndpi Threads::Threads)

@@ -52,3 +52,8 @@ foreach(source ${knp_e2e_tests})
   set_tests_properties(${name} PROPERTIES LABELS e2e TIMEOUT 600 SKIP_RETURN_CODE 77 RUN_SERIAL ON
                                           ENVIRONMENT "KNP_BUILD_DIR=${PROJECT_BINARY_DIR}")
 endforeach()
+
+# Measures the classifier on captures that are not part of this repository: tests/app_accuracy/app_accuracy.py.
+add_executable(knp_classify_samples EXCLUDE_FROM_ALL tests/app_accuracy/classify_samples.cc)
+target_include_directories(knp_classify_samples PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(knp_classify_samples PRIVATE kubenetprobe fmt::fmt)

@@ -49,7 +49,7 @@ LAYERS = {
 KERNEL_ONLY = {"abi": ["linux/", "asm/"], "bpf": ["linux/", "asm/", "bpf/"]}
 # What bpf/lib needs when it is compiled for the host.
 HOST_SIDE = {"bpf/lib/cursor.h": ["arpa/inet.h", "string.h"]}
-THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, "gtest/", "gmock/", "boost/"]
+THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, NDPI, "gtest/", "gmock/", "boost/"]
 
 
 def layer_of(path):
@@ -163,6 +163,7 @@ BAD = [
     ("apps/knp/main.cc", '#include "src/monitor/monitor.cc"'),
     ("examples/a.cc", '#include "src/base/clock.h"'),
     ("examples/a.cc", '#include "../src/base/clock.h"'),
+    ("src/flow/a.h", "#include <ndpi/ndpi_api.h>"),
     ("src/newcomer/a.h", "#include <vector>"),
 ]
 

@@ -48,6 +48,9 @@ struct MonitorOptions {
   // … or after this one, once both sides have closed it or one has reset it.
   std::chrono::milliseconds closed_timeout{2000};
 
+  // Whether the first bytes of conversations are looked at for the application that they belong to; 8 MiB.
+  bool identify_applications = true;
+
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.
   std::string disable_features;

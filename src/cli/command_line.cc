@@ -116,6 +116,24 @@ void AddSettings(CLI::App* app, Values& values, const SettingTargets& targets) {
       ->trigger_on_parse();
 }
 
+void AddViewOption(CLI::App* app, Values& values, View& target) {
+  std::string names, help = "What the table shows (flows; keys 1 to 4 on a terminal): ";
+  for (const ViewName& view : kViews) {
+    names += (names.empty() ? "" : "|") + std::string(view.name);
+    help += fmt::format("{}{}: {}", &view == kViews.data() ? "" : "; ", view.name, view.shows);
+  }
+  values.Add(
+      app, "--view", help, names,
+      [names](const std::string& text) -> absl::StatusOr<View> {
+        if (const auto view = ParseView(text)) return *view;
+        return absl::InvalidArgumentError(fmt::format("there is no view '{}' (views: {})", text, names));
+      },
+      [&target](View view) {
+        target = view;
+        return absl::OkStatus();
+      });
+}
+
 void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
   MonitorOptions& options = command.options;
   const auto number = [](std::uint64_t most) {
@@ -168,6 +186,7 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
+  AddViewOption(app, values, command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddMonitorTuning(app, values, command);

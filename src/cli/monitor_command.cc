@@ -101,7 +101,8 @@ absl::Status MonitorRun::Start() {
   if (absl::Status status = Create(); !status.ok()) return status;
   for (const std::string& interface : *interfaces)
     if (absl::Status status = monitor_->AttachToInterface(interface); !status.ok()) return status;
-  const ReporterOptions options{.interval = command_.interval, .top = command_.top, .no_colour = command_.no_colour};
+  const ReporterOptions options{
+      .interval = command_.interval, .top = command_.top, .no_colour = command_.no_colour, .view = command_.view};
   reporter_ = command_.json ? MakeJsonReporter(options) : MakeTableReporter(options);
   SetHandlers();
   return monitor_->StartEventProcessing();
@@ -127,8 +128,10 @@ bool MonitorRun::AllGone() const {
 void MonitorRun::ReadKeys() {
   char keys[64];
   const ssize_t count = read(reporter_->keyboard_fd(), keys, sizeof keys);
-  for (ssize_t i = 0; i < count; ++i)
+  for (ssize_t i = 0; i < count; ++i) {
     if (keys[i] == 'q' || keys[i] == 'Q') signals_.RequestStop();
+    reporter_->OnKey(keys[i]);
+  }
 }
 
 // Sleeps until `until`, a signal, a key or the next flush; true if it slept to the end.

@@ -14,6 +14,7 @@
 
 #include "src/cli/exit_status.h"
 #include "src/cli/signal_watch.h"
+#include "src/cli/view.h"
 
 namespace knp::cli {
 
@@ -24,6 +25,7 @@ struct MonitorCommand {
   bool json = false;
   bool no_colour = false;
   std::size_t top = 0;
+  View view = View::kFlows;
   std::string object_file;  // empty: the built-in programs
   std::uint64_t port_scan_ports_per_second = 0;
   MonitorOptions options;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "src/cli/view.h"
 #include "src/export/json/json_lines.h"
 
 namespace knp::cli {
@@ -41,12 +42,14 @@ class MonitorReporter {
   virtual void OnResize() {}
   virtual void OnSuspend() {}
   virtual int keyboard_fd() const { return -1; }
+  virtual void OnKey(char /*key*/) {}
 };
 
 struct ReporterOptions {
   std::chrono::milliseconds interval{5000};
   std::size_t top = 0;  // most flows in a table; 0: what fits, 10 if the page has no end
   bool no_colour = false;
+  View view = View::kFlows;
 };
 
 // All write to stdout.

@@ -44,9 +44,13 @@ TextLine Header(const MonitorFrame& frame, const Canvas& canvas) {
   line.Add(InterfaceNames(stats, canvas), Style::kBold);
   line.Add(fmt::format(" {0} {1} UTC {0} up {2} {0} every {3}", GlyphsOf(canvas).dot, ClockTime(stats.time_unix_ns),
                        Elapsed(std::chrono::nanoseconds(up_ns)), DurationText(frame.interval)));
-  const std::string keys = "q quits";
-  if (frame.keys_work && line.width() + static_cast<int>(keys.size()) + 2 <= canvas.width)
+  std::string views;
+  for (std::size_t i = 0; i < kViews.size(); ++i) views += fmt::format("{} {} ", i + 1, kViews[i].name);
+  for (const std::string& keys : {views + "q quits", std::string("1-4 views q quits"), std::string("q quits")}) {
+    if (!frame.keys_work || line.width() + static_cast<int>(keys.size()) + 2 > canvas.width) continue;
     line.PadTo(canvas.width - static_cast<int>(keys.size())).Add(keys, Style::kDim);
+    break;
+  }
   return line;
 }
 
@@ -93,8 +97,26 @@ TextLine EventLine(const EventRow& row, const Canvas& canvas) {
   return line;
 }
 
+std::size_t RowsOf(const MonitorFrame& frame) {
+  switch (frame.view) {
+    case View::kFlows:
+    case View::kDetails: return frame.flows.size();
+    case View::kNames: return frame.names.size();
+    case View::kTraffic: return 0;
+  }
+  return 0;
+}
+
+// A title, a head line and `rows` of what the view shows.
+std::vector<TextLine> Body(const MonitorFrame& frame, std::size_t rows, const Canvas& canvas) {
+  if (frame.view == View::kNames) return RenderNames(frame.names, frame.name_counts, rows, canvas);
+  std::vector<TextLine> lines{FlowTitle(frame, canvas)};
+  Append(lines, RenderFlows(frame.flows, rows, frame.stats.time_unix_ns, frame.view, canvas));
+  return lines;
+}
+
 struct Shares {
-  std::size_t flows;
+  std::size_t rows;
   std::size_t events;
 };
 
@@ -102,10 +124,10 @@ struct Shares {
 Shares ShareLines(const MonitorFrame& frame, int lines) {
   const auto room = static_cast<std::size_t>(std::max(lines, 0));
   const std::size_t for_events = std::clamp<std::size_t>(room / 3, std::min<std::size_t>(1, room), 10);
-  Shares shares{std::min(frame.flows.size(), room), std::min(frame.events.size(), room)};
-  if (shares.flows + shares.events <= room) return shares;
-  shares.events = std::min(shares.events, std::max(for_events, room - shares.flows));
-  shares.flows = std::min(shares.flows, room - shares.events);
+  Shares shares{std::min(RowsOf(frame), room), std::min(frame.events.size(), room)};
+  if (shares.rows + shares.events <= room) return shares;
+  shares.events = std::min(shares.events, std::max(for_events, room - shares.rows));
+  shares.rows = std::min(shares.rows, room - shares.events);
   return shares;
 }
 
@@ -135,12 +157,10 @@ std::vector<TextLine> RenderMonitor(const MonitorFrame& frame, const Canvas& can
   const int fixed = 2 + (with_events ? 1 : 0) + 1 + (roomy ? 3 : 0);
   const int left = endless ? kEndless : canvas.height - static_cast<int>(lines.size()) - fixed;
   Shares shares = ShareLines(frame, left);
-  if (!with_events)
-    shares = {std::min<std::size_t>(frame.flows.size(), static_cast<std::size_t>(std::max(left, 0))), 0};
+  if (!with_events) shares = {std::min<std::size_t>(RowsOf(frame), static_cast<std::size_t>(std::max(left, 0))), 0};
 
   if (roomy) lines.emplace_back();
-  lines.push_back(FlowTitle(frame, canvas));
-  Append(lines, RenderFlows(frame.flows, shares.flows, frame.stats.time_unix_ns, canvas));
+  Append(lines, Body(frame, shares.rows, canvas));
   if (with_events) {
     if (roomy) lines.emplace_back();
     lines.push_back(EventTitle(frame, canvas));

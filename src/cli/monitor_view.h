@@ -11,7 +11,9 @@
 
 #include "src/cli/flow_rates.h"
 #include "src/cli/recent_events.h"
+#include "src/cli/recent_names.h"
 #include "src/cli/styled_text.h"
+#include "src/cli/view.h"
 
 namespace knp::cli {
 
@@ -24,7 +26,10 @@ struct MonitorFrame {
   std::uint64_t kernel_evictions = 0;
   std::vector<FlowRow> flows;    // busiest first; as many as the page has room for are shown
   std::vector<EventRow> events;  // oldest first; likewise, the last ones
-  bool keys_work = false;        // 'q' ends the run: say so
+  bool keys_work = false;        // 'q' ends the run, others change the view: say so
+  View view = View::kFlows;
+  std::vector<NameRow> names;  // newest first
+  NameCounts name_counts;
 };
 
 // Never wider than canvas.width; with a height, never longer, and the ledger stands in the last line.

@@ -53,6 +53,22 @@ std::string ShortAge(std::chrono::nanoseconds age) {
   return fmt::format("{}d", std::min<std::int64_t>(999, seconds / 86400));
 }
 
+std::string ShortSpan(std::chrono::nanoseconds span) {
+  struct Unit {
+    double length_ns;
+    const char* name;
+  };
+  static constexpr Unit kUnits[] = {{3600e9, "h"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}};
+  const auto ns = static_cast<double>(span.count());
+  for (const Unit& unit : kUnits) {
+    const double value = ns / unit.length_ns;
+    if (value < 1 && unit.length_ns > 1) continue;
+    return value < 99.95 && unit.length_ns > 1 ? fmt::format("{:.1f}{}", value, unit.name)
+                                               : fmt::format("{:.0f}{}", value, unit.name);
+  }
+  return "0ns";
+}
+
 std::string Elapsed(std::chrono::nanoseconds time) {
   const double exact = std::max(0.0, static_cast<double>(time.count()) / 1e9);
   if (exact < 9.95) return fmt::format("{:.1f}s", exact);

@@ -21,6 +21,9 @@ std::string Percent(std::uint64_t part, std::uint64_t whole);
 // At most 4 columns: "0s", "59s", "12m", "23h", "999d".
 std::string ShortAge(std::chrono::nanoseconds age);
 
+// At most 6 columns: "999ns", "12.3us", "7.5ms", "12.3s", "4.5h".
+std::string ShortSpan(std::chrono::nanoseconds span);
+
 // "1.5s", "12s", "1m05s", "2h03m", "3d04h".
 std::string Elapsed(std::chrono::nanoseconds time);
 

@@ -53,7 +53,7 @@ void RecentEvents::Merge(std::deque<Entry>& entries, std::string key, EventRow r
 }
 
 void RecentEvents::Add(const Event& event) {
-  if (event.type == EventType::kFlowStarted) return;
+  if (event.type == EventType::kFlowStarted || event.type == EventType::kDns) return;
   EventRow row{.time_unix_ns = event.time_unix_ns,
                .important = !IsRoutine(event.type),
                .alert = false,

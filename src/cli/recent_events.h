@@ -25,7 +25,8 @@ struct EventRow {
 
 class RecentEvents {
  public:
-  // Safe from any thread. New flows are counted by the flow table already and pass unseen.
+  // Safe from any thread. New flows are counted by the flow table already, and answers of name servers have a view of
+  // their own: both pass unseen.
   void Add(const Event& event);
   void Add(const Alert& alert);
 

@@ -21,13 +21,16 @@ constexpr std::size_t kMostLiveEvents = 64;
 class TableReporter final : public MonitorReporter {
  public:
   explicit TableReporter(const ReporterOptions& options)
-      : options_(options), traits_(DetectTerminal(options.no_colour)) {
+      : options_(options), traits_(DetectTerminal(options.no_colour)), view_(options.view) {
     if (traits_.live) terminal_ = Terminal::Enter();
   }
 
   bool wants_flows() const override { return false; }
   void OnFlow(const FlowRecord&) override {}
-  void OnEvent(const Event& event) override { events_.Add(event); }
+  void OnEvent(const Event& event) override {
+    events_.Add(event);
+    names_.Add(event);
+  }
   void OnAlert(const Alert& alert) override { events_.Add(alert); }
 
   bool BeginLiveFlows(std::uint64_t now_unix_ns) override {
@@ -77,6 +80,12 @@ class TableReporter final : public MonitorReporter {
     if (terminal_) terminal_->Suspend();
     Draw();
   }
+  void OnKey(char key) override {
+    const std::optional<View> view = ViewOfKey(key, view_);
+    if (!view) return;
+    view_ = *view;
+    Draw();
+  }
   int keyboard_fd() const override { return terminal_ ? terminal_->keyboard_fd() : -1; }
 
  private:
@@ -93,14 +102,22 @@ class TableReporter final : public MonitorReporter {
   void Draw() {
     if (!terminal_ || !frame_) return;
     frame_->events = events_.Latest(kMostLiveEvents);
+    FillView(kMostLiveFlows);
     frame_->keys_work = terminal_->keyboard_fd() >= 0;
     const Canvas canvas = CanvasOf(std::max(GetTerminalSize().height, 1));
     if (absl::Status status = terminal_->Draw(RenderMonitor(*frame_, canvas), canvas.colour); !status.ok())
       draw_status_ = status;
   }
 
+  void FillView(std::size_t most) {
+    frame_->view = view_;
+    frame_->name_counts = names_.counts();
+    frame_->names = names_.Latest(most);
+  }
+
   void PrintBlock(bool first) {
     frame_->events = events_.TakeNew();
+    FillView(MostFlows());
     const Canvas canvas = CanvasOf(0);
     std::string text = first ? "" : "\n";
     for (const TextLine& line : RenderMonitor(*frame_, canvas)) text += line.Text(canvas.colour) + "\n";
@@ -117,7 +134,9 @@ class TableReporter final : public MonitorReporter {
   std::unique_ptr<Terminal> terminal_;
   Output output_{STDOUT_FILENO};
   RecentEvents events_;
+  RecentNames names_;
   FlowRates rates_;
+  View view_;
   std::optional<MonitorFrame> frame_;
   absl::Status draw_status_;
 };

@@ -13,9 +13,11 @@
 namespace knp::cli {
 namespace {
 
-constexpr int kLeastAddressWidth = 21;   // "255.255.255.255:65535"
-constexpr int kWidthForNames = 100;      // of a canvas: full names of states
-constexpr int kWidthForPackets = 120;    // packet rates and counts
+constexpr int kLeastAddressWidth = 21;  // "255.255.255.255:65535"
+constexpr int kWidthForNames = 100;     // of a canvas: full names of states
+constexpr int kWidthForPackets = 120;   // packet rates and counts
+constexpr int kWidthForPattern = 110;
+constexpr int kWidthForHeader = 150;     // DSCP, TTL, tunnel
 constexpr int kWidthForInterface = 175;  // below it, two full IPv6 addresses are worth more
 
 struct Column {
@@ -96,7 +98,63 @@ std::vector<Column> RateColumns(const Canvas& canvas) {
   return columns;
 }
 
-std::vector<Column> Columns(std::uint64_t now_unix_ns, const Canvas& canvas) {
+std::string AppText(const FlowRecord& flow) {
+  if (!flow.app) return "";
+  return flow.app->application.empty() ? flow.app->protocol : flow.app->application;
+}
+
+// What the destination is called, by the best that is known.
+std::string NameText(const FlowRecord& flow) {
+  if (flow.app && !flow.app->server_name.empty()) return flow.app->server_name;
+  if (flow.app && !flow.app->http_host.empty()) return flow.app->http_host;
+  if (flow.dns && !flow.dns->last.name.empty()) return flow.dns->last.name;
+  return flow.destination.dns_name;
+}
+
+// The handshake's, or the mean of the echoes.
+std::string RoundTripText(const FlowRecord& flow) {
+  if (flow.tcp.handshake_ns) return ShortSpan(std::chrono::nanoseconds(*flow.tcp.handshake_ns));
+  if (flow.echo && flow.echo->answered != 0)
+    return ShortSpan(std::chrono::nanoseconds(flow.echo->sum_ns / flow.echo->answered));
+  if (flow.dns && flow.dns->last.latency_ns) return ShortSpan(std::chrono::nanoseconds(*flow.dns->last.latency_ns));
+  return "";
+}
+
+std::string TunnelText(const FlowRecord& flow) {
+  if (flow.tunnel) return fmt::format("{} {}", TunnelTypeName(flow.tunnel->type), flow.tunnel->id);
+  return flow.vlan == 0 ? "" : fmt::format("vlan {}", flow.vlan);
+}
+
+std::vector<Column> DetailColumns(const Canvas& canvas) {
+  const auto plain = [utf8 = canvas.utf8](auto text) {
+    return [utf8, text](const FlowRow& row) { return Printable(text(row.flow), utf8); };
+  };
+  std::vector<Column> columns;
+  columns.push_back({"app", 0, Align::kLeft, plain(AppText)});
+  columns.push_back({"name", std::clamp(canvas.width / 5, 12, 40), Align::kLeft, plain(NameText)});
+  columns.push_back({"rtt", 6, Align::kRight, plain(RoundTripText)});
+  columns.push_back({"answer", 6, Align::kRight, [](const FlowRow& row) {
+                       return row.flow.first_answer_ns ? ShortSpan(std::chrono::nanoseconds(*row.flow.first_answer_ns))
+                                                       : std::string();
+                     }});
+  if (canvas.width >= kWidthForPattern)
+    columns.push_back(
+        {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }});
+  if (canvas.width >= kWidthForHeader) {
+    columns.push_back({"dscp", 4, Align::kRight, [](const FlowRow& row) {
+                         return row.flow.dscp ? fmt::format("{}", *row.flow.dscp) : std::string();
+                       }});
+    columns.push_back({"ttl", 3, Align::kRight, [](const FlowRow& row) {
+                         return row.flow.ttl ? fmt::format("{}", *row.flow.ttl) : std::string();
+                       }});
+    columns.push_back({"tunnel", 0, Align::kLeft, plain(TunnelText)});
+  }
+  columns.push_back({"bytes", 5, Align::kRight,
+                     [](const FlowRow& row) { return Short(row.flow.sent.bytes + row.flow.received.bytes); }});
+  return columns;
+}
+
+std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& canvas) {
   std::vector<Column> columns;
   const bool names = canvas.width >= kWidthForNames;
   columns.push_back(
@@ -104,7 +162,8 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, const Canvas& canvas) {
   columns.push_back({names ? "state" : "st", 0, Align::kLeft, [names](const FlowRow& row) -> std::string {
                        return names ? FlowStateName(row.flow.state) : ShortStateName(row.flow.state);
                      }});
-  for (Column& column : RateColumns(canvas)) columns.push_back(std::move(column));
+  for (Column& column : view == View::kDetails ? DetailColumns(canvas) : RateColumns(canvas))
+    columns.push_back(std::move(column));
   columns.push_back({"age", 4, Align::kRight, [now_unix_ns](const FlowRow& row) {
                        const std::uint64_t start = std::min(row.flow.start_unix_ns, now_unix_ns);
                        return ShortAge(std::chrono::nanoseconds(now_unix_ns - start));
@@ -173,10 +232,10 @@ std::string EndpointText(const Endpoint& endpoint, bool with_port, int width, co
 }
 
 std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t most, std::uint64_t now_unix_ns,
-                                  const Canvas& canvas) {
+                                  View view, const Canvas& canvas) {
   const Glyphs& glyphs = GlyphsOf(canvas);
   const std::size_t shown = std::min(most, rows.size());
-  std::vector<Column> columns = Columns(now_unix_ns, canvas);
+  std::vector<Column> columns = Columns(now_unix_ns, view, canvas);
   FitToContent(columns, rows, shown);
   int taken = DisplayWidth(glyphs.arrow) + 2;
   for (const Column& column : columns) taken += 1 + column.width;

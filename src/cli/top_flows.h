@@ -10,12 +10,14 @@
 
 #include "src/cli/flow_rates.h"
 #include "src/cli/styled_text.h"
+#include "src/cli/view.h"
 
 namespace knp::cli {
 
-// A head line and the first `most` rows. The addresses get what the canvas leaves; wider canvases show more columns.
+// A head line and the first `most` rows, with the columns of `view`: kFlows (how much) or kDetails (what and how well).
+// The addresses get what the canvas leaves; wider canvases show more columns.
 std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t most, std::uint64_t now_unix_ns,
-                                  const Canvas& canvas);
+                                  View view, const Canvas& canvas);
 
 // "10.0.0.1:443", "[2001:db8::1]:443", without the port where there is none. An IPv6 address that does not fit loses
 // groups in its middle: the network and the host stay readable, "[2001:db8:…:7334]:443".

@@ -35,6 +35,7 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
                                                                                    const MonitorOptions& options) {
   if (absl::Status status = monitor::CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
+  if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
@@ -216,7 +217,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
     datapath_->DetachAll();
   });
   absl::Status status = ReadEverything();
-  Locked([&] { pipeline_.CloseAlerts(MonoNow()); });
+  Locked([&] { pipeline_.Close(MonoNow()); });
   for (bool done = false; !done;) Locked([&] { done = pipeline_.EndSome(kConversationsATurn); });
   return status;
 }

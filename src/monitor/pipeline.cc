@@ -47,8 +47,10 @@ absl::Status CheckOptions(const MonitorOptions& options) {
 }
 
 Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers* handlers)
-    : source_(std::move(source)),
+    : options_(options),
+      source_(std::move(source)),
       handlers_(handlers),
+      dns_({}, [this](const dns::Completion& completion) { OnCompletion(completion); }),
       flows_({.capacity = options.flow_capacity,
               .idle_timeout_ns = Nanoseconds(options.idle_timeout),
               .closed_timeout_ns = Nanoseconds(options.closed_timeout),
@@ -59,17 +61,27 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
                   [this](const FlowRecord& record) {
                     if (handlers_->wants_flows()) outbox_.emplace_back(record);
                   },
-              .complete = nullptr,
+              .complete = [this](FlowRecord* record) { Complete(record); },
               .on_traffic = nullptr,
-              .on_end = nullptr}),
+              .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
       port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen) {}
+
+absl::Status Pipeline::Open() {
+  if (!options_.identify_applications) return absl::OkStatus();
+  auto classifier = app::Classifier::Create();
+  if (!classifier.ok()) return classifier.status();
+  applications_ = *std::move(classifier);
+  return absl::OkStatus();
+}
 
 void Pipeline::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Contact contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
-  if (!handlers_->wants_events()) return;
+  const bool is_event = started || notice.kind == PacketNotice::Kind::kConnectionReset ||
+                        notice.kind == PacketNotice::Kind::kSecurityCandidate;
+  if (!is_event || !handlers_->wants_events()) return;
   Event event;
   event.type = started                                               ? EventType::kFlowStarted
                : notice.kind == PacketNotice::Kind::kConnectionReset ? EventType::kConnectionReset
@@ -84,13 +96,70 @@ void Pipeline::OnNotice(const PacketNotice& notice) {
   outbox_.emplace_back(std::move(event));
 }
 
+void Pipeline::OnPayload(const PayloadSample& sample) {
+  const flow::FlowTable::Contact contact = flows_.Payload(sample);
+  if (dns::Tracker::IsNameService(sample.tuple)) dns_.OnPayload(sample, contact.id);
+  if (applications_) applications_->OnPayload(sample, contact.id, contact.from_opener);
+}
+
+void Pipeline::OnCompletion(const dns::Completion& completion) {
+  if (!handlers_->wants_events()) return;
+  Event event;
+  event.type = EventType::kDns;
+  event.time_unix_ns = source_.unix_ns(completion.mono_ns);
+  event.interface = source_.interface_name(completion.interface);
+  event.flow_id = completion.flow_id;
+  event.protocol = completion.client.protocol;
+  event.source = MakeEndpoint(completion.client.source, completion.client, completion.client.source_port);
+  event.destination =
+      MakeEndpoint(completion.client.destination, completion.client, completion.client.destination_port);
+  event.dns = completion.transaction;
+  outbox_.emplace_back(std::move(event));
+}
+
+void Pipeline::Complete(FlowRecord* record) {
+  if (const DnsDetail* dns = dns_.Find(record->id)) record->dns = *dns;
+  if (applications_)
+    if (const AppDetail* app = applications_->Find(record->id)) record->app = *app;
+  NameEnds(record);
+}
+
+// Each end by the name that the other asked for, as soon as that is known; then it stays.
+void Pipeline::NameEnds(FlowRecord* record) {
+  if (const auto known = names_.find(record->id); known != names_.end()) {
+    record->source.dns_name = known->second.first;
+    record->destination.dns_name = known->second.second;
+    return;
+  }
+  if (dns_.names().size() == 0) return;
+  record->destination.dns_name = dns_.names().Find(record->source.ip, record->destination.ip, now_mono_ns_);
+  record->source.dns_name = dns_.names().Find(record->destination.ip, record->source.ip, now_mono_ns_);
+  if (record->final || (record->destination.dns_name.empty() && record->source.dns_name.empty())) return;
+  names_.try_emplace(record->id, record->source.dns_name, record->destination.dns_name);
+}
+
+void Pipeline::Forget(std::uint64_t flow_id) {
+  dns_.Forget(flow_id);
+  if (applications_) applications_->Forget(flow_id);
+  names_.erase(flow_id);
+}
+
+void Pipeline::Advance(std::uint64_t now_mono_ns, std::size_t most) {
+  now_mono_ns_ = now_mono_ns;
+  dns_.Advance(now_mono_ns, most);
+  flows_.Advance(now_mono_ns, most);
+}
+
 void Pipeline::OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) {
   outbox_.emplace_back(UserEvent{type, {payload.begin(), payload.end()}});
 }
 
 void Pipeline::Housekeep(std::uint64_t now_mono_ns) { port_rate_.Advance(now_mono_ns, source_.unix_ns(now_mono_ns)); }
 
-void Pipeline::CloseAlerts(std::uint64_t now_mono_ns) { port_rate_.CloseAll(source_.unix_ns(now_mono_ns)); }
+void Pipeline::Close(std::uint64_t now_mono_ns) {
+  dns_.Finish(now_mono_ns);
+  port_rate_.CloseAll(source_.unix_ns(now_mono_ns));
+}
 
 absl::Status Pipeline::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns) {
   switch (parameter) {

@@ -8,13 +8,18 @@
 #include <absl/status/status.h>
 #include <knp/network_monitor.h>
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
+#include "src/app/classifier.h"
 #include "src/datapath/datapath.h"
 #include "src/detect/port_rate/port_rate.h"
+#include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
 #include "src/monitor/outbox.h"
 
@@ -31,18 +36,21 @@ class Pipeline : public datapath::Sink {
   };
   // `handlers` must outlive the pipeline; asked who listens, never called.
   Pipeline(const MonitorOptions& options, Source source, const Handlers* handlers);
+  // Before the first packet; once.
+  absl::Status Open();
 
   void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
   void OnNotice(const PacketNotice& notice) override;
+  void OnPayload(const PayloadSample& sample) override;
   void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
 
   // Each turn: ends what has timed out, reports what is due; at most `most` of each.
-  void Advance(std::uint64_t now_mono_ns, std::size_t most) { flows_.Advance(now_mono_ns, most); }
+  void Advance(std::uint64_t now_mono_ns, std::size_t most);
   // Once a second.
   void Housekeep(std::uint64_t now_mono_ns);
-  // At the end, once everything has been read: closes alerts, then ends conversations, at most `most` a call; true when
-  // none is left.
-  void CloseAlerts(std::uint64_t now_mono_ns);
+  // At the end, once everything has been read: closes alerts and what waits for an answer, then ends conversations, at
+  // most `most` a call; true when none is left.
+  void Close(std::uint64_t now_mono_ns);
   bool EndSome(std::size_t most) { return flows_.EndSome(most); }
 
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns);
@@ -52,8 +60,19 @@ class Pipeline : public datapath::Sink {
   Outbox& outbox() { return outbox_; }
 
  private:
+  void OnCompletion(const dns::Completion& completion);
+  void Complete(FlowRecord* record);
+  void NameEnds(FlowRecord* record);
+  void Forget(std::uint64_t flow_id);
+
+  const MonitorOptions options_;
   const Source source_;
   const Handlers* handlers_;
+  std::uint64_t now_mono_ns_ = 0;  // of the last Advance
+  dns::Tracker dns_;
+  std::unique_ptr<app::Classifier> applications_;  // null: not wanted
+  // The names of a conversation's ends, which outlive those of the cache: source, destination.
+  absl::flat_hash_map<std::uint64_t, std::pair<std::string, std::string>> names_;
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
   Outbox outbox_;

@@ -234,7 +234,8 @@ TEST(EndpointText, LongIpv6_KeepsBothEnds) {
 
 TEST(TopFlows, WideCanvas_ShowsAddressesInFull) {
   const std::string address = "2001:db8:85a3:1111:2222:8a2e:1370:7334";
-  const std::string text = Joined(RenderFlows({Row(1, address, address)}, 5, kStart, {.width = 160, .height = 0}));
+  const std::string text =
+      Joined(RenderFlows({Row(1, address, address)}, 5, kStart, View::kFlows, {.width = 160, .height = 0}));
   EXPECT_THAT(text, HasSubstr("[" + address + "]:65535 → [" + address + "]:65535"));
   EXPECT_THAT(text, HasSubstr("established"));
 }
