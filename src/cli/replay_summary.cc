@@ -82,14 +82,13 @@ void LargestFlows::Add(const FlowRecord& flow) {
   if (most_ == 0 || (rows_.size() == most_ && flow.sent.bytes + flow.received.bytes <= BytesOf(rows_.front()))) return;
   FlowRow row;
   row.flow = flow;
-  if (const double seconds =
-          static_cast<double>(flow.end_unix_ns - std::min(flow.start_unix_ns, flow.end_unix_ns)) / 1e9;
-      seconds > 0) {
-    row.sent_packets_per_second = static_cast<double>(flow.sent.packets) / seconds;
-    row.sent_bytes_per_second = static_cast<double>(flow.sent.bytes) / seconds;
-    row.received_packets_per_second = static_cast<double>(flow.received.packets) / seconds;
-    row.received_bytes_per_second = static_cast<double>(flow.received.bytes) / seconds;
-  }
+  // Of a second at least: what a burst would come to is no rate.
+  const auto life_ns = flow.end_unix_ns - std::min(flow.start_unix_ns, flow.end_unix_ns);
+  const double seconds = std::max(static_cast<double>(life_ns) / 1e9, 1.0);
+  row.sent_packets_per_second = static_cast<double>(flow.sent.packets) / seconds;
+  row.sent_bytes_per_second = static_cast<double>(flow.sent.bytes) / seconds;
+  row.received_packets_per_second = static_cast<double>(flow.received.packets) / seconds;
+  row.received_bytes_per_second = static_cast<double>(flow.received.bytes) / seconds;
   if (rows_.size() == most_) {
     std::pop_heap(rows_.begin(), rows_.end(), IsLarger);
     rows_.pop_back();
@@ -108,7 +107,10 @@ std::vector<TextLine> RenderReplaySummary(const json::Summary& summary, const st
   std::vector<TextLine> lines;
   if (!largest.empty()) {
     lines.emplace_back("LARGEST FLOWS", Style::kTitle);
-    Append(lines, RenderFlows(largest, largest.size(), summary.stats.time_unix_ns, canvas));
+    Append(lines, RenderFlows(largest, largest.size(), summary.stats.time_unix_ns, View::kFlows, canvas));
+    lines.emplace_back();
+    lines.emplace_back("WHAT THEY WERE", Style::kTitle);
+    Append(lines, RenderFlows(largest, largest.size(), summary.stats.time_unix_ns, View::kDetails, canvas));
     lines.emplace_back();
   }
   Append(lines, RenderDistributions(summary.stats, 8, canvas));

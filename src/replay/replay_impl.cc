@@ -41,6 +41,7 @@ CaptureReplay::Impl::Impl(const ReplayOptions& options)
 absl::StatusOr<std::unique_ptr<CaptureReplay::Impl>> CaptureReplay::Impl::Create(const ReplayOptions& options) {
   if (absl::Status status = monitor::CheckOptions(options.monitor); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
+  if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   if (absl::Status status = impl->OpenEngine(); !status.ok()) return status;
   return impl;
 }
@@ -200,7 +201,7 @@ absl::Status CaptureReplay::Impl::Finish() {
   if (!started_) return absl::OkStatus();
   if (absl::Status status = ReadAll(); !status.ok()) return status;
   MoveClock(last_ns_);
-  pipeline_.CloseAlerts(last_ns_);
+  pipeline_.Close(last_ns_);
   for (bool done = false; !done;) {
     done = pipeline_.EndSome(kConversationsAStep);
     Deliver();
