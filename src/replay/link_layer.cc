@@ -86,7 +86,7 @@ struct LinkType {
 constexpr LinkType kLinkTypes[] = {
     {0, "BSD loopback", Loopback},
     {1, "Ethernet", Ethernet},
-    {9, "PPP", Ppp},
+    {9, "PPP", PppSerial},
     {12, "raw IP", Raw},
     {14, "raw IP", Raw},
     {50, "PPP over HDLC", PppSerial},

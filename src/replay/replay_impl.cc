@@ -13,7 +13,7 @@
 namespace knp {
 namespace {
 
-constexpr unsigned kFramesAConsume = 64;      // a detector hears of a first contact within so many frames
+constexpr unsigned kFramesAConsume = 64;  // a detector hears of a first contact within so many frames
 constexpr std::uint64_t kFramesAProgress = 1024;
 constexpr std::size_t kConversationsAStep = 1024;
 constexpr std::uint64_t kSecond = 1'000'000'000;
@@ -129,8 +129,8 @@ absl::Status CaptureReplay::Impl::OneFrame(const replay::CapturedFrame& frame) {
     made->interface = *interface;
     status = engine_->Run(*made);
   } else {
-    const std::string name = report_.unknown_links.size() < kMostUnknownLinks ? replay::LinkTypeName(frame.link_type)
-                                                                              : std::string("other");
+    const std::string name =
+        report_.unknown_links.size() < kMostUnknownLinks ? replay::LinkTypeName(frame.link_type) : std::string("other");
     report_.unknown_links[name]++;
     status = engine_->CountUnreadable(*interface, frame.direction.value_or(Direction::kIngress), frame.original_length);
   }

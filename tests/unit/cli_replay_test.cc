@@ -14,10 +14,10 @@
 namespace knp::cli {
 namespace {
 
+using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using std::chrono::seconds;
 
 ReplayCommand Parse(const std::vector<std::string>& words) {
   const auto command = ParseCommandLine(words);
@@ -63,7 +63,8 @@ TEST(ReplayCommandLine, Mistakes_Told) {
 }
 
 TEST(MonitorCommandLine, Set_TakenToo) {
-  const auto command = ParseCommandLine({"monitor", "--set", "flows.capacity=10", "--set", "detectors.scan.vertical.ports=7"});
+  const auto command =
+      ParseCommandLine({"monitor", "--set", "flows.capacity=10", "--set", "detectors.scan.vertical.ports=7"});
   ASSERT_TRUE(command.ok()) << command.status();
   EXPECT_EQ(std::get<MonitorCommand>(*command).options.flow_capacity, 10u);
   EXPECT_EQ(std::get<MonitorCommand>(*command).port_scan_ports_per_second, 7u);
@@ -128,7 +129,8 @@ std::string Summary(const ReplayReport& report) {
   interface.rx.packets = 7;
   summary.stats.interfaces.push_back(interface);
   std::string text;
-  for (const TextLine& line : RenderReplaySummary(summary, {}, {}, {.width = 120, .height = 0})) text += line.Text(false) + "\n";
+  for (const TextLine& line : RenderReplaySummary(summary, {}, {}, {.width = 120, .height = 0}))
+    text += line.Text(false) + "\n";
   return text;
 }
 

@@ -53,6 +53,7 @@ const Case kCases[] = {
     {"PppCut", 9, {0xff, 3}, 4, 0},
     {"PppNothing", 9, {}, 2, 0},
     {"PppHdlc", 50, {0xff, 3, 0, 0x21, 0x45}, 4, 0x0800},
+    {"CiscoInPpp9", 9, {0x0f, 0, 8, 0, 0x45}, 4, 0x0800},
     {"CiscoInPpp", 50, {0x0f, 0, 8, 0, 0x45}, 4, 0x0800},
     {"Cisco", 104, {0x8f, 0, 0x86, 0xdd}, 4, 0x86dd},
 };
