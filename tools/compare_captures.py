@@ -21,7 +21,7 @@ import tempfile
 CAPTURE = re.compile(r"\.(pcap|pcapng|cap|trace)(\.gz|\.zst)?$")
 UNPACK = {".gz": ["gzip", "-dc"], ".zst": ["zstd", "-dcq"]}
 FIELDS = ["frame.len", "frame.protocols", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport",
-          "tcp.stream", "udp.srcport", "udp.dstport", "vlan.id"]
+          "tcp.stream", "tcp.flags.syn", "udp.srcport", "udp.dstport", "vlan.id"]
 # Each packet as it is: no reassembly, every stream by its own frames.
 PREFERENCES = ["ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE",
                "tcp.analyze_sequence_numbers:FALSE", "tcp.relative_sequence_numbers:FALSE"]
@@ -79,7 +79,7 @@ class Truth:
     def __init__(self):
         self.frames = self.bytes = 0
         self.places = collections.Counter()
-        self.flows = {}  # (protocol, endpoint, endpoint) -> [packets, bytes, streams, vlans]
+        self.flows = {}  # (protocol, endpoint, endpoint) -> [packets, bytes, streams, vlans, streams without SYN]
         self.damaged = False
         self.huge = 0
 
@@ -100,10 +100,16 @@ class Truth:
             self.places["no_ports"] += 1
             return
         key = (place.upper(), *sorted(f"{ip} {port}" for ip, port in zip(ends, ports)))
-        flow = self.flows.setdefault(key, [0, 0, set(), set()])
+        flow = self.flows.setdefault(key, [0, 0, set(), set(), 0])
         flow[0] += 1
         flow[1] += length
-        flow[2].add(first(row["tcp.stream"]) if place == "tcp" else "")
+        if place == "tcp":
+            # A stream that is not the first of its ends and begins without a SYN is a dissector's own idea.
+            stream = first(row["tcp.stream"])
+            flow[4] += bool(flow[2]) and stream not in flow[2] and first(row["tcp.flags.syn"]) in ("0", "False")
+            flow[2].add(stream)
+        else:
+            flow[2].add("")
         flow[3].add(first(row["vlan.id"]))
 
 
@@ -136,7 +142,11 @@ def ask_knp(knp, path, limit):
     complaint = done.stderr.decode(errors="replace").strip()
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     damaged = done.returncode == 1 and "is damaged at offset" in complaint
-    if (done.returncode and not damaged) or (damaged and not lines):
+    if damaged and not lines:  # at its first frame
+        nothing = {"packets": 0, "bytes": 0}
+        total = {"seen": nothing, "in_flows": nothing, "in_flight": nothing, "remainder": {}, "lost": {}}
+        return {}, {**nothing, "ledger": {"total": total}}, damaged
+    if done.returncode and not damaged:
         raise Failure(f"knp: exit {done.returncode}: {complaint[-240:]}")
     return {x["id"]: x for x in lines if x["kind"] == "flow"}, lines[-1], damaged
 
@@ -202,7 +212,7 @@ class Comparison:
     def compare_flows(self, truth, ours, refused, remainder):
         budget = refused  # frames whose headers knp refused may be missing from a conversation, each once
         for key in sorted(set(truth.flows) | set(ours)):
-            packets, size, streams, vlans = truth.flows.get(key, (0, 0, set(), set()))
+            packets, size, streams, vlans, midway = truth.flows.get(key, (0, 0, set(), set(), 0))
             our_packets, our_size, our_count, idle = ours.get(key, (0, 0, 0, False))
             if truth.huge and packets == our_packets:
                 size = our_size
@@ -218,7 +228,9 @@ class Comparison:
                 continue
             if our_count in (len(streams), len(streams) * len(vlans)):
                 continue
-            if idle:
+            if midway and our_count >= len(streams) - midway:
+                self.explained["connections that a dissector of tshark's splits midway"] += 1
+            elif idle:
                 self.explained[f"conversations that were idle for longer than {LONGEST_IDLE}"] += 1
             else:
                 self.problems.append(f"{label}: knp {our_count} conversations; tshark {len(streams)}")
