@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "bench/conversations.h"
 #include "bench/data_path.h"
 #include "bench/fallbacks.h"
 #include "bench/isolation.h"
@@ -25,12 +26,13 @@ namespace {
 constexpr char kFloors[] = KNP_BUILD_DIR "/lib/bench/floors.o";
 constexpr unsigned kRounds = 9;
 
-void InAProcessOfItsOwn(void (*measure)(const std::string&, UserSpaceResult*), UserSpaceResult* result) {
+template <typename Measure, typename Result>
+void InAProcessOfItsOwn(Measure measure, Result* result) {
   int ends[2];
   if (pipe(ends) != 0) Die("cannot make a pipe");
   const pid_t child = fork();
   if (child == 0) {
-    measure(kFloors, result);
+    measure(result);
     _exit(write(ends[1], result, sizeof *result) == sizeof *result ? 0 : 1);
   }
   close(ends[1]);
@@ -69,6 +71,18 @@ std::string UserSpaceTable(const UserSpaceResult& u) {
   return text;
 }
 
+std::string ConversationTable(const ConversationResult& c) {
+  std::string text = "| what | measured | target | met |\n|--|--:|--:|--|\n";
+  text += fmt::format("| bytes a conversation, of a million | {:.0f} | ≤ 300 | {} |\n", c.bytes_each,
+                      Verdict(c.bytes_each, 300, false));
+  text += fmt::format("| records merged a second on one core, 65,536 conversations | {:.0f} | ≥ 500000 | {} |\n",
+                      c.merged_per_second, Verdict(c.merged_per_second, 500000, true));
+  text += fmt::format("| … a million conversations | {:.0f} | ≥ 500000 | {} |\n", c.merged_per_second_million,
+                      Verdict(c.merged_per_second_million, 500000, true));
+  text += fmt::format("| ns to make a record of a live conversation | {:.0f} | | |\n", c.ns_a_record_told);
+  return text;
+}
+
 std::string FallbackTable(const std::vector<Fallback>& ways) {
   std::string text =
       "| way | forced off | hot flow | of the best | 1,024 flows | new flow | a scan, ms | hot within 3 × or 60 ns "
@@ -93,8 +107,10 @@ std::string ReplayTable(const ReplayResult& result) {
 int Run(const std::string& path) {
   EnterOwnNetworkNamespace();
   UserSpaceResult user_space;
-  InAProcessOfItsOwn(MeasureRecords, &user_space);
-  InAProcessOfItsOwn(MeasureLoad, &user_space);
+  InAProcessOfItsOwn([](UserSpaceResult* r) { MeasureRecords(kFloors, r); }, &user_space);
+  InAProcessOfItsOwn([](UserSpaceResult* r) { MeasureLoad(kFloors, r); }, &user_space);
+  ConversationResult conversations;
+  InAProcessOfItsOwn(MeasureConversations, &conversations);
   const std::string best = DataPathTable(MeasureDataPath(kFloors, kRounds, ""));
   const std::string fallbacks = FallbackTable(MeasureFallbacks(kFloors, kRounds));
   const std::string replay = ReplayTable(MeasureReplay(kFloors, kRounds));
@@ -129,6 +145,9 @@ tcx or clsact makes no difference to our program; what the kernel spends to call
 The load is our program in TEST_RUN on one CPU, each packet a new flow; the reader has the other. Default options.
 
 {}
+Conversations, fed with records of both directions in an order that no cache likes; names, applications and traffic are on.
+
+{}
 ## Replay
 
 `knp replay` of a capture made for this: reading the file, our programs by one BPF_PROG_TEST_RUN a frame, connections and
@@ -143,7 +162,7 @@ a new flow, 5 % to 97 % of packets lost at 50 kpps of new flows, 72–721 MB; Re
 906 ns; softflowd 1.4 CPU-seconds per million packets.
 )",
       system.release, system.machine, std::thread::hardware_concurrency(), kRounds, best, fallbacks,
-      UserSpaceTable(user_space), replay);
+      UserSpaceTable(user_space), ConversationTable(conversations), replay);
   std::fputs(text.c_str(), stdout);
   std::ofstream file(path);
   if (!(file << text).flush()) Die("cannot write " + path);

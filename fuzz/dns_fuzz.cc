@@ -1,6 +1,6 @@
-// libFuzzer over all that reads the name service's payloads: the first byte says how the rest is shown to a tracker with
-// small bounds: as one message, as messages one after another, or as segments of a TCP connection. Buffers have exactly
-// their data's size, so that ASAN sees any read beyond.
+// libFuzzer over all that reads the name service's payloads: the first byte says how the rest is shown to a tracker
+// with small bounds: as one message, as messages one after another, or as segments of a TCP connection. Buffers have
+// exactly their data's size, so that ASAN sees any read beyond.
 //
 // KNP_WRITE_SEEDS=DIR writes the unit tests' messages there as a corpus to start from, and ends.
 #include <netinet/in.h>
@@ -79,8 +79,8 @@ class Pieces {
   std::size_t size_;
 };
 
-// Control byte of a piece: direction (1), interface (2), time passes (4), a gap before it (8), sent again (16), cut (32),
-// the other conversation (64), forgotten before (128).
+// Control byte of a piece: direction (1), interface (2), time passes (4), a gap before it (8), sent again (16), cut
+// (32), the other conversation (64), forgotten before (128).
 void Track(const std::uint8_t* input, std::size_t size, std::uint8_t protocol, std::uint16_t port) {
   knp::dns::Tracker::Options options;
   options.queries = 4;

@@ -34,6 +34,13 @@ std::uint32_t GroupOf(const FlowTuple& tuple) {
   return 0xe0000001;
 }
 
+// Of what we read ourselves nDPI's word is not needed, and of some it is to be checked.
+bool IsBelievable(std::string_view protocol, const PayloadSample& sample) {
+  if (protocol == "MDNS" || protocol == "LLMNR") return IsMulticastDnsMessage(sample.data);
+  if (protocol == "NTP") return IsTimeMessage(sample.data, sample.length);
+  return !protocol.empty() && protocol != "TLS" && protocol != "HTTP" && protocol != "DNS";
+}
+
 }  // namespace
 
 class Classifier::Impl {
@@ -47,7 +54,7 @@ class Classifier::Impl {
   const ClassifierStats& stats() const { return stats_; }
 
  private:
-  enum class Own : std::uint8_t { kNothing, kTls, kHttp, kOther };  // what our own parsers found
+  enum class Own : std::uint8_t { kNothing, kTls, kHttp, kDns, kOther };  // what our own parsers found
 
   struct Detection {
     Dissector::StatePointer state;       // null: nDPI has said all it will
@@ -68,6 +75,7 @@ class Classifier::Impl {
   void Read(Flow& flow, Detection& detection, const PayloadSample& sample);
   void ReadTls(Flow& flow, Detection& detection, Bytes stream);
   void ReadHttp(Flow& flow, Detection& detection, Bytes stream);
+  void Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict);
   void Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener);
   bool Over(const Flow& flow, const Detection& detection) const;
   static AppDetail& Detail(Flow& flow) {
@@ -132,6 +140,11 @@ void Classifier::Impl::Settle(Flow& flow) {
 
 void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSample& sample) {
   if (sample.tuple.protocol == IPPROTO_UDP) {
+    if (detection.own != Own::kNothing) return;
+    if (const std::string_view name = DatagramSignature(sample.data, sample.length); !name.empty()) {
+      Detail(flow).protocol = name;
+      detection.own = name == "DNS" ? Own::kDns : Own::kOther;
+    }
     return;
   }
   for (StreamStart& stream : detection.streams) {
@@ -148,7 +161,7 @@ void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSampl
 
 void Classifier::Impl::ReadTls(Flow& flow, Detection& detection, Bytes stream) {
   const auto hello = ParseTlsClientHello(stream);
-  if (!hello && !IsTlsServerHello(stream)) return;
+  if (!hello && !IsTlsServerHello(stream) && !IsTlsRecords(stream)) return;
   detection.own = Own::kTls;
   AppDetail& detail = Detail(flow);
   detail.protocol = "TLS";
@@ -187,20 +200,11 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
                                           .offset = tcp ? detection.streams[from_opener].Offset(sample.sequence) : 0,
                                           .mono_ns = sample.mono_ns,
                                           .payload = sample.data});
-  if (!verdict.protocol.empty()) {
-    AppDetail& detail = Detail(flow);
-    if (detection.own == Own::kNothing) {
-      detail.protocol = verdict.protocol;
-      detail.application = verdict.application;
-      if (verdict.protocol == "QUIC" || verdict.protocol == "DTLS") {
-        detail.server_name = PrintableText(dissector_->ServerName(*detection.state));
-        detail.alpn = PrintableText(dissector_->Alpn(*detection.state));
-      }
-    } else if (verdict.protocol == detail.protocol && !verdict.application.empty()) {
-      detail.application = verdict.application;
-    } else if (verdict.application.empty() && verdict.protocol != detail.protocol && detection.own != Own::kOther) {
-      detail.application = verdict.protocol;
-    }
+  if (IsBelievable(verdict.protocol, sample) && (detection.own == Own::kNothing || detection.own == Own::kDns)) {
+    Adopt(flow, detection, verdict);
+  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) && verdict.protocol == flow.detail->protocol &&
+             !verdict.application.empty()) {
+    flow.detail->application = verdict.application;
   }
   if (flow.detail && flow.detail->application.empty()) {
     if (detection.own == Own::kTls)
@@ -211,12 +215,22 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
   if (verdict.hopeless) dissector_->Recycle(std::move(detection.state));
 }
 
+void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict) {
+  AppDetail& detail = Detail(flow);
+  detail.protocol = verdict.protocol;
+  if (verdict.protocol != "QUIC" && verdict.protocol != "DTLS") return;
+  detail.server_name = PrintableText(dissector_->ServerName(*detection.state));
+  detail.alpn = PrintableText(dissector_->Alpn(*detection.state));
+  if (verdict.protocol == "QUIC") detail.application = verdict.application;
+}
+
 bool Classifier::Impl::Over(const Flow& flow, const Detection& detection) const {
   if (detection.samples >= options_.max_samples) return true;
   switch (detection.own) {
     case Own::kTls:
     case Own::kHttp: return detection.exact && (!detection.state || !flow.detail->application.empty());
-    case Own::kOther:
+    case Own::kDns:
+    case Own::kOther: return true;
     case Own::kNothing: return flow.detail ? !detection.state : !detection.state && detection.samples >= 4;
   }
   return true;

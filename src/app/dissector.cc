@@ -17,7 +17,7 @@
 namespace knp::app {
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kPush = 8, kAck = 16;
+constexpr std::uint8_t kSyn = 2, kPush = 8, kAck = 16;
 constexpr std::uint32_t kOpenerNet = 0x0a000000, kOtherNet = 0x0a800000;  // 10.0.0.0/9 and 10.128.0.0/9
 constexpr std::uint32_t kHostMask = 0x007fffff;
 

@@ -97,4 +97,23 @@ bool IsTlsServerHello(Bytes stream) {
          IsVersion(hello_version);
 }
 
+bool IsTlsRecords(Bytes bytes) {
+  constexpr std::uint32_t kFirstType = 20, kApplicationData = 23, kTls10 = 0x0301, kTls12 = 0x0303;
+  ByteReader reader(bytes);
+  int whole = 0;
+  std::uint32_t same = 0;
+  while (!reader.rest().empty()) {
+    const std::uint32_t type = reader.Number(1), version = reader.Number(2), size = reader.Number(2);
+    if (type < kFirstType || type > kApplicationData || version < kTls10 || version > kTls12) return false;
+    if (reader.spent() || size == 0 || size > kMaxRecord || (same != 0 && version != same)) return false;
+    same = version;
+    reader.Take(size);
+    if (reader.spent()) break;
+    // Sixteen bytes of tag at least, or an alert's or a change of ciphers' one or two.
+    if (type == kApplicationData && size < 17) return false;
+    ++whole;
+  }
+  return whole >= 2 || (whole == 1 && !reader.spent() && bytes.size() >= 22);
+}
+
 }  // namespace knp::app

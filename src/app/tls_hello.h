@@ -23,6 +23,9 @@ std::optional<TlsHello> ParseTlsClientHello(Bytes stream);
 // Whether a stream begins as a TLS server's does: with a ServerHello, or an alert instead of one.
 bool IsTlsServerHello(Bytes stream);
 
+// Whether the bytes are TLS records, from the middle of a connection: at least two whole ones, or one that fills them.
+bool IsTlsRecords(Bytes bytes);
+
 }  // namespace knp::app
 
 #endif  // KNP_APP_TLS_HELLO_H_

@@ -8,7 +8,7 @@ namespace knp::dns {
 namespace {
 
 constexpr std::uint16_t kQr = 0x8000, kTc = 0x0200, kRcodeMask = 0x000f;
-constexpr std::size_t kLeastQuestion = 5, kLeastRecord = 11;  // with the root's name
+constexpr std::size_t kLeastQuestion = 5;  // with the root's name
 
 struct Header {
   std::uint16_t id = 0, flags = 0, questions = 0, answers = 0, authorities = 0, additionals = 0;
@@ -46,10 +46,7 @@ Outcome ReadAnswer(Reader* reader, Message* message) {
   answer.type = head.type;
   answer.rr_class = head.rr_class;
   answer.ttl_s = head.ttl_s;
-  const std::size_t end = reader->at() + head.size;
-  // Its data is there as a whole: what ends too early in it is wrong.
-  if (!ReadRecordText(reader, head.type, head.size, &answer.text, &answer.address)) return Outcome::kBad;
-  reader->Skip(end - reader->at());
+  ReadRecordText(reader, head.type, head.size, &answer.text, &answer.address);
   message->answers.push_back(std::move(answer));
   return Outcome::kOk;
 }
@@ -103,15 +100,17 @@ Verdict Parse(std::span<const std::uint8_t> data, std::size_t length, Message* m
   message->opcode = header.flags >> 11 & 0xf;
   message->truncated = header.flags & kTc;
   message->rcode = header.flags & kRcodeMask;
-  const std::size_t records = std::size_t{header.answers} + header.authorities + header.additionals;
   if (!KnownOpcode(message->opcode)) return Verdict::kMalformed;
-  if (!message->truncated && kHeaderSize + header.questions * kLeastQuestion + records * kLeastRecord > length)
-    return Verdict::kMalformed;
+  if (kHeaderSize + header.questions * kLeastQuestion > length) return Verdict::kMalformed;
 
+  const bool may_end_early = message->cut || message->truncated;
   Outcome outcome = ReadQuestions(&reader, header.questions, message);
-  if (outcome == Outcome::kShort && !message->cut && !message->truncated) return Verdict::kMalformed;
+  if (outcome == Outcome::kBad || (outcome == Outcome::kShort && !may_end_early)) return Verdict::kMalformed;
   if (outcome == Outcome::kOk) outcome = ReadRecords(&reader, header, message);
-  if (outcome == Outcome::kBad) return Verdict::kMalformed;
+  // A good question is what tells DNS from other bytes; without one, all the rest has to be right.
+  if (!message->question && (outcome == Outcome::kBad || (outcome == Outcome::kShort && !may_end_early)))
+    return Verdict::kMalformed;
+  message->broken = outcome == Outcome::kBad;
   message->cut |= outcome == Outcome::kShort;
   return Verdict::kMessage;
 }

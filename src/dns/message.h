@@ -1,6 +1,6 @@
-// One message of the name service (RFC 1035, RFC 6891) taken apart: what was asked, what was answered. Fed with payloads
-// that anyone may have written; read by the tracker. Nothing it returns is longer than its bounds, and all text is
-// printable ASCII.
+// One message of the name service (RFC 1035, RFC 6891) taken apart: what was asked, what was answered. Fed with
+// payloads that anyone may have written; read by the tracker. Nothing it returns is longer than its bounds, and all
+// text is printable ASCII.
 #ifndef KNP_DNS_MESSAGE_H_
 #define KNP_DNS_MESSAGE_H_
 
@@ -47,6 +47,8 @@ struct Message {
   std::vector<Answer> answers;       // the first ones of the answer section, at most kMaxAnswers
   // The bytes end before the message does: what stands here was there.
   bool cut = false;
+  // A record that cannot be: what stands here was before it.
+  bool broken = false;
 };
 
 enum class Verdict : std::uint8_t {
@@ -55,8 +57,8 @@ enum class Verdict : std::uint8_t {
   kMalformed,  // no DNS message begins like this
 };
 
-// `length` is the message's, more than `data` has if that was cut. A message that ends within its records is cut, too
-// (a fragment's payload, TC set half-way), but one that ends within its questions is malformed unless it is known to be cut.
+// `length` is the message's, more than `data` has if that was cut. What begins with a header and good questions is a
+// message, whatever its records are; without a question these have to be right, too.
 Verdict Parse(std::span<const std::uint8_t> data, std::size_t length, Message* message);
 
 }  // namespace knp::dns

@@ -43,7 +43,7 @@ NameCache::NameCache(const Options& options) : options_(options), index_(0, KeyH
 }
 
 void NameCache::Add(const IpAddress& client, const Message& answer, std::uint64_t now_mono_ns) {
-  if (!answer.question || answer.rcode != 0 || answer.question->rr_class != kClassIn) return;
+  if (!answer.question || answer.broken || answer.rcode != 0 || answer.question->rr_class != kClassIn) return;
   const std::string& name = answer.question->name;
   if (name.size() > kMaxText || name == ".") return;
   const Names names = AliasesOf(answer);

@@ -31,7 +31,8 @@ class NameCache {
   NameCache(const NameCache&) = delete;
   NameCache& operator=(const NameCache&) = delete;
 
-  // Takes the addresses in the answers that belong to the question's name, directly or through aliases (CNAME).
+  // Takes the addresses in the answers that belong to the question's name, directly or through aliases (CNAME). None of
+  // failed or broken ones.
   void Add(const IpAddress& client, const Message& answer, std::uint64_t now_mono_ns);
   // Empty if not known. Valid until the next call of Add.
   std::string_view Find(const IpAddress& client, const IpAddress& address, std::uint64_t now_mono_ns) const;

@@ -34,8 +34,8 @@ class QueryTable {
 
   // Asked again, a question keeps its time.
   void Ask(Query query);
-  // Removes and returns the question that a message with this header answers. One that repeats no question, as servers may
-  // send that did not understand it, answers the only one with its id.
+  // Removes and returns the question that a message with this header answers. One that repeats no question, as servers
+  // may send that did not understand it, answers the only one with its id.
   std::optional<Query> TakeAnswered(const FlowTuple& client, const Message& answer);
   // Removes and returns the oldest question if it was asked at `mono_ns` or before.
   std::optional<Query> TakeOldest(std::uint64_t mono_ns);

@@ -33,8 +33,8 @@ class Reader {
   Outcome Number16(std::uint16_t* value);
   Outcome Number32(std::uint32_t* value);
   // In lower case, "." between labels, none at the end; "." alone is the root. Bytes that are not printable are written
-  // \DDD, "." and "\" within a label with "\" before them (RFC 1035, 5.1; RFC 4343, 2.1). A pointer has to lead to before the
-  // labels that it ends, so a name ends, and at most 64 are followed.
+  // \DDD, "." and "\" within a label with "\" before them (RFC 1035, 5.1; RFC 4343, 2.1). A pointer has to lead to
+  // before the labels that it ends, so a name ends, and at most 64 are followed.
   Outcome Name(std::string* text);
   // Without following pointers.
   Outcome SkipName();

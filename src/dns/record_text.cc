@@ -186,16 +186,11 @@ bool ReadNames(Reader* reader, std::uint16_t type, std::size_t end, std::string*
   return ok && reader->at() == end;
 }
 
-}  // namespace
-
-bool ReadRecordText(Reader* reader, std::uint16_t type, std::size_t size, std::string* text,
-                    std::optional<IpAddress>* address) {
-  const Bytes data = reader->Ahead(size);
-  if (size == 0) return true;  // a prerequisite or a deletion (RFC 2136, 2.4 and 2.5)
+bool ReadKnown(Reader* reader, std::uint16_t type, Bytes data, std::string* text, std::optional<IpAddress>* address) {
   switch (type) {
     case kTypeA:
     case kTypeAaaa:
-      if (size != (type == kTypeA ? 4 : 16)) return false;
+      if (data.size() != (type == kTypeA ? 4 : 16)) return false;
       *address = AddressOf(data);
       *text = (*address)->ToString();
       return true;
@@ -207,12 +202,25 @@ bool ReadRecordText(Reader* reader, std::uint16_t type, std::size_t size, std::s
     case kSrv:
     case kSoa:
     case kSvcb:
-    case kHttps: return ReadNames(reader, type, reader->at() + size, text);
+    case kHttps: return ReadNames(reader, type, reader->at() + data.size(), text);
     case kTxt:
     case kSpf: return AppendStrings(data, text);
     case kCaa: return AppendCaa(data, text);
-    default: AppendUnknown(data, text); return true;
+    default: return false;
   }
+}
+
+}  // namespace
+
+void ReadRecordText(Reader* reader, std::uint16_t type, std::size_t size, std::string* text,
+                    std::optional<IpAddress>* address) {
+  const Bytes data = reader->Ahead(size);
+  Reader copy = *reader;
+  reader->Skip(size);
+  if (size == 0) return;  // a prerequisite or a deletion (RFC 2136, 2.4 and 2.5)
+  if (ReadKnown(&copy, type, data, text, address)) return;
+  text->clear();
+  AppendUnknown(data, text);
 }
 
 }  // namespace knp::dns

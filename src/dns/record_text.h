@@ -16,10 +16,10 @@ namespace knp::dns {
 // Texts without a bound of their own (TXT, unknown types) end with "..." there.
 inline constexpr std::size_t kMaxRecordText = 256;
 
-// `size` bytes of data lie ahead of the reader, which is left anywhere within or behind them. Addresses, names (CNAME, NS,
-// PTR, DNAME, MX, SRV, SOA), TXT, CAA, SVCB and HTTPS as in a zone file, all else as RFC 3597 writes unknown types. False if
-// the data is not what its type says.
-bool ReadRecordText(Reader* reader, std::uint16_t type, std::size_t size, std::string* text,
+// `size` bytes of data lie ahead of the reader, which is left behind them. Addresses, names (CNAME, NS, PTR, DNAME, MX,
+// SRV, SOA), TXT, CAA, SVCB and HTTPS as in a zone file, all else as RFC 3597 writes unknown types, and so what is not
+// what its type says.
+void ReadRecordText(Reader* reader, std::uint16_t type, std::size_t size, std::string* text,
                     std::optional<IpAddress>* address);
 
 }  // namespace knp::dns

@@ -1,8 +1,8 @@
 // DNS over TCP (RFC 1035, 4.2.2; RFC 7766): puts the messages of one direction of a connection together from samples of
 // its segments. Fed by the tracker, which reads the messages.
 //
-// Bytes that were not sampled (cut, lost, not budgeted) make the message that they belong to a cut one; if they could hide
-// where the next message begins, the direction is given up until a new connection. What came before is ignored.
+// Bytes that were not sampled (cut, lost, not budgeted) make the message that they belong to a cut one; if they could
+// hide where the next message begins, the direction is given up until a new connection. What came before is ignored.
 #ifndef KNP_DNS_STREAM_H_
 #define KNP_DNS_STREAM_H_
 

@@ -1,12 +1,12 @@
-// The name service as it passes by: which conversation asked for which name, what came of it and when. Fed by the monitor
-// with payload samples, in the order in which they were taken; read by the monitor: completed transactions through a
-// callback, a conversation's sums by Find, names of addresses through names().
+// The name service as it passes by: which conversation asked for which name, what came of it and when. Fed by the
+// monitor with payload samples, in the order in which they were taken; read by the monitor: completed transactions
+// through a callback, a conversation's sums by Find, names of addresses through names().
 //
 // Ports 53 (UDP and TCP), 5353 (mDNS) and 5355 (LLMNR), on either side. The answers of the last two come from other
 // addresses than were asked: they are told by Find alone, have no latency and no timeouts, and name no address.
 //
-// A packet that passes several interfaces counts at the one that saw the conversation first, once. All memory is bounded.
-// Not thread-safe. Time is passed in.
+// A packet that passes several interfaces counts at the one that saw the conversation first, once. All memory is
+// bounded. Not thread-safe. Time is passed in.
 #ifndef KNP_DNS_TRACKER_H_
 #define KNP_DNS_TRACKER_H_
 

@@ -7,7 +7,7 @@ namespace {
 // Lower is better.
 int RankOf(const Sight& sight, Vantage vantage) {
   switch (vantage) {
-    case Vantage::kWorkload: return sight.direction == Direction::kIngress ? 0 : 1;
+    case Vantage::kWorkload: return sight.egress ? 1 : 0;
     case Vantage::kNode: return 2;
     case Vantage::kInner: return 3;
   }
@@ -19,7 +19,7 @@ Count SumLike(const Conversation& c, const Sight& like, const Places& places) {
   Count sum;
   const std::string& name = places.name(like.interface);
   for (const Sight& sight : c.sights)
-    if (sight.forward == like.forward && sight.direction == like.direction &&
+    if (sight.forward == like.forward && sight.egress == like.egress &&
         (sight.interface == like.interface || places.name(sight.interface) == name))
       sum += sight.total;
   return sum;
@@ -30,7 +30,7 @@ Count CountOf(const Conversation& c, const Places& places, bool forward, bool by
   int best_rank = 0;
   const std::string& first = places.name(c.sights.front().interface);
   for (const Sight& sight : c.sights) {
-    if (sight.forward != forward) continue;
+    if ((sight.forward != 0) != forward) continue;
     const Vantage vantage = places.vantage ? places.vantage(sight.interface) : Vantage::kNode;
     const int rank = RankOf(sight, vantage) * 2 + static_cast<int>(places.name(sight.interface) != first);
     if (!best || rank < best_rank) {

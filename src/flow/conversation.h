@@ -44,13 +44,27 @@ inline bool IsEcho(std::uint8_t protocol, std::uint16_t type_code) {
 
 inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
-// One place and sense of a conversation.
+// One place and sense of a conversation. Packed: a conversation has two of them as a rule.
 struct Sight {
-  InterfaceId interface;
-  Direction direction;
-  bool forward;  // from the opener
+  Sight(InterfaceId where, Direction direction_there, bool from_opener)
+      : interface(where & 0x3fffffff), egress(direction_there == Direction::kEgress), forward(from_opener) {}
+
+  InterfaceId interface : 30;
+  std::uint32_t egress : 1;
+  std::uint32_t forward : 1;              // from the opener
+  std::uint32_t emitted_packets_low = 0;  // modulo 2^32: less than that comes between two records
+  std::uint64_t emitted_bytes = 0;
   Count total;
-  Count emitted;
+
+  Direction direction() const { return egress ? Direction::kEgress : Direction::kIngress; }
+  // What no record has told yet.
+  Count Unemitted() const {
+    return {static_cast<std::uint32_t>(total.packets) - emitted_packets_low, total.bytes - emitted_bytes};
+  }
+  void MarkEmitted() {
+    emitted_packets_low = static_cast<std::uint32_t>(total.packets);
+    emitted_bytes = total.bytes;
+  }
 };
 
 // What a conversation carried, counted once.
@@ -58,11 +72,27 @@ struct Attribution {
   Count sent, received;
 };
 
+// How much of it was told as traffic; packets modulo 2^32, as above.
+struct Told {
+  std::uint32_t packets_low = 0;
+  std::uint64_t bytes = 0;
+
+  // What is new in `now`. Nothing if that is less: another place counts from now on, which has seen less so far.
+  Count Take(const Count& now) {
+    const std::uint32_t packets = static_cast<std::uint32_t>(now.packets) - packets_low;
+    if (now.bytes < bytes || packets > 0x7fffffff) return {};
+    const Count news{packets, now.bytes - bytes};
+    *this = {static_cast<std::uint32_t>(now.packets), now.bytes};
+    return news;
+  }
+};
+
 // Times of the packets of one interface, 0 = not seen. Spans in nanoseconds, negative = not known: a float holds
 // them to seven digits in half the room.
 struct Timing {
   static constexpr InterfaceId kNowhere = ~InterfaceId{0};
-  std::uint64_t syn_ns = 0, syn_ack_ns = 0, request_ns = 0;
+  std::uint64_t syn_ns = 0;
+  std::uint64_t mark_ns = 0;  // the SYN-ACK's, until the source has sent payload: then of that
   float destination_ns = -1;  // SYN to SYN-ACK
   float source_ns = -1;       // SYN-ACK to the packet after it
   float answer_ns = -1;       // first payload to the first one back
@@ -80,6 +110,7 @@ struct Conversation {
   bool closed : 1 = false;  // in the short-lived list
   bool start_told : 1 = false;
   bool superseded : 1 = false;         // a newer one has its key
+  bool requested : 1 = false;          // timing.mark_ns is the request's
   bool destination_spoke : 1 = false;  // sent payload before the source did
   bool has_header : 1 = false;         // ttl and dscp are known
   bool has_macs : 1 = false;
@@ -94,7 +125,7 @@ struct Conversation {
   std::uint64_t id = 0;
   std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
   Timing timing;
-  Attribution told;  // as traffic
+  Told told_sent, told_received;
   absl::InlinedVector<Sight, 2> sights;
 
   // The ends change places: it turned out that the other one had opened it.
@@ -102,17 +133,17 @@ struct Conversation {
     source_is_high = !source_is_high;
     std::swap(flags_sent, flags_received);
     std::swap(source_mac, destination_mac);
-    std::swap(told.sent, told.received);
+    std::swap(told_sent, told_received);
     const bool sent = bypassed_sent;
     bypassed_sent = bypassed_received;
     bypassed_received = sent;
     has_header = false;  // they were the other side's
-    for (Sight& sight : sights) sight.forward = !sight.forward;
+    for (Sight& sight : sights) sight.forward ^= 1;
   }
 };
 
 // A million are kept in 300 bytes each, with what finds them (a hash slot and its metadata).
-static_assert(sizeof(Conversation) <= 288);
+static_assert(sizeof(Conversation) <= 264);
 
 }  // namespace knp::flow
 

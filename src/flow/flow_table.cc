@@ -108,10 +108,10 @@ void FlowTable::Add(const FlowDelta& delta) {
   const bool forward = source_is_high == c.source_is_high;
   opened_ += c.sights.empty();  // known by a notice alone, it may end and come again
   auto sight = std::find_if(c.sights.begin(), c.sights.end(), [&](const Sight& s) {
-    return s.interface == delta.interface && s.direction == delta.direction && s.forward == forward;
+    return s.interface == delta.interface && s.direction() == delta.direction && (s.forward != 0) == forward;
   });
   if (sight == c.sights.end()) {
-    c.sights.push_back({delta.interface, delta.direction, forward, {}, {}});
+    c.sights.emplace_back(delta.interface, delta.direction, forward);
     sight = c.sights.end() - 1;
   }
   sight->total += delta.count;
@@ -128,9 +128,8 @@ void FlowTable::Add(const FlowDelta& delta) {
 
 void FlowTable::TellTraffic(Conversation* c) {
   const Attribution now = Attribute(c, context_.places);
-  const Attribution carried{now.sent - c->told.sent, now.received - c->told.received};
-  c->told = now;
-  context_.on_traffic(c->id, c->key, c->source_is_high, carried);
+  const Attribution news{c->told_sent.Take(now.sent), c->told_received.Take(now.received)};
+  if (news.sent.packets + news.received.packets != 0) context_.on_traffic(c->id, c->key, c->source_is_high, news);
 }
 
 FlowTable::Contact FlowTable::Notice(const PacketNotice& notice) {
@@ -242,8 +241,8 @@ void FlowTable::Report(Conversation* c, bool final) {
   bool any = false;
   const bool counted = c->key.tunnel == TunnelType::kNone;  // the outer packets are
   for (Sight& sight : c->sights) {
-    if (counted) sums_[sight.interface].in_flows += sight.total - sight.emitted;
-    sight.emitted = sight.total;
+    if (counted) sums_[sight.interface].in_flows += sight.Unemitted();
+    sight.MarkEmitted();
     any |= !(sight.total == Count{});
   }
   // A conversation known by a notice alone has no counts yet: they come under a new id, if this one ends before.
@@ -273,7 +272,7 @@ void FlowTable::Advance(std::uint64_t now_mono_ns, std::size_t most) {
     Conversation& c = slab_[report_at_++];
     if (!c.live) continue;
     const bool changed =
-        std::any_of(c.sights.begin(), c.sights.end(), [](const Sight& s) { return !(s.total == s.emitted); });
+        std::any_of(c.sights.begin(), c.sights.end(), [](const Sight& s) { return !(s.Unemitted() == Count{}); });
     if (changed) Report(&c, false);
   }
 }

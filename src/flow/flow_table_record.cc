@@ -71,10 +71,10 @@ void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const 
     for (const Sight& sight : c->sights) {
       const std::string& name = context_.places.name(sight.interface);
       auto same = std::find_if(record->observations.begin(), record->observations.end(), [&](const Observation& o) {
-        return o.direction == sight.direction && o.interface == name;  // lo sees both senses at its one hook
+        return o.direction == sight.direction() && o.interface == name;  // lo sees both senses at its one hook
       });
       if (same == record->observations.end())
-        record->observations.push_back({name, sight.direction, sight.total});
+        record->observations.push_back({name, sight.direction(), sight.total});
       else
         same->count += sight.total;
     }

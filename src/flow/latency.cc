@@ -26,25 +26,28 @@ void TimeHandshake(Conversation* c, const PacketNotice& notice, bool from_opener
   const bool syn = notice.tcp_flags & kSyn, ack = notice.tcp_flags & kAck;
   if (notice.kind == PacketNotice::Kind::kFlowStarted && syn) {
     if (from_opener == ack || !IsTimedAt(&timing, notice.interface)) return;  // simultaneous open is not timed
-    std::uint64_t& at = from_opener ? timing.syn_ns : timing.syn_ack_ns;
+    if (c->requested) return;
+    std::uint64_t& at = from_opener ? timing.syn_ns : timing.mark_ns;
     if (at == 0) at = notice.mono_ns;
-    if (timing.syn_ns != 0 && timing.syn_ack_ns != 0 && timing.destination_ns < 0)
-      timing.destination_ns = Span(timing.syn_ns, timing.syn_ack_ns);
+    if (timing.syn_ns != 0 && timing.mark_ns != 0 && timing.destination_ns < 0)
+      timing.destination_ns = Span(timing.syn_ns, timing.mark_ns);
   } else if (notice.kind == PacketNotice::Kind::kHandshakeAcked && from_opener && ack) {
-    if (timing.interface == notice.interface && timing.syn_ack_ns != 0 && timing.source_ns < 0)
-      timing.source_ns = Span(timing.syn_ack_ns, notice.mono_ns);
+    if (timing.interface == notice.interface && timing.mark_ns != 0 && !c->requested && timing.source_ns < 0)
+      timing.source_ns = Span(timing.mark_ns, notice.mono_ns);
   }
 }
 
 void TimePayload(Conversation* c, const PayloadSample& sample, bool from_opener) {
   Timing& timing = c->timing;
   if (c->destination_spoke || timing.answer_ns >= 0 || !IsTimedAt(&timing, sample.interface)) return;
-  if (from_opener)
-    timing.request_ns = timing.request_ns == 0 ? sample.mono_ns : timing.request_ns;
-  else if (timing.request_ns == 0)
+  if (!from_opener && !c->requested) {
     c->destination_spoke = true;
-  else
-    timing.answer_ns = Span(timing.request_ns, sample.mono_ns);
+  } else if (!from_opener) {
+    timing.answer_ns = Span(timing.mark_ns, sample.mono_ns);
+  } else if (!c->requested) {
+    c->requested = true;
+    timing.mark_ns = sample.mono_ns;
+  }
 }
 
 void EchoTimer::OnEcho(std::uint64_t flow_id, InterfaceId interface, bool is_reply, std::uint16_t sequence,

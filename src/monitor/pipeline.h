@@ -17,7 +17,7 @@
 #include <string>
 
 #include "src/app/classifier.h"
-#include "src/datapath/datapath.h"
+#include "src/datapath/sink.h"
 #include "src/detect/port_rate/port_rate.h"
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"

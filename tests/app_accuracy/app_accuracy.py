@@ -22,7 +22,15 @@ import captures
 LINE = re.compile(r"^\t\d+\t(TCP|UDP) (\S+):(\d+) <?->? (\S+):(\d+) (?:\[VLAN: \d+\])?\[proto: ([\d.]+)/([^\]]+)\]"
                   r".*?\[Confidence: ([^\]]+)\]")
 # What newer nDPI calls otherwise: its name, that of 4.2.
-RENAMED = {}
+RENAMED = {"DCERPC": "DCE_RPC", "FacebookMessenger": "Messenger", "RESP": "Redis", "S7Comm": "s7comm", "Sina": "Sina(Weibo)",
+           "SinaWeibo": "Sina(Weibo)", "Z3950": "Z39.50"}
+# What is true of a protocol or application, too, but says less: 4.2 has no name for the former.
+BROADER = {"HTTP_Proxy": {"HTTP"}, "HTTP_Connect": {"HTTP"}, "SOAP": {"HTTP"}, "Ookla": {"HTTP"}, "MapleStory": {"HTTP"},
+           "IMAPS": {"TLS", "IMAP"}, "POPS": {"TLS", "POP3"}, "SMTPS": {"TLS", "SMTP"}, "FTPS": {"TLS", "FTP_CONTROL"},
+           # One conversation of WebRTC is STUN, then DTLS, then SRTP.
+           "SRTP": {"STUN", "RTP", "DTLS"}, "DTLS": {"STUN"},
+           "ApplePush": {"TLS"}, "TruPhone": {"Jabber"},
+           "GoogleMeet": {"Google"}, "GoogleChat": {"Google"}, "FbookReelStory": {"Facebook"}}
 # Lower protocols whose sub-protocol we leave out on purpose: it is what a message is about, not what uses it.
 NO_APPLICATION = {"DNS", "MDNS", "LLMNR", "NetBIOS"}
 
@@ -49,12 +57,20 @@ def truths(path):
     return found
 
 
+def holds(truth, named):
+    """Whether the protocol and the application that were named are true."""
+    if named in ((truth[1], ""), (truth[0], truth[0])):
+        return True, True
+    return [name == true or name in BROADER.get(true, ()) for name, true in zip(named, truth)]
+
+
 def judge(truth, named):
     if not named[0]:
         return "unknown"
     if named == truth:
         return "right"
-    if named[0] == truth[0] and not named[1]:
+    protocol, application = holds(truth, named)
+    if protocol and (application or not named[1]):
         return "less specific"
     if named[0] == truth[0] and not truth[1]:
         return "more specific"
@@ -70,7 +86,7 @@ def main():
     options = parser.parse_args()
     program = subprocess.Popen([options.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     total, by_protocol, mistakes, untold = collections.Counter(), collections.defaultdict(collections.Counter), {}, {}
-    used, no_truth = 0, collections.Counter()
+    used, no_truth, words = 0, collections.Counter(), collections.Counter()
     for capture in sorted(options.captures.iterdir()):
         result = options.results / (capture.name + ".out")
         if not result.exists():
@@ -98,22 +114,28 @@ def main():
                 verdict = judge(truth, named)
                 total[verdict] += 1
                 by_protocol[truth[0]][verdict] += 1
+                for what, word, true in zip(("protocol", "application"), named, holds(truth, named)):
+                    words[what, true] += word != ""
                 if verdict in ("wrong", "more specific"):
                     mistakes.setdefault((verdict, truth, named), []).append(capture.name)
             if options.details:
                 print(capture.name, key[0], key[1][1], key[2][1], verdict, truth, *fields, sep="\t", file=options.details)
     program.stdin.close()
     program.wait()
-    report(used, total, by_protocol, mistakes, untold, no_truth)
+    report(used, total, words, by_protocol, mistakes, untold, no_truth)
 
 
-def report(used, total, by_protocol, mistakes, untold, no_truth):
+def report(used, total, words, by_protocol, mistakes, untold, no_truth):
     flows = sum(total.values())
     named = flows - total["unknown"]
     print(f"{used} captures, {flows} flows with a known truth, {named} named ({100 * named / flows:.1f} %)")
     for verdict in ("right", "less specific", "more specific", "wrong"):
         print(f"  {verdict:14} {total[verdict]:6}  {100 * total[verdict] / named:6.2f} % of the named")
     print(f"  {'unknown':14} {total['unknown']:6}  {100 * total['unknown'] / flows:6.2f} % of all")
+    for what in ("protocol", "application"):
+        told = words[what, True] + words[what, False]
+        print(f"names of a{'n' if what[0] == 'a' else ''} {what} given: {told}, true {words[what, True]} "
+              f"({100 * words[what, True] / told:.2f} %)")
     print(f"flows without a known truth: {no_truth['named']} named, {no_truth['unknown']} unknown")
     print("\nMistakes (truth, named, flows, captures):")
     for (verdict, truth, name), where in sorted(mistakes.items(), key=lambda item: -len(item[1])):

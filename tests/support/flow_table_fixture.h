@@ -95,7 +95,7 @@ inline std::vector<Place> PlacesOf(const FlowRecord& record) {
   return places;
 }
 
-class FlowTableTest : public testing::Test {
+class FlowTableTest : public ::testing::Test {
  protected:
   void Make(const FlowTable::Options& options) {
     table_ = std::make_unique<FlowTable>(

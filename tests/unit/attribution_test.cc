@@ -71,6 +71,16 @@ TEST_F(AttributionTest, TrafficIsToldOnce_AndAddsUpToTheRecord) {
   EXPECT_EQ(traffic_.received, Only().received);
 }
 
+TEST_F(AttributionTest, AnotherPlaceCountsLess_TrafficWaitsUntilItHasCaughtUp) {
+  See(kThere, kCard, kOut, 9);
+  See(kThere, kPod, kIn, 7);
+  EXPECT_EQ(traffic_.sent, (Count{9, 900}));
+  See(kThere, kPod, kIn, 1);
+  EXPECT_EQ(traffic_.sent, (Count{9, 900}));
+  See(kThere, kPod, kIn, 4);
+  EXPECT_EQ(traffic_.sent, (Count{12, 1200}));
+}
+
 TEST_F(AttributionTest, SidesAreSwapped_TrafficStillAddsUp) {
   table_->Add(On(At(Delta(kBack), 20 * kSecond, 21 * kSecond), kPod, kOut, {3, 300}));
   table_->Add(On(At(Delta(kThere), 10 * kSecond, 21 * kSecond), kPod, kIn, {5, 500}));

@@ -160,8 +160,8 @@ TEST(DnsMessage, LongNameByPointers_IsRefused) {
                                    1, {1, 2, 3, 4})});
     last = here;
   }
-  EXPECT_EQ(VerdictOn(bytes), Verdict::kMalformed);
-  bytes[7] = 3;
+  EXPECT_TRUE(Parsed(bytes).broken);
+  ASSERT_EQ(Parsed(bytes).answers.size(), 3u);
   EXPECT_EQ(Parsed(bytes).answers.back().owner.size(), 3 * 64 + 1u);
 }
 
@@ -183,9 +183,10 @@ TEST(DnsMessage, PointersThatDoNotGoBack_AreRefused) {
   // Two pointers at each other, in two records.
   const Bytes two = Join({DnsHeader(1, 0x8000, 1, 2), DnsName("x"), Be16(1), Be16(1)});
   const auto first = static_cast<unsigned>(two.size());
-  EXPECT_EQ(VerdictOn(Join({two, DnsRecord(DnsPointer(first + 16), 1, 1, {1, 2, 3, 4}),
-                            DnsRecord(DnsPointer(first), 1, 1, {1, 2, 3, 4})})),
-            Verdict::kMalformed);
+  const Message message = Parsed(Join(
+      {two, DnsRecord(DnsPointer(first + 16), 1, 1, {1, 2, 3, 4}), DnsRecord(DnsPointer(first), 1, 1, {1, 2, 3, 4})}));
+  EXPECT_TRUE(message.broken);
+  EXPECT_TRUE(message.answers.empty());
 }
 
 TEST(DnsMessage, ManyPointersInARow_AreRefused) {
@@ -201,26 +202,46 @@ TEST(DnsMessage, ManyPointersInARow_AreRefused) {
     }
     bytes = Join({bytes, DnsRecord({0}, 65280, 1, chain), DnsRecord(DnsPointer(last), 1, 1, {1, 2, 3, 4})});
     bytes[7] = 2;
-    EXPECT_EQ(VerdictOn(bytes), count > 64 ? Verdict::kMalformed : Verdict::kMessage) << count;
+    EXPECT_EQ(Parsed(bytes).broken, count > 64) << count;
   }
 }
 
-TEST(DnsMessage, DataThatIsNotWhatItsTypeSays_IsRefused) {
+TEST(DnsMessage, DataThatIsNotWhatItsTypeSays_IsWrittenAsUnknown) {
   const auto with = [](unsigned type, const Bytes& data) {
-    return VerdictOn(DnsResponse(1, "example.com", type, {DnsRecord(DnsPointer(12), type, 60, data)}));
+    const Message message = Parsed(
+        DnsResponse(1, "example.com", type,
+                    {DnsRecord(DnsPointer(12), type, 60, data), DnsRecord(DnsPointer(12), 5, 60, DnsName("b"))}));
+    EXPECT_EQ(message.answers.size(), 2u);
+    EXPECT_EQ(message.answers.back().text, "b");
+    EXPECT_FALSE(message.answers.front().address.has_value());
+    return message.answers.front().text;
   };
-  EXPECT_EQ(with(1, {1, 2, 3}), Verdict::kMalformed);
-  EXPECT_EQ(with(1, {1, 2, 3, 4, 5}), Verdict::kMalformed);
-  EXPECT_EQ(with(28, {1, 2, 3, 4}), Verdict::kMalformed);
-  EXPECT_EQ(with(5, Join({DnsName("a"), {0}})), Verdict::kMalformed);  // a byte too many
-  EXPECT_EQ(with(5, {3, 'a'}), Verdict::kMalformed);                   // a name that leaves the record
-  EXPECT_EQ(with(16, {5, 'a'}), Verdict::kMalformed);
-  EXPECT_EQ(with(15, {0}), Verdict::kMalformed);
-  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(3), Be16(2), {1}})), Verdict::kMalformed);
-  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(4), Be16(3), {1, 2, 3}})), Verdict::kMalformed);
-  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(1), Be16(2), {9, 'h'}})), Verdict::kMalformed);
-  EXPECT_EQ(with(257, {0, 9, 'x'}), Verdict::kMalformed);
-  EXPECT_EQ(with(5, {}), Verdict::kMessage);  // an update deletes like this
+  EXPECT_EQ(with(1, {1, 2, 3}), "\\# 3 010203");
+  EXPECT_EQ(with(1, {1, 2, 3, 4, 5}), "\\# 5 0102030405");
+  EXPECT_EQ(with(28, {1, 2, 3, 4}), "\\# 4 01020304");
+  EXPECT_EQ(with(5, Join({DnsName("a"), {0}})), "\\# 4 01610000");  // a byte too many
+  EXPECT_EQ(with(5, {3, 'a'}), "\\# 2 0361");                       // a name that leaves the record
+  EXPECT_EQ(with(5, DnsPointer(100)), "\\# 2 c064");
+  EXPECT_EQ(with(16, {5, 'a'}), "\\# 2 0561");
+  EXPECT_EQ(with(15, {0}), "\\# 1 00");
+  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(3), Be16(2), {1}})), "\\# 8 0001000003000201");
+  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(4), Be16(3), {1, 2, 3}})), "\\# 10 00010000040003010203");
+  EXPECT_EQ(with(65, Join({Be16(1), {0}, Be16(1), Be16(2), {9, 'h'}})), "\\# 9 000100000100020968");
+  EXPECT_EQ(with(257, {0, 9, 'x'}), "\\# 3 000978");
+  EXPECT_EQ(with(5, {}), "");  // an update deletes like this
+}
+
+TEST(DnsMessage, BrokenRecords_LeaveWhatWasBeforeThem) {
+  const Bytes broken = DnsRecord(DnsPointer(0x3000), 1, 60, {192, 0, 2, 3});
+  const Message message = Parsed(DnsResponse(1, "example.com", 1, {DnsAddress(1), broken, DnsAddress(2)}));
+  EXPECT_TRUE(message.broken);
+  ASSERT_EQ(message.answers.size(), 1u);
+  EXPECT_EQ(message.answers[0].text, "192.0.2.1");
+  EXPECT_FALSE(Example("a").broken);
+  // Without a question there is nothing that tells it from other bytes.
+  EXPECT_EQ(VerdictOn(Join({DnsHeader(1, 0x8000, 0, 1), broken})), Verdict::kMalformed);
+  EXPECT_EQ(VerdictOn(DnsHeader(1, 0x8000, 0, 1)), Verdict::kMalformed);
+  EXPECT_TRUE(Parsed(DnsResponse(1, "example.com", 1, {Bytes(5, 0)})).cut);
 }
 
 TEST(DnsMessage, LongTexts_EndAtTheirBound) {
@@ -258,8 +279,8 @@ TEST(DnsMessage, EveryPrefixOfGoodOnes_IsCutAndHasWhatIsThere) {
       ASSERT_LE(message.answers.size(), whole.answers.size());
       for (std::size_t i = 0; i < message.answers.size(); ++i)
         EXPECT_EQ(message.answers[i].text, whole.answers[i].text) << name << ' ' << size;
-      // The message ends there: whatever is said of it, no harm is done, and it is not called whole. (Lengths that could
-      // hold all records, if these were smaller, end within a record.)
+      // The message ends there: whatever is said of it, no harm is done, and it is not called whole. (Lengths that
+      // could hold all records, if these were smaller, end within a record.)
       EXPECT_TRUE(ParseExactly(prefix, size, &message) != Verdict::kMessage || message.cut) << name << ' ' << size;
     }
   }

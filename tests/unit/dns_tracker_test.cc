@@ -125,6 +125,15 @@ TEST(DnsTracker, CutAndTruncatedAnswers_CompleteTheTransaction) {
   EXPECT_EQ(watch.tracker.Find(1)->malformed, 0u);
 }
 
+TEST(DnsTracker, BrokenAnswer_IsAnAnswerAndNamesNothing) {
+  DnsWatch watch;
+  watch.See(kClient, DnsQuery(7, "example.com"), 1 * kS);
+  watch.See(kServer, DnsResponse(7, "example.com", 1, {DnsAddress(1), Bytes(20, 0xff)}), 2 * kS);
+  ASSERT_EQ(watch.completions.size(), 1u);
+  EXPECT_EQ(watch.completions[0].transaction.latency_ns, 1 * kS);
+  EXPECT_EQ(watch.tracker.names().size(), 0u);
+}
+
 TEST(DnsTracker, NoAnswerInTime_IsATimeoutOnce) {
   DnsWatch watch;
   watch.See(kClient, DnsQuery(7, "example.com"), 1 * kS);
