@@ -56,15 +56,15 @@ struct ReplayProgress {
 // What is to be told of a replay besides its packets and flows.
 struct ReplayReport {
   std::uint64_t frames = 0;
-  std::uint64_t frames_in_kernel = 0;                   // of those, parsed there
-  std::uint64_t native_frames = 0;                      // and by the natively compiled parser
-  std::map<std::string, std::uint64_t> native_reasons;  // why, where the kernel could be used: "long", "short", …
-  std::string native_why;                               // why the kernel could not be used at all; empty: it was
-  std::uint64_t cut_by_snaplen = 0;                     // frames of which the file does not have all bytes
-  std::uint64_t times_clamped = 0;                      // frames whose time was before an earlier frame's
-  std::map<std::string, std::uint64_t> unknown_links;   // frames of link types that are not understood, by name
-  std::vector<std::string> warnings;                    // a truncated end, …: a sentence each
-  bool interrupted = false;                             // stopped before the end
+  std::uint64_t frames_in_kernel = 0;                     // of those, parsed there
+  std::uint64_t native_frames = 0;                        // and by the natively compiled parser
+  std::map<std::string, std::uint64_t> native_reasons{};  // why, where the kernel could be used: "long", "short", …
+  std::string native_why{};                               // why the kernel could not be used at all; empty: it was
+  std::uint64_t cut_by_snaplen = 0;                       // frames of which the file does not have all bytes
+  std::uint64_t times_clamped = 0;                        // frames whose time was before an earlier frame's
+  std::map<std::string, std::uint64_t> unknown_links{};   // frames of link types that are not understood, by name
+  std::vector<std::string> warnings{};                    // a truncated end, …: a sentence each
+  bool interrupted = false;                               // stopped before the end
 };
 
 class CaptureReplay {
@@ -72,7 +72,7 @@ class CaptureReplay {
   using Progress = std::function<void(const ReplayProgress&)>;
   using IntervalHandler = std::function<void(std::uint64_t time_unix_ns)>;
 
-  // InvalidArgument: an option is out of its range. Where the kernel cannot be used, Report().native_why says why.
+  // InvalidArgument: an option is out of its range. Where the kernel cannot be used, GetReport().native_why says why.
   static absl::StatusOr<std::unique_ptr<CaptureReplay>> Create(const ReplayOptions& options = {});
   ~CaptureReplay();
   CaptureReplay(const CaptureReplay&) = delete;
