@@ -23,6 +23,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <knp/options.h>
+#include <knp/traffic.h>
 #include <knp/types.h>
 #include <knp/user_map.h>
 
@@ -92,6 +93,9 @@ class NetworkMonitor {
   // monitor's state is locked: it must be quick and call nothing of the monitor's. The record is valid during the call.
   // `flows` of the result is empty.
   absl::StatusOr<FlowStats> VisitFlows(const std::function<void(const FlowRecord&)>& visit);
+
+  // Who uses how much: the first `top` hosts, protocols and applications, as of the last scan.
+  absl::StatusOr<TrafficReport> GetTraffic(std::size_t top);
 
   // InvalidArgument: the value is out of the parameter's range (0 … 65535 for the port rule).
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);

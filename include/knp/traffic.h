@@ -47,7 +47,8 @@ struct NamedTraffic : TrafficUse {
 
 // What the rows of a list leave out.
 struct OtherTraffic {
-  std::uint64_t rows = 0;  // those which had to make room may be among them more than once
+  // Those which had to make room may be among them more than once; those which never had a row are not.
+  std::uint64_t rows = 0;
   Count sent, received;    // of hosts
   Count count;
   std::vector<TrafficRate> rates;

@@ -3,6 +3,7 @@
 
 #include "src/cli/monitor_reporter.h"
 #include "src/cli/output.h"
+#include "src/export/json/json_traffic.h"
 
 namespace knp::cli {
 namespace {
@@ -28,6 +29,9 @@ class JsonReporter final : public MonitorReporter {
   }
   void OnLiveFlow(const FlowRecord& flow) override { json::CountActive(active_, flow); }
 
+  void OnTraffic(const TrafficReport& traffic) override {
+    output_.Add([&](std::string& buffer) { json::AppendTraffic(buffer, traffic); });
+  }
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     // Rendered before the lock is taken: the handlers need not wait for it.
     std::string lines;

@@ -25,6 +25,8 @@ constexpr const char* kName = "knp monitor";
 constexpr std::chrono::milliseconds kFlushInterval{200};  // how late a line may come
 constexpr std::chrono::milliseconds kFirstPage{1000};     // a live page need not wait for a long interval
 
+constexpr std::size_t kTrafficRows = 50;
+
 enum class End { kAsked, kAllGone, kNobodyReads, kFailed };
 
 absl::StatusOr<std::vector<std::string>> Interfaces(const MonitorCommand& command) {
@@ -116,6 +118,8 @@ absl::Status MonitorRun::Report() {
   absl::StatusOr<FlowStats> flows = monitor_->VisitFlows([&](const FlowRecord& flow) {
     if (wanted) reporter_->OnLiveFlow(flow);
   });
+  absl::StatusOr<TrafficReport> traffic = monitor_->GetTraffic(kTrafficRows);
+  if (traffic.ok()) reporter_->OnTraffic(*traffic);
   reporter_->Report(stats_, flows.ok() ? &*flows : nullptr);
   return absl::OkStatus();
 }

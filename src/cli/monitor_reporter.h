@@ -4,6 +4,7 @@
 #define KNP_CLI_MONITOR_REPORTER_H_
 
 #include <absl/status/status.h>
+#include <knp/traffic.h>
 #include <knp/types.h>
 
 #include <chrono>
@@ -31,6 +32,8 @@ class MonitorReporter {
   // wanted.
   virtual bool BeginLiveFlows(std::uint64_t /*now_unix_ns*/) { return false; }
   virtual void OnLiveFlow(const FlowRecord& /*flow*/) {}
+  // From the main thread, before Report().
+  virtual void OnTraffic(const TrafficReport& /*traffic*/) {}
   // From the main thread. `flows` has no records, and is null if they could not be read.
   virtual void Report(const PacketStats& stats, const FlowStats* flows) = 0;
   virtual void Summarize(const json::Summary& summary) = 0;

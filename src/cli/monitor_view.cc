@@ -12,6 +12,7 @@
 #include "src/cli/ledger_text.h"
 #include "src/cli/quantities.h"
 #include "src/cli/top_flows.h"
+#include "src/cli/traffic_table.h"
 
 namespace knp::cli {
 namespace {
@@ -97,18 +98,19 @@ TextLine EventLine(const EventRow& row, const Canvas& canvas) {
   return line;
 }
 
-std::size_t RowsOf(const MonitorFrame& frame) {
+std::size_t RowsOf(const MonitorFrame& frame, const Canvas& canvas) {
   switch (frame.view) {
     case View::kFlows:
     case View::kDetails: return frame.flows.size();
     case View::kNames: return frame.names.size();
-    case View::kTraffic: return 0;
+    case View::kTraffic: return TrafficRows(frame.traffic, canvas);
   }
   return 0;
 }
 
 // A title, a head line and `rows` of what the view shows.
 std::vector<TextLine> Body(const MonitorFrame& frame, std::size_t rows, const Canvas& canvas) {
+  if (frame.view == View::kTraffic) return RenderTraffic(frame.traffic, rows, canvas);
   if (frame.view == View::kNames) return RenderNames(frame.names, frame.name_counts, rows, canvas);
   std::vector<TextLine> lines{FlowTitle(frame, canvas)};
   Append(lines, RenderFlows(frame.flows, rows, frame.stats.time_unix_ns, frame.view, canvas));
@@ -121,10 +123,10 @@ struct Shares {
 };
 
 // Events get a third of the lines, at most ten; who needs less leaves the rest to the other.
-Shares ShareLines(const MonitorFrame& frame, int lines) {
+Shares ShareLines(const MonitorFrame& frame, int lines, const Canvas& canvas) {
   const auto room = static_cast<std::size_t>(std::max(lines, 0));
   const std::size_t for_events = std::clamp<std::size_t>(room / 3, std::min<std::size_t>(1, room), 10);
-  Shares shares{std::min(RowsOf(frame), room), std::min(frame.events.size(), room)};
+  Shares shares{std::min(RowsOf(frame, canvas), room), std::min(frame.events.size(), room)};
   if (shares.rows + shares.events <= room) return shares;
   shares.events = std::min(shares.events, std::max(for_events, room - shares.rows));
   shares.rows = std::min(shares.rows, room - shares.events);
@@ -156,8 +158,9 @@ std::vector<TextLine> RenderMonitor(const MonitorFrame& frame, const Canvas& can
   // Titles, the flows' head line, the ledger, and the blank lines between.
   const int fixed = 2 + (with_events ? 1 : 0) + 1 + (roomy ? 3 : 0);
   const int left = endless ? kEndless : canvas.height - static_cast<int>(lines.size()) - fixed;
-  Shares shares = ShareLines(frame, left);
-  if (!with_events) shares = {std::min<std::size_t>(RowsOf(frame), static_cast<std::size_t>(std::max(left, 0))), 0};
+  Shares shares = ShareLines(frame, left, canvas);
+  if (!with_events)
+    shares = {std::min<std::size_t>(RowsOf(frame, canvas), static_cast<std::size_t>(std::max(left, 0))), 0};
 
   if (roomy) lines.emplace_back();
   Append(lines, Body(frame, shares.rows, canvas));

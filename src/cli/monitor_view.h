@@ -3,6 +3,7 @@
 #ifndef KNP_CLI_MONITOR_VIEW_H_
 #define KNP_CLI_MONITOR_VIEW_H_
 
+#include <knp/traffic.h>
 #include <knp/types.h>
 
 #include <chrono>
@@ -30,6 +31,7 @@ struct MonitorFrame {
   View view = View::kFlows;
   std::vector<NameRow> names;  // newest first
   NameCounts name_counts;
+  TrafficReport traffic;
 };
 
 // Never wider than canvas.width; with a height, never longer, and the ledger stands in the last line.

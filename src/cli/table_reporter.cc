@@ -39,6 +39,7 @@ class TableReporter final : public MonitorReporter {
   }
   void OnLiveFlow(const FlowRecord& flow) override { rates_.Add(flow); }
 
+  void OnTraffic(const TrafficReport& traffic) override { traffic_ = traffic; }
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     const bool first_frame = !frame_;
     MonitorFrame frame;
@@ -111,6 +112,7 @@ class TableReporter final : public MonitorReporter {
 
   void FillView(std::size_t most) {
     frame_->view = view_;
+    frame_->traffic = traffic_;
     frame_->name_counts = names_.counts();
     frame_->names = names_.Latest(most);
   }
@@ -135,6 +137,7 @@ class TableReporter final : public MonitorReporter {
   Output output_{STDOUT_FILENO};
   RecentEvents events_;
   RecentNames names_;
+  TrafficReport traffic_;
   FlowRates rates_;
   View view_;
   std::optional<MonitorFrame> frame_;

@@ -285,6 +285,14 @@ absl::StatusOr<FlowStats> NetworkMonitor::Impl::VisitFlows(const std::function<v
   return stats;
 }
 
+absl::StatusOr<TrafficReport> NetworkMonitor::Impl::GetTraffic(std::size_t top) {
+  if (!running_)
+    if (absl::Status status = ReadEverything(); !status.ok()) return status;
+  TrafficReport report;
+  Locked([&] { report = pipeline_.Traffic(MonoNow(), top); });
+  return report;
+}
+
 absl::Status NetworkMonitor::Impl::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
   absl::Status status;
   Locked([&] { status = pipeline_.SetSecurityConfig(parameter, value, MonoNow()); });

@@ -32,6 +32,7 @@ class NetworkMonitor::Impl {
   absl::Status Stop();
   absl::StatusOr<PacketStats> GetPacketStats();
   absl::StatusOr<FlowStats> VisitFlows(const std::function<void(const FlowRecord&)>& visit);
+  absl::StatusOr<TrafficReport> GetTraffic(std::size_t top);
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value);
   absl::StatusOr<RawMap> OpenMap(const std::string& name, std::size_t key_size, std::size_t value_size);
   std::vector<ProgramInfo> Programs();

@@ -37,6 +37,8 @@ absl::StatusOr<FlowStats> NetworkMonitor::GetFlowStats() {
 absl::StatusOr<FlowStats> NetworkMonitor::VisitFlows(const std::function<void(const FlowRecord&)>& visit) {
   return impl_->VisitFlows(visit);
 }
+absl::StatusOr<TrafficReport> NetworkMonitor::GetTraffic(std::size_t top) { return impl_->GetTraffic(top); }
+
 absl::Status NetworkMonitor::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
   return impl_->SetSecurityConfig(parameter, value);
 }

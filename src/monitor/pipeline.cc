@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -51,19 +52,22 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
       source_(std::move(source)),
       handlers_(handlers),
       dns_({}, [this](const dns::Completion& completion) { OnCompletion(completion); }),
-      flows_({.capacity = options.flow_capacity,
-              .idle_timeout_ns = Nanoseconds(options.idle_timeout),
-              .closed_timeout_ns = Nanoseconds(options.closed_timeout),
-              .report_interval_ns = Nanoseconds(options.report_interval)},
-             {.places = {.name = source_.interface_name, .vantage = source_.vantage},
-              .unix_ns = source_.unix_ns,
-              .emit =
-                  [this](const FlowRecord& record) {
-                    if (handlers_->wants_flows()) outbox_.emplace_back(record);
-                  },
-              .complete = [this](FlowRecord* record) { Complete(record); },
-              .on_traffic = nullptr,
-              .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
+      traffic_({}),
+      flows_(
+          {.capacity = options.flow_capacity,
+           .idle_timeout_ns = Nanoseconds(options.idle_timeout),
+           .closed_timeout_ns = Nanoseconds(options.closed_timeout),
+           .report_interval_ns = Nanoseconds(options.report_interval)},
+          {.places = {.name = source_.interface_name, .vantage = source_.vantage},
+           .unix_ns = source_.unix_ns,
+           .emit =
+               [this](const FlowRecord& record) {
+                 if (handlers_->wants_flows()) outbox_.emplace_back(record);
+               },
+           .complete = [this](FlowRecord* record) { Complete(record); },
+           .on_traffic = [this](std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
+                                const flow::Attribution& carried) { OnTraffic(flow_id, key, source_is_high, carried); },
+           .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
       port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen) {}
 
 absl::Status Pipeline::Open() {
@@ -72,6 +76,11 @@ absl::Status Pipeline::Open() {
   if (!classifier.ok()) return classifier.status();
   applications_ = *std::move(classifier);
   return absl::OkStatus();
+}
+
+void Pipeline::OnDelta(const FlowDelta& delta) {
+  now_mono_ns_ = std::max(now_mono_ns_, delta.last_mono_ns);
+  flows_.Add(delta);
 }
 
 void Pipeline::OnNotice(const PacketNotice& notice) {
@@ -100,6 +109,26 @@ void Pipeline::OnPayload(const PayloadSample& sample) {
   const flow::FlowTable::Contact contact = flows_.Payload(sample);
   if (dns::Tracker::IsNameService(sample.tuple)) dns_.OnPayload(sample, contact.id);
   if (applications_) applications_->OnPayload(sample, contact.id, contact.from_opener);
+}
+
+// At the time of the newest packet that was told: a table that is read once a second tells late, but all of it.
+void Pipeline::OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
+                         const flow::Attribution& carried) {
+  const AppDetail* app = applications_ ? applications_->Find(flow_id) : nullptr;
+  traffic::TrafficDelta delta;
+  delta.source = {.bytes = source_is_high ? key.high : key.low, .version = key.ip_version};
+  delta.destination = {.bytes = source_is_high ? key.low : key.high, .version = key.ip_version};
+  delta.protocol = key.protocol;
+  if (app) delta.application = app->application.empty() ? app->protocol : app->application;
+  delta.sent = carried.sent;
+  delta.received = carried.received;
+  traffic_.Add(delta, now_mono_ns_);
+}
+
+TrafficReport Pipeline::Traffic(std::uint64_t now_mono_ns, std::size_t top) {
+  TrafficReport report = traffic_.Report(now_mono_ns, top);
+  report.time_unix_ns = source_.unix_ns(now_mono_ns);
+  return report;
 }
 
 void Pipeline::OnCompletion(const dns::Completion& completion) {
@@ -132,8 +161,9 @@ void Pipeline::NameEnds(FlowRecord* record) {
     return;
   }
   if (dns_.names().size() == 0) return;
-  record->destination.dns_name = dns_.names().Find(record->source.ip, record->destination.ip, now_mono_ns_);
-  record->source.dns_name = dns_.names().Find(record->destination.ip, record->source.ip, now_mono_ns_);
+  const std::uint64_t start_mono_ns = record->start_unix_ns - source_.unix_ns(0);  // names that were valid then
+  record->destination.dns_name = dns_.names().Find(record->source.ip, record->destination.ip, start_mono_ns);
+  record->source.dns_name = dns_.names().Find(record->destination.ip, record->source.ip, start_mono_ns);
   if (record->final || (record->destination.dns_name.empty() && record->source.dns_name.empty())) return;
   names_.try_emplace(record->id, record->source.dns_name, record->destination.dns_name);
 }

@@ -7,6 +7,7 @@
 
 #include <absl/status/status.h>
 #include <knp/network_monitor.h>
+#include <knp/traffic.h>
 
 #include <absl/container/flat_hash_map.h>
 
@@ -22,6 +23,7 @@
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
 #include "src/monitor/outbox.h"
+#include "src/traffic/traffic_meter.h"
 
 namespace knp::monitor {
 
@@ -39,7 +41,7 @@ class Pipeline : public datapath::Sink {
   // Before the first packet; once.
   absl::Status Open();
 
-  void OnDelta(const FlowDelta& delta) override { flows_.Add(delta); }
+  void OnDelta(const FlowDelta& delta) override;
   void OnNotice(const PacketNotice& notice) override;
   void OnPayload(const PayloadSample& sample) override;
   void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
@@ -56,10 +58,14 @@ class Pipeline : public datapath::Sink {
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns);
 
   flow::FlowTable& flows() { return flows_; }
+  // The first `top` rows of each list.
+  TrafficReport Traffic(std::uint64_t now_mono_ns, std::size_t top);
   // Where messages for the handlers gather.
   Outbox& outbox() { return outbox_; }
 
  private:
+  void OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
+                 const flow::Attribution& carried);
   void OnCompletion(const dns::Completion& completion);
   void Complete(FlowRecord* record);
   void NameEnds(FlowRecord* record);
@@ -68,11 +74,12 @@ class Pipeline : public datapath::Sink {
   const MonitorOptions options_;
   const Source source_;
   const Handlers* handlers_;
-  std::uint64_t now_mono_ns_ = 0;  // of the last Advance
+  std::uint64_t now_mono_ns_ = 0;  // of the last Advance, or of what came since
   dns::Tracker dns_;
   std::unique_ptr<app::Classifier> applications_;  // null: not wanted
   // The names of a conversation's ends, which outlive those of the cache: source, destination.
   absl::flat_hash_map<std::uint64_t, std::pair<std::string, std::string>> names_;
+  traffic::TrafficMeter traffic_;
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
   Outbox outbox_;

@@ -1,5 +1,7 @@
 // Rows of traffic by key, at most so many. When there is no room, the row goes that has been quiet longest among the
-// smallest ones (by powers of two of its bytes); what it counted is kept in a sum. Used by the traffic meter.
+// smallest ones (by powers of two of its bytes); what it counted is kept in a sum. While all rows are busy, whoever is new
+// must have carried more than that one first, and is in the sum until then: so a flood from ever new addresses neither
+// washes the table out nor costs more than a look. Used by the traffic meter.
 #ifndef KNP_TRAFFIC_ROW_TABLE_H_
 #define KNP_TRAFFIC_ROW_TABLE_H_
 
@@ -47,7 +49,9 @@ class RowTable {
   // `second` must not go back.
   template <class AnyKey>
   void Add(const AnyKey& key, std::uint32_t second, const Count& sent, const Count& received) {
-    Row& row = FindOrAdd(key);
+    Row* const found = FindOrAdd(key, second, sent, received);
+    if (found == nullptr) return;
+    Row& row = *found;
     const bool moves = row.samples.last() != second;
     row.sent += sent;
     row.received += received;
@@ -65,29 +69,58 @@ class RowTable {
   const Folded& folded() const { return folded_; }
 
  private:
+  static constexpr std::uint32_t kQuiet_s = 60;
+  static constexpr std::size_t kWaiting = 4096;
   struct List {
     Row *newest = nullptr, *oldest = nullptr;
   };
 
+  // Null: there is no row for it, its counts are in the sum.
   template <class AnyKey>
-  Row& FindOrAdd(const AnyKey& key) {
-    if (const auto found = index_.find(key); found != index_.end()) return *found->second;
+  Row* FindOrAdd(const AnyKey& key, std::uint32_t second, const Count& sent, const Count& received) {
+    if (const auto found = index_.find(key); found != index_.end()) return found->second;
     Row* row = nullptr;
     if (rows_.size() < capacity_) {
       rows_.push_back(std::make_unique<Row>());
       row = rows_.back().get();
     } else {
-      row = Fold();
+      row = Smallest();
+      if (!MayReplace(*row, index_.hash_function()(key), second, sent.bytes + received.bytes)) {
+        folded_.sent += sent;
+        folded_.received += received;
+        Count both = sent;
+        folded_.ring.Add(second, both += received);
+        return nullptr;
+      }
+      Fold(row);
     }
     row->key = Key(key);
     index_.emplace(row->key, row);
     Link(row);
-    return *row;
+    return row;
   }
 
-  Row* Fold() {
-    const auto list = std::find_if(lists_.begin(), lists_.end(), [](const List& l) { return l.oldest != nullptr; });
-    Row* row = list->oldest;
+  Row* Smallest() {
+    while (lists_[smallest_].oldest == nullptr) ++smallest_;
+    return lists_[smallest_].oldest;
+  }
+
+  // What those without a row have carried is kept by their hash, for a minute: two that share a place help each other in.
+  bool MayReplace(const Row& row, std::size_t hash, std::uint32_t second, std::uint64_t bytes) {
+    if (second - row.samples.last() >= kQuiet_s) return true;
+    if (second - waiting_since_ >= kQuiet_s) {
+      std::fill(waiting_.begin(), waiting_.end(), 0);
+      waiting_since_ = second;
+    }
+    waiting_.resize(kWaiting);
+    std::uint64_t& carried = waiting_[hash % kWaiting];
+    carried += bytes;
+    if (static_cast<std::uint32_t>(std::bit_width(carried)) <= row.size_class) return false;
+    carried = 0;
+    return true;
+  }
+
+  void Fold(Row* row) {
     ++folded_.rows;
     folded_.sent += row->sent;
     folded_.received += row->received;
@@ -95,11 +128,11 @@ class RowTable {
     index_.erase(row->key);
     Unlink(row);
     *row = Row{};
-    return row;
   }
 
   void Link(Row* row) {
     List& list = lists_[row->size_class];
+    smallest_ = std::min(smallest_, row->size_class);
     row->newer = nullptr;
     row->older = list.newest;
     if (list.newest != nullptr) list.newest->newer = row;
@@ -117,6 +150,9 @@ class RowTable {
   std::vector<std::unique_ptr<Row>> rows_;
   absl::flat_hash_map<Key, Row*, HashAndEqual...> index_;
   std::array<List, 65> lists_;  // by size class, each by last active second
+  std::uint32_t smallest_ = 0;  // no list below has any
+  std::vector<std::uint64_t> waiting_;
+  std::uint32_t waiting_since_ = 0;
   Folded folded_;
 };
 

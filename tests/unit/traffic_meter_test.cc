@@ -223,7 +223,14 @@ TEST(TrafficMeter, MoreHostsThanRoom_LargeOnesStayAndNothingIsMissing) {
   }
   const TrafficReport report = meter.Report(now + kS, kAll);
   EXPECT_EQ(report.hosts.size(), 100u);
-  EXPECT_EQ(report.other_hosts.rows, 20'000u + 50 + 1 - 100);
+  EXPECT_EQ(
+      report.other_hosts.sent.packets + report.other_hosts.received.packets +
+          [&] {
+            std::uint64_t packets = 0;
+            for (const HostTraffic& host : report.hosts) packets += host.count.packets;
+            return packets;
+          }(),
+      2 * report.total.count.packets);
   for (unsigned large = 0; large < 50; ++large) EXPECT_EQ(HostOf(report, large).sent, sent[large]);
   EXPECT_EQ(HostOf(report, 1'000'000).received, (report.total.count));
   EXPECT_EQ(report.applications.size(), 4u);
@@ -237,12 +244,28 @@ TEST(TrafficMeter, NoRoom_TheQuietestOfTheSmallestGoes) {
   meter.Add(Delta(3, 3, {1, 100}), 2 * kS);
   meter.Add(Delta(4, 4, {1, 100}), 3 * kS);
   meter.Add(Delta(2, 2, {1, 10}), 4 * kS);
-  meter.Add(Delta(5, 5, {1, 1}), 5 * kS);
-  const TrafficReport report = meter.Report(6 * kS, 10);
+  meter.Add(Delta(5, 5, {1, 1}), 70 * kS);
+  const TrafficReport report = meter.Report(71 * kS, 10);
   ASSERT_EQ(report.hosts.size(), 4u);
   for (const HostTraffic& host : report.hosts) EXPECT_NE(host.ip, Host(3));
   EXPECT_EQ(report.other_hosts.sent, (Count{1, 100}));
   ExpectComplete(report);
+}
+
+TEST(TrafficMeter, NoRoomAndAllAreBusy_TheNewOneMustCarryMoreFirst) {
+  TrafficMeter meter({.hosts = 3, .applications = 4});
+  for (unsigned host = 1; host <= 3; ++host) meter.Add(Delta(host, host, {1, 1000}), host * kS);
+  const auto has_five = [&] {
+    const TrafficReport report = meter.Report(10 * kS, 10);
+    ExpectComplete(report);
+    return std::any_of(report.hosts.begin(), report.hosts.end(), [](const HostTraffic& h) { return h.ip == Host(5); });
+  };
+  for (int i = 0; i < 4; ++i) {
+    meter.Add(Delta(5, 6, {1, 900}), 5 * kS);
+    EXPECT_FALSE(has_five());
+  }
+  meter.Add(Delta(5, 6, {1, 900}), 5 * kS);
+  EXPECT_TRUE(has_five());
 }
 
 TEST(TrafficMeter, RoomForOne_IsEnough) {
