@@ -27,6 +27,10 @@
 #define KNP_IFACE_PROBES 4          /* linear probes in it */
 #define KNP_MAX_IFACES 2047         /* slots 1..2047 fit the 11 bits of knp_key*.meta; slot 0 = not (any longer) ours */
 #define KNP_EVENT_MAX_PAYLOAD 256   /* bytes of a user-defined event */
+#define KNP_SAMPLE_BYTES 1536       /* of a payload, in one of the first samples of a flow */
+#define KNP_SAMPLE_BYTES_LATER 256  /* in the others */
+#define KNP_SAMPLES 4               /* packets of a flow that are sampled */
+#define KNP_SAMPLES_LONG 2          /* the first of them */
 #define KNP_COARSE_TICK_NS 10000000 /* CLOCK_MONOTONIC / this = the tick that user space keeps in knp_tick */
 
 enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };
@@ -84,6 +88,24 @@ struct knp_key6 {
 };
 KNP_ASSERT_SIZE(struct knp_key6, 40);
 
+/* Around what the packet of an inner flow was wrapped. */
+enum knp_tunnel { KNP_T_NONE = 0, KNP_T_VXLAN, KNP_T_GENEVE, KNP_T_GRE, KNP_T_IPIP };
+
+/* A flow inside a tunnel: knp_key6 (of IPv4, the addresses are in the first four bytes) and which tunnel. meta is as the
+ * outer packet's but for protocol and VLAN. */
+struct knp_key_inner {
+  __u8 saddr[16];
+  __u8 daddr[16];
+  __be16 sport_be;
+  __be16 dport_be;
+  __u32 meta;
+  __u32 tunnel_id;  /* VNI, GRE key */
+  __u8 tunnel_type; /* enum knp_tunnel */
+  __u8 ip_version;
+  __u8 pad[2];
+};
+KNP_ASSERT_SIZE(struct knp_key_inner, 48);
+
 #define KNP_META(proto, vlan, dir, slot) \
   ((__u32)(proto) | ((__u32)(vlan) << 8) | ((__u32)(dir) << 20) | ((__u32)(slot) << 21))
 #define KNP_META_PROTO(meta) ((meta)&0xff)
@@ -92,8 +114,12 @@ KNP_ASSERT_SIZE(struct knp_key6, 40);
 #define KNP_META_SLOT(meta) ((meta) >> 21)
 
 enum knp_flow_bits {
-  KNP_F_FRAGMENT = 1,   /* fragments were seen (later fragments carry no ports: they form a flow of ports 0) */
-  KNP_F_RESET_SENT = 2, /* the connection-reset event of this flow was attempted */
+  KNP_F_FRAGMENT = 1,    /* fragments were seen (later fragments carry no ports: they form a flow of ports 0) */
+  KNP_F_RESET_SENT = 2,  /* the connection-reset event of this flow was attempted */
+  KNP_F_PAST_SYN = 4,    /* TCP: a packet without SYN was counted, so one with SYN begins another connection */
+  KNP_F_ALL_PAYLOAD = 8, /* every payload is sampled: a name service's port */
+  KNP_F_SAMPLE = 0x10,   /* bits 4-6 count the samples; */
+  KNP_F_SAMPLED = 0x40,  /* KNP_SAMPLES of them: no more */
 };
 
 /* What a flow carried since its slot was taken. Counters only grow; nobody resets them while the generation stands. */
@@ -122,6 +148,12 @@ struct knp_bucket6 {
 };
 KNP_ASSERT_SIZE(struct knp_bucket6, 288);
 
+struct knp_bucket_inner {
+  struct knp_key_inner key[KNP_WAYS];
+  struct knp_flow flow[KNP_WAYS];
+};
+KNP_ASSERT_SIZE(struct knp_bucket_inner, 320);
+
 /* A value of the flow tables' arrays: several buckets, so that where user space cannot map the array and each look-up is a
  * system call, there are few of them. In memory it is bucket after bucket all the same. */
 struct knp_buckets4 {
@@ -129,6 +161,9 @@ struct knp_buckets4 {
 };
 struct knp_buckets6 {
   struct knp_bucket6 bucket[KNP_CHUNK];
+};
+struct knp_buckets_inner {
+  struct knp_bucket_inner bucket[KNP_CHUNK];
 };
 
 struct knp_count {
@@ -165,7 +200,13 @@ struct knp_cpu_state {
   __u32 token_burst_q8;     /* the most that may be saved up */
   __u64 barrier;            /* see KNP_WMB */
   __u64 perf_sent;          /* bytes of this CPU's perf buffer that its records have taken, as the buffer counts them */
-  __u64 pad[7];
+  __u64 sample_tokens_q8;   /* bytes of payload samples that may be sent; refilled with `tokens` */
+  __u64 samples_suppressed; /* over that budget */
+  __u64 inner_lost;         /* packets inside tunnels that are in no inner flow: their set was full, and the ring */
+  __u64 inner_malformed;    /* or what the tunnel carries cannot be read, or is no IP */
+  __u32 samples_per_tick_q8; /* bytes, 8 fractional bits; written by user space */
+  __u32 sample_burst_q8;
+  __u64 pad[2];
 };
 KNP_ASSERT_SIZE(struct knp_cpu_state, 128);
 
@@ -195,13 +236,15 @@ struct knp_config {
   __u32 abi_version;
   __u32 buckets4; /* per CPU */
   __u32 buckets6;
-  __u32 max_ifaces;  /* slots, slot 0 included */
-  __u32 cpus;        /* possible CPUs */
-  __u32 use_ringbuf; /* 0: perf buffer */
-  __u32 pad;
-  __u64 seed; /* of the table's hash, random per load */
+  __u32 buckets_inner; /* 0: packets inside tunnels are not looked at */
+  __u32 max_ifaces;    /* slots, slot 0 included */
+  __u32 cpus;          /* possible CPUs */
+  __u32 use_ringbuf;   /* 0: perf buffer */
+  __u32 samples;       /* 0: no payload samples */
+  __u32 ring_half;     /* bytes: half the ring, or half of a CPU's perf buffer; the rest is for what counts hang on */
+  __u64 seed;          /* of the table's hash, random per load */
 };
-KNP_ASSERT_SIZE(struct knp_config, 40);
+KNP_ASSERT_SIZE(struct knp_config, 48);
 
 /* ---- events -------------------------------------------------------------------------------------------------- */
 
@@ -229,26 +272,79 @@ struct knp_flow_evicted6 {
 };
 KNP_ASSERT_SIZE(struct knp_flow_evicted6, 88);
 
+struct knp_flow_evicted_inner {
+  struct knp_event_header h;
+  __u64 index;
+  struct knp_key_inner key;
+  struct knp_flow flow;
+};
+KNP_ASSERT_SIZE(struct knp_flow_evicted_inner, 96);
+
 /* First packet of a flow that had no slot; rate-limited, for detail only: no count hangs on it. The same structure tells
- * of a RST and of a packet whose TCP flags no honest stack sends. IPv4 addresses are in the first four bytes. */
+ * of a RST, of a packet whose TCP flags no honest stack sends, of the packet that ends a TCP handshake and of an echo.
+ * IPv4 addresses are in the first four bytes. */
 struct knp_packet_event {
   struct knp_event_header h;
   __u64 time_ns;
   struct knp_key6 key;
   __u8 ip_version;
   __u8 tcp_flags; /* of this packet */
-  __u8 pad[2];
-  __u32 bytes; /* of this packet, on the wire */
+  __u8 ttl;       /* or hop limit */
+  __u8 tos;       /* or traffic class: DSCP in bits 2-7 */
+  __u32 bytes;    /* of this packet, on the wire */
+  __u32 sequence; /* TCP: sequence number; echo: its own, 16 bits; else 0 */
+  __u32 tunnel_id;
+  __u8 destination_mac[6]; /* all zero: none */
+  __u8 source_mac[6];
+  __u8 tunnel_type; /* enum knp_tunnel, of a packet inside one */
+  __u8 pad[3];
 };
-KNP_ASSERT_SIZE(struct knp_packet_event, 64);
+KNP_ASSERT_SIZE(struct knp_packet_event, 88);
+
+/* The beginning of a packet's payload: what follows its transport header (SCTP: the common one). Cut to `captured` bytes;
+ * the record is as long as that. Optional, like the packet events. */
+struct knp_payload_sample {
+  struct knp_event_header h;
+  __u64 time_ns;
+  struct knp_key6 key;
+  __u8 ip_version;
+  __u8 tcp_flags;
+  __u16 captured;
+  __u32 length;   /* of the payload in the packet; a super-packet's as a whole */
+  __u32 sequence; /* TCP */
+  __u32 pad;
+};
+KNP_ASSERT_SIZE(struct knp_payload_sample, 72);
+
+struct knp_sample_buffer {
+  struct knp_payload_sample head;
+  __u8 data[2048]; /* more than KNP_SAMPLE_BYTES: a bound by a mask is what old verifiers understand */
+};
+
+/* Where a CPU puts a record together: entry [cpu] of knp_scratch. The stack has no room for that. */
+struct knp_scratch {
+  union {
+    struct knp_flow_evicted4 evicted4;
+    struct knp_flow_evicted6 evicted6;
+    struct knp_flow_evicted_inner evicted_inner;
+    struct knp_packet_event event;
+    struct knp_sample_buffer sample;
+  };
+  __u8 inner[256]; /* a packet inside a tunnel (struct knp_packet) */
+};
+KNP_ASSERT_SIZE(struct knp_scratch, 2376);
 
 /* THE list of events: X(C structure, name). A row here without a handler in C++ does not compile. */
-#define KNP_EVENTS(X)                   \
-  X(knp_flow_evicted4, flow_evicted4)   \
-  X(knp_flow_evicted6, flow_evicted6)   \
-  X(knp_packet_event, flow_started)     \
-  X(knp_packet_event, connection_reset) \
-  X(knp_packet_event, security_candidate)
+#define KNP_EVENTS(X)                           \
+  X(knp_flow_evicted4, flow_evicted4)           \
+  X(knp_flow_evicted6, flow_evicted6)           \
+  X(knp_flow_evicted_inner, flow_evicted_inner) \
+  X(knp_packet_event, flow_started)             \
+  X(knp_packet_event, connection_reset)         \
+  X(knp_packet_event, security_candidate)       \
+  X(knp_packet_event, handshake_acked)          \
+  X(knp_packet_event, echo)                     \
+  X(knp_payload_sample, payload)
 
 enum knp_event_type {
   KNP_EVENT_NONE = 0,

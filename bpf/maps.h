@@ -61,6 +61,14 @@ struct {
   __type(value, struct knp_buckets6);
 } knp_flows6 SEC(".maps");
 
+/* Where records are put together: [cpu]. (*) */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct knp_scratch);
+} knp_scratch SEC(".maps");
+
 /* The ledger: [cpu * max_ifaces + slot]. Written by the owning CPU, read by user space, never reset. (*) */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

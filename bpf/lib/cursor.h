@@ -15,12 +15,18 @@
 #include <bpf/bpf_endian.h>
 #define knp_ntohs(x) bpf_ntohs(x)
 #define knp_htons(x) bpf_htons(x)
+#define knp_ntohl(x) bpf_ntohl(x)
+/* The compiler must not combine what comes before with what comes after. */
+#define KNP_BARRIER(variable) asm volatile("" : "+r"(variable))
 #define KNP_PACKET struct __sk_buff
 #ifdef KNP_VARIANT_4_18
 #define KNP_GLOBAL static __attribute__((noinline))
+#define KNP_COMPACT __attribute__((noinline))
 #else
 /* Verified once, on its own (global functions, 5.6), instead of on every path that calls it. */
 #define KNP_GLOBAL __attribute__((noinline))
+/* Inline where there is room for 4,096 instructions and more. */
+#define KNP_COMPACT __always_inline
 #endif
 #define KNP_UNROLL _Pragma("unroll")
 #else
@@ -31,8 +37,11 @@
 #endif
 #define knp_ntohs(x) ntohs(x)
 #define knp_htons(x) htons(x)
+#define knp_ntohl(x) ntohl(x)
+#define KNP_BARRIER(variable) ((void)0)
 #define KNP_PACKET struct knp_buffer
 #define KNP_GLOBAL static inline
+#define KNP_COMPACT inline
 #define KNP_UNROLL
 struct knp_host; /* bpf/lib/host.h */
 struct knp_buffer {
@@ -48,10 +57,10 @@ struct knp_cursor {
   const __u8 *end;  /* its end */
 };
 
-/* Makes the verifier forget what it knows of `variable`, an integer of up to 32 bits. An old verifier has few steps
- * (131,072) and goes the rest of a program once for each value that it knows to be different. */
-#if defined(__bpf__) && defined(KNP_VARIANT_4_18)
-#define KNP_FORGET(skb, variable)                                              \
+/* Makes the verifier forget what it knows of `variable`, an integer of up to 32 bits: it goes the rest of a program once for
+ * each value that it knows to be different. KNP_FORGET_RARE is for where few packets come. */
+#if defined(__bpf__)
+#define KNP_FORGET_RARE(skb, variable)                                         \
   ({                                                                           \
     __u64 value_ = (variable), unknown_;                                       \
     asm volatile("%1 = *(u32 *)(%2 + %3)\n\t%0 ^= %1\n\t%0 ^= %1"              \
@@ -59,6 +68,12 @@ struct knp_cursor {
                  : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, hash))); \
     (variable) = value_;                                                       \
   })
+#else
+#define KNP_FORGET_RARE(packet, variable) ((void)0)
+#endif
+/* An old verifier has few steps (131,072): for its sake it must forget on the hot path, too. */
+#if defined(__bpf__) && defined(KNP_VARIANT_4_18)
+#define KNP_FORGET(skb, variable) KNP_FORGET_RARE(skb, variable)
 /* All but that it is at most `mask`, 2^n - 1. */
 #define KNP_FORGET_BUT(skb, variable, mask) \
   ({                                        \
@@ -70,12 +85,16 @@ struct knp_cursor {
 #define KNP_FORGET_BUT(packet, variable, mask) ((void)0)
 #endif
 
-/* Copies the `size` bytes at `offset`, wherever they are: for headers that are rare. 0, or negative beyond the end. */
+/* Copies the `size` bytes at `offset`, wherever they are: for headers that are rare. 0, or negative beyond the end, and
+ * then zeroes. */
 static __always_inline long knp_load(KNP_PACKET *packet, __u32 offset, void *to, __u32 size) {
 #ifdef __bpf__
   return bpf_skb_load_bytes(packet, offset, to, size);
 #else
-  if (offset > packet->len || size > packet->len - offset) return -1;
+  if (offset > packet->len || size > packet->len - offset) {
+    memset(to, 0, size);
+    return -1;
+  }
   memcpy(to, packet->data + offset, size);
   return 0;
 #endif

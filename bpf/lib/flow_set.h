@@ -44,40 +44,46 @@ static __always_inline __u32 KNP_NAME(knp_victim)(KNP_PACKET *skb, const KNP_BUC
       victim = i;
     }
   }
-  KNP_FORGET(skb, victim);
+  KNP_FORGET_RARE(skb, victim);
   return victim & (KNP_WAYS - 1);
 }
 
-static __always_inline long KNP_NAME(knp_evict)(KNP_PACKET *skb, const KNP_BUCKET *b, __u32 index, __u32 way,
-                                                __u32 cpu_id) {
-  KNP_EVICTED e;
-  e.h.type = KNP_EVICTED_TYPE;
-  e.h.size = sizeof e;
-  e.h.cpu = cpu_id;
-  e.index = (__u64)index * KNP_WAYS + way;
-  e.key = b->key[way];
-  e.flow = b->flow[way];
-  return knp_emit(skb, &e, sizeof e);
+static __attribute__((noinline)) long KNP_NAME(knp_evict)(KNP_PACKET *skb, const KNP_BUCKET *b, __u32 index,
+                                                          __u32 way) {
+  __u32 cpu_id = knp_get_cpu();
+  struct knp_scratch *scratch = KNP_LOOKUP(skb, knp_scratch, &cpu_id);
+  KNP_EVICTED *e;
+
+  if (!scratch) return -1;
+  e = &scratch->KNP_NAME(evicted);
+  way &= KNP_WAYS - 1;
+  e->h.type = KNP_EVICTED_TYPE;
+  e->h.size = sizeof *e;
+  e->h.cpu = cpu_id;
+  e->index = (__u64)index * KNP_WAYS + way;
+  e->key = b->key[way];
+  e->flow = b->flow[way];
+  return knp_emit(skb, e, sizeof *e);
 }
 
-/* The way that holds `key`, or the first free one; KNP_WAYS: neither. `*hit` tells which. */
-static __always_inline __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const KNP_KEY *key, int *hit) {
+#define KNP_HIT 0x100
+/* The way that holds the packet's key, with KNP_HIT; or the first free one; KNP_WAYS: neither. */
+static KNP_COMPACT __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const struct knp_packet *p) {
   __u32 way = KNP_WAYS;
-  *hit = 0;
   KNP_UNROLL
   for (__u32 i = 0; i < KNP_WAYS; i++) {
-    if (KNP_NAME(knp_key_equal)(&b->key[i], key)) {
-      *hit = 1;
-      return i;
-    }
+    if (KNP_NAME(knp_key_equal)(&b->key[i], &p->KNP_NAME(key))) return i | KNP_HIT;
     if (way == KNP_WAYS && !b->key[i].meta) way = i;
   }
   return way;
 }
 
-static __always_inline void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way, const struct knp_packet *p,
-                                               struct knp_cpu_state *cpu) {
-  struct knp_flow *f = &b->flow[way];
+static __attribute__((noinline)) void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
+                                                         const struct knp_packet *p, struct knp_cpu_state *cpu) {
+  struct knp_flow *f;
+
+  way &= KNP_WAYS - 1;
+  f = &b->flow[way];
   cpu->inserted++;
   KNP_STORE(f->generation, f->generation + 1);
   KNP_WMB(cpu);
@@ -87,9 +93,32 @@ static __always_inline void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, _
   f->first_ns = knp_get_ns(skb);
   f->last_tick = (__u32)knp_get_tick(skb);
   f->tcp_flags = p->tcp_flags;
-  f->bits = p->bits | (p->tcp_flags & KNP_TCP_RST ? KNP_F_RESET_SENT : 0);
+  f->bits = p->bits;
   KNP_WMB(cpu);
   KNP_STORE(f->generation, f->generation + 1);
+  knp_tell_start(skb, p, f, cpu);
+}
+
+/* Counts a packet that asks for more than its count, in the slot that it hit. A SYN in a slot that is past that begins
+ * another connection: the slot changes its owner, so that a record never holds two. Without room for the old one's totals
+ * it goes on in the same. Returns as knp_table_miss. */
+static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const struct knp_packet *p, __u32 index,
+                                                       __u32 way) {
+  __u32 cpu_id = knp_get_cpu();
+  struct knp_cpu_state *cpu = KNP_LOOKUP(skb, knp_cpu, &cpu_id);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, index);
+  struct knp_flow *f;
+
+  if (!cpu || !b) return KNP_L_MAP;
+  way &= KNP_WAYS - 1;
+  f = &b->flow[way];
+  if (p->tcp_flags & KNP_TCP_SYN && f->bits & KNP_F_PAST_SYN && !KNP_NAME(knp_evict)(skb, b, index, way)) {
+    cpu->evicted++;
+    KNP_NAME(knp_take)(skb, b, way, p, cpu);
+  } else {
+    knp_count_and_tell(skb, p, f, cpu);
+  }
+  return -1;
 }
 
 /* For a flow that is not in its first set: looks into the second, else gives it a slot, and counts the packet there. -1,
@@ -102,13 +131,15 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
   KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
   KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(skb, second);
   __u32 way;
-  int hit;
 
   if (!cpu || !b || !other) return KNP_L_MAP;
-  way = KNP_NAME(knp_search)(b, &p->KNP_NAME(key), &hit);
+  way = KNP_NAME(knp_search)(b, p);
+  KNP_FORGET_RARE(skb, way);
   if (way == KNP_WAYS) {
-    way = KNP_NAME(knp_search)(other, &p->KNP_NAME(key), &hit);
-    if (hit) {
+    way = KNP_NAME(knp_search)(other, p);
+    KNP_FORGET_RARE(skb, way);
+    if (way & KNP_HIT) {
+      if (p->ask & ~other->flow[way & (KNP_WAYS - 1)].bits) return KNP_NAME(knp_act)(skb, p, second, way);
       knp_count_in(skb, p, &other->flow[way & (KNP_WAYS - 1)]);
       return -1;
     }
@@ -116,13 +147,11 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
       b = other;
     } else {
       way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(skb), (__u32)cpu->inserted);
-      if (KNP_NAME(knp_evict)(skb, b, first, way, cpu_id)) return KNP_L_RING_FULL;
+      if (KNP_NAME(knp_evict)(skb, b, first, way)) return KNP_L_RING_FULL;
       cpu->evicted++;
     }
   }
-  KNP_NAME(knp_take)(skb, b, way & (KNP_WAYS - 1), p, cpu);
-  if (knp_take_token(cpu, knp_get_tick(skb))) knp_emit_packet_event(skb, p, cpu, KNP_EVENT_flow_started);
-  if (knp_is_notable(p)) knp_offer_packet_event(skb, p, knp_notable_type(p));
+  KNP_NAME(knp_take)(skb, b, way, p, cpu);
   return -1;
 }
 
@@ -136,22 +165,30 @@ static __always_inline int KNP_NAME(knp_table_add)(KNP_PACKET *skb, const struct
   __u32 first = base + (__u32)(((hash >> 32) * buckets) >> 32);
   KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
   struct knp_flow *f;
+  __u32 way = 0;
 
   if (!b) return KNP_L_MAP;
-  if (KNP_NAME(knp_key_equal)(&b->key[0], key))
-    f = &b->flow[0];
-  else if (KNP_NAME(knp_key_equal)(&b->key[1], key))
-    f = &b->flow[1];
-  else if (KNP_NAME(knp_key_equal)(&b->key[2], key))
-    f = &b->flow[2];
-  else if (KNP_NAME(knp_key_equal)(&b->key[3], key))
-    f = &b->flow[3];
-  else
-    return KNP_NAME(knp_table_miss)(skb, p, first, base + (__u32)(((hash & 0xffffffff) * buckets) >> 32));
+  f = &b->flow[0];
+  if (!KNP_NAME(knp_key_equal)(&b->key[0], key)) {
+    f = &b->flow[1], way = 1;
+    if (!KNP_NAME(knp_key_equal)(&b->key[1], key)) {
+      f = &b->flow[2], way = 2;
+      if (!KNP_NAME(knp_key_equal)(&b->key[2], key)) {
+        f = &b->flow[3], way = 3;
+        if (!KNP_NAME(knp_key_equal)(&b->key[3], key))
+          return KNP_NAME(knp_table_miss)(skb, p, first, base + (__u32)(((hash & 0xffffffff) * buckets) >> 32));
+      }
+    }
+  }
+  if (p->ask & ~f->bits) {
+    KNP_FORGET_RARE(skb, way);
+    return KNP_NAME(knp_act)(skb, p, first, way);
+  }
   knp_count_in(skb, p, f);
   return -1;
 }
 
+#undef KNP_HIT
 #undef KNP_CAT_
 #undef KNP_CAT
 #undef KNP_NAME

@@ -47,33 +47,67 @@ static __always_inline int knp_key_equal6(const struct knp_key6 *a, const struct
   return x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[2] == y[2] && x[0] == y[0];
 }
 
-/* A TCP packet that may be worth an event beside its count: decided by one shift on the hot path. */
-static __always_inline int knp_is_notable(const struct knp_packet *p) {
-  if (p->protocol != KNP_P_TCP || p->bits & KNP_F_FRAGMENT) return 0;
-  return (p->tcp_flags & KNP_TCP_RST) || knp_tcp_flags_odd(p->tcp_flags);
-}
-
-static __always_inline __u16 knp_notable_type(const struct knp_packet *p) {
-  return knp_tcp_flags_odd(p->tcp_flags) ? KNP_EVENT_security_candidate : KNP_EVENT_connection_reset;
-}
-
-/* A reset is told once a flow, odd flags each time; both within the event budget. */
-static __always_inline void knp_notable(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f) {
-  __u16 type = knp_notable_type(p);
-  if (type == KNP_EVENT_connection_reset) {
-    if (f->bits & KNP_F_RESET_SENT) return;
-    f->bits |= KNP_F_RESET_SENT;
-  }
-  knp_offer_packet_event(skb, p, type);
-}
-
 static __always_inline void knp_count_in(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f) {
   f->packets += p->packets;
   f->bytes += p->bytes;
   f->last_tick = (__u32)knp_get_tick(skb);
   f->tcp_flags |= p->tcp_flags;
   f->bits |= p->bits;
-  if (knp_is_notable(p)) knp_notable(skb, p, f);
+}
+
+/* What is told of a packet beyond its count, but for the start of its flow: 0, or an event's type. `flags` and `bits` are
+ * the slot's as they were before it, 0 for a first packet; `idle`: nothing was counted there in this tick. A reset is told
+ * once a flow, odd flags each time, an echo once a tick. */
+static __always_inline __u32 knp_worth(const struct knp_packet *p, __u8 flags, __u8 bits, int idle) {
+  if (p->bits & KNP_F_FRAGMENT) return 0;
+  if (p->protocol != KNP_P_TCP) return p->ask & KNP_ASK_ALWAYS && idle ? KNP_EVENT_echo : 0;
+  if (knp_tcp_flags_odd(p->tcp_flags)) return KNP_EVENT_security_candidate;
+  if (p->tcp_flags & KNP_TCP_RST) return bits & KNP_F_RESET_SENT ? 0 : KNP_EVENT_connection_reset;
+  if (p->tcp_flags & KNP_TCP_SYN) return 0;
+  return (flags & (KNP_TCP_SYN | KNP_TCP_ACK)) == KNP_TCP_SYN ? KNP_EVENT_handshake_acked : 0;
+}
+
+/* What the slot remembers of the packet for knp_worth and for the next SYN. */
+static __always_inline __u8 knp_memory(const struct knp_packet *p) {
+  __u8 bits = p->bits;
+  if (p->protocol == KNP_P_TCP && !(bits & KNP_F_FRAGMENT)) {
+    if (!(p->tcp_flags & KNP_TCP_SYN)) bits |= KNP_F_PAST_SYN;
+    if (p->tcp_flags & KNP_TCP_RST && !knp_tcp_flags_odd(p->tcp_flags)) bits |= KNP_F_RESET_SENT;
+  }
+  return bits;
+}
+
+/* Counts a packet that asks for more, and does it. */
+static __attribute__((noinline)) void knp_count_and_tell(KNP_PACKET *skb, const struct knp_packet *p,
+                                                         struct knp_flow *f, struct knp_cpu_state *cpu) {
+  __u32 type = knp_worth(p, f->tcp_flags, f->bits, f->last_tick != (__u32)knp_get_tick(skb));
+
+  knp_count_in(skb, p, f);
+  f->bits |= knp_memory(p);
+  KNP_FORGET_RARE(skb, type);
+  if (type) knp_offer(skb, p, cpu, type);
+  if (p->ask & KNP_ASK_SAMPLE) knp_sample(skb, p, f, cpu);
+}
+
+static __always_inline int knp_is_name_service(__be16 port_be) {
+  return port_be == knp_htons(53) || port_be == knp_htons(5353) || port_be == knp_htons(5355);
+}
+
+/* The same for a flow's first packet, which has been counted with its slot. */
+static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f,
+                                                     struct knp_cpu_state *cpu) {
+  const volatile struct knp_config *config = knp_get_config(skb);
+  __u32 type = knp_worth(p, 0, 0, 0);
+
+  f->bits |= knp_memory(p);
+  if (!config || !config->samples || p->tunnel_type)
+    f->bits |= KNP_F_SAMPLED;
+  else if (knp_is_name_service(p->sport_be) || knp_is_name_service(p->dport_be))
+    f->bits |= KNP_F_ALL_PAYLOAD;
+  knp_offer(skb, p, cpu, KNP_EVENT_flow_started);
+  KNP_FORGET_RARE(skb, type);
+  if (type) knp_offer(skb, p, cpu, type);
+  if (p->ask & KNP_ASK_SAMPLE) knp_sample(skb, p, f, cpu);
 }
 
 #define KNP_FAMILY 4

@@ -59,16 +59,34 @@ struct knp_frame {
   __u32 wire_len;
 };
 
+/* Of a packet in a slot that has none of these bits: more than a count. KNP_F_PAST_SYN and KNP_F_SAMPLED are asked for until
+ * the slot has them, KNP_ASK_ALWAYS no slot ever has. So the hot path decides by one test. */
+enum knp_ask {
+  KNP_ASK_SYN_END = KNP_F_PAST_SYN, /* TCP without SYN */
+  KNP_ASK_SAMPLE = KNP_F_SAMPLED,   /* TCP, UDP, SCTP with payload */
+  KNP_ASK_ALWAYS = 0x80,            /* TCP with SYN or RST, or odd flags; echo */
+};
+
 struct knp_packet {
   struct knp_key4 key4; /* valid if ip_version is 4; meta without direction and slot until the hook adds them */
-  struct knp_key6 key6; /* valid if ip_version is 6 */
-  __u64 bytes;          /* on the wire, of all segments */
-  __u32 packets;        /* segments */
-  __u32 header_len;     /* link to transport header inclusive, as far as it was understood */
-  __u8 ip_version;      /* 4, 6, or 0 */
+  union {
+    struct knp_key6 key6;           /* valid if ip_version is 6 */
+    struct knp_key_inner key_inner; /* of a packet inside a tunnel, whatever its ip_version */
+  };
+  __u64 bytes;      /* on the wire, of all segments */
+  __u32 packets;    /* segments */
+  __u32 header_len; /* link to transport header inclusive, as far as it was understood */
+  __u8 ip_version;  /* 4, 6, or 0 */
   __u8 protocol;
   __u8 tcp_flags;
-  __u8 bits;  /* enum knp_flow_bits */
+  __u8 bits;        /* enum knp_flow_bits */
+  __u8 ask;         /* what this packet asks for beside being counted: enum knp_ask */
+  __u8 tunnel_type; /* enum knp_tunnel, of a packet inside one */
+  __u32 tunnel_id;
+  __u32 payload_len; /* behind header_len */
+  __u32 l2_offset;   /* where the headers start */
+  __u32 l3_offset;
+  __u32 l4_offset;
   __u16 vlan; /* outermost VLAN id, 0 = none */
   __be16 sport_be;
   __be16 dport_be;
@@ -123,6 +141,11 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct
     p->tcp_flags = h[13];
     if (data_offset < 20 || offset + data_offset > l3->end) return KNP_R_TCP_HEADER;
     p->header_len = offset + data_offset;
+    p->payload_len = l3->end - p->header_len;
+    /* Of ACK and ACK with FIN nothing is told but that the handshake is over. */
+    p->ask =
+        (p->tcp_flags & (KNP_TCP_SYN | KNP_TCP_RST | KNP_TCP_ACK)) == KNP_TCP_ACK ? KNP_ASK_SYN_END : KNP_ASK_ALWAYS;
+    if (p->payload_len) p->ask |= KNP_ASK_SAMPLE;
     return KNP_OK;
   }
   if (protocol == KNP_P_SCTP || protocol == KNP_P_DCCP)
@@ -143,8 +166,12 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct
         protocol == KNP_P_ICMP6 ? type == 128 || type == 129 : type == 0 || type == 8 || (type >= 13 && type <= 18);
     p->dport_be = p->sport_be; /* type, code */
     p->sport_be = has_id ? knp_field16(h + 4) : 0;
+    if (protocol == KNP_P_ICMP6 ? has_id : type == 0 || type == 8) p->ask = KNP_ASK_ALWAYS;
   }
   p->header_len = offset + need;
+  p->payload_len = l3->end - p->header_len;
+  if (p->payload_len && l3->fragment == KNP_WHOLE && (protocol == KNP_P_UDP || protocol == KNP_P_SCTP))
+    p->ask = KNP_ASK_SAMPLE;
   return KNP_OK;
 }
 
@@ -335,6 +362,7 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
   KNP_FORGET_BUT(c->packet, l3.offset, 31);
   KNP_FORGET(c->packet, p->header_len);
   KNP_FORGET(c->packet, p->vlan);
+  p->l3_offset = l3.offset;
   if (reason == KNP_OK) {
     if (type == knp_htons(KNP_ETH_IPV4))
       reason = knp_parse_ip4(c, f, p, &l3);
@@ -346,12 +374,18 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
   KNP_FORGET(c->packet, reason);
   KNP_FORGET(c->packet, l3.offset);
   KNP_FORGET(c->packet, l3.fragment);
+  p->l4_offset = l3.offset;
   KNP_FORGET(c->packet, p->bits);
   KNP_FORGET(c->packet, p->header_len);
   if (reason == KNP_OK) reason = knp_parse_l4(c, f, p, &l3);
   KNP_FORGET(c->packet, reason);
   KNP_FORGET(c->packet, p->header_len);
   KNP_FORGET(c->packet, p->protocol);
+  KNP_FORGET(c->packet, p->ask);
+  KNP_FORGET(c->packet, p->payload_len);
+  KNP_FORGET(c->packet, p->tcp_flags);
+  KNP_FORGET(c->packet, p->l3_offset);
+  KNP_FORGET(c->packet, p->l4_offset);
   knp_wire_size(f, p);
   if (reason == KNP_OK) {
     __u32 meta = KNP_META(p->protocol, p->vlan, 0, 0);

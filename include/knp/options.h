@@ -35,9 +35,14 @@ struct MonitorOptions {
   // us. That a hook was removed or an interface has changed is mostly noticed at once.
   std::chrono::milliseconds hook_check_interval{1000};
 
-  // flow_started, connection_reset and security_candidate events per second, of all CPUs together; beyond it they are
+  // flow_started, connection_reset, handshake, echo and security_candidate events per second, of all CPUs together; beyond it they are
   // only counted (PacketStats::events_suppressed). 0 = none. Flow counts never depend on them.
-  std::uint32_t events_per_second = 20000;
+  std::uint32_t events_per_second = 50000;
+
+  // Bytes a second of payload that the kernel may copy out for names and applications, of all CPUs together: the first
+  // packets of each flow, and name service messages. Beyond it they are only counted (PacketStats::samples_suppressed).
+  // 0 = none, which makes a new flow cheaper. Flow counts never depend on them.
+  std::uint64_t sample_bytes_per_second = std::uint64_t{4} << 20;
 
   // Conversations kept in user space, at most; about 250 bytes each. Beyond it the longest idle one is ended and
   // reported.

@@ -29,6 +29,9 @@ void EventCounters::Add(const knp_cpu_state& cpu) {
   ring_full += cpu.events_ring_full;
   evicted += cpu.evicted;
   inserted += cpu.inserted;
+  samples_suppressed += cpu.samples_suppressed;
+  inner_lost += cpu.inner_lost;
+  inner_malformed += cpu.inner_malformed;
 }
 
 }  // namespace knp::datapath

@@ -42,6 +42,7 @@ Direction DirectionOf(std::uint32_t meta) { return KNP_META_DIR(meta) ? Directio
 // One handler a row of KNP_EVENTS: a row without one does not compile.
 struct RecordHandlers {
   Decoder* self;
+  std::span<const std::uint8_t> rest{};  // of the record at hand: what follows its structure
 
   template <typename Key>
   auto Emit() const {
@@ -60,6 +61,11 @@ struct RecordHandlers {
   bool connection_reset(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kConnectionReset, e); }
   bool security_candidate(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kSecurityCandidate, e); }
 
+  bool handshake_acked(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kHandshakeAcked, e); }
+  bool echo(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kEcho, e); }
+  bool flow_evicted_inner(const knp_flow_evicted_inner&) const { return false; }
+  bool payload(const knp_payload_sample& e) const { return self->EmitSample(e, rest); }
+
   bool Notice(PacketNotice::Kind kind, const knp_packet_event& e) const {
     self->EmitNotice(kind, e);
     return true;
@@ -73,6 +79,11 @@ knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std
   // A tenth of a second may come at once.
   if (options.events_per_second != 0)
     state.token_burst_q8 = static_cast<__u32>(std::min(options.events_per_second / 10.0 / cpus * 256 + 256, 4e9));
+  const double bytes = static_cast<double>(options.sample_bytes_per_second) / cpus;
+  state.samples_per_tick_q8 = static_cast<__u32>(std::min(bytes * static_cast<double>(tick_ns) / 1e9 * 256 + 0.5, 4e9));
+  constexpr double kOneSample = sizeof(knp_payload_sample) + KNP_SAMPLE_BYTES;
+  if (options.sample_bytes_per_second != 0)
+    state.sample_burst_q8 = static_cast<__u32>(std::min((bytes / 10 + kOneSample) * 256, 4e9));
   return state;
 }
 
@@ -104,6 +115,11 @@ bool OnCopy(const void* record, std::size_t size, const Handler& handler) {
   return handler(copy);
 }
 
+template <typename Record>
+std::span<const std::uint8_t> Rest(const void* record, std::size_t size) {
+  return std::span(static_cast<const std::uint8_t*>(record), size).subspan(sizeof(Record));
+}
+
 }  // namespace
 
 void Decoder::OnRecord(const void* record, std::size_t size) {
@@ -111,7 +127,6 @@ void Decoder::OnRecord(const void* record, std::size_t size) {
   bool good = false;
   if (size >= sizeof header) {
     std::memcpy(&header, record, sizeof header);
-    const RecordHandlers handlers{this};
     // A perf record is padded to 8 bytes: at least the header's size must be there.
     if (header.type >= KNP_EVENT_USER) {
       good = header.size >= sizeof header && header.size <= size;
@@ -120,9 +135,11 @@ void Decoder::OnRecord(const void* record, std::size_t size) {
                            {static_cast<const std::byte*>(record) + sizeof header, header.size - sizeof header});
     } else {
       switch (header.type) {
-#define KNP_DISPATCH(type, name)                                                                      \
-  case KNP_EVENT_##name:                                                                              \
-    good = OnCopy<type>(record, size, [&handlers](const type& copy) { return handlers.name(copy); }); \
+#define KNP_DISPATCH(type, name)                                        \
+  case KNP_EVENT_##name:                                                \
+    good = OnCopy<type>(record, size, [&](const type& copy) {           \
+      return RecordHandlers{this, Rest<type>(record, size)}.name(copy); \
+    });                                                                 \
     break;
         KNP_EVENTS(KNP_DISPATCH)
 #undef KNP_DISPATCH
@@ -135,14 +152,11 @@ void Decoder::OnRecord(const void* record, std::size_t size) {
 
 template <typename Key>
 void Decoder::EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes) {
-  const std::uint32_t slot = KNP_META_SLOT(key.meta);
-  if (slot >= interfaces_.size() || !interfaces_[slot]) {
-    malformed_records_++;
-    return;
-  }
+  const std::optional<InterfaceId> interface = InterfaceOf(key.meta);
+  if (!interface) return;
   FlowDelta delta;
   delta.tuple = TupleOf(key);
-  delta.interface = *interfaces_[slot];
+  delta.interface = *interface;
   delta.direction = DirectionOf(key.meta);
   delta.count = {packets, bytes};
   delta.first_mono_ns = flow.first_ns;
@@ -154,21 +168,50 @@ void Decoder::EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t pack
 }
 
 void Decoder::EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event) {
-  const std::uint32_t slot = KNP_META_SLOT(event.key.meta);
-  if (slot >= interfaces_.size() || !interfaces_[slot]) {
-    malformed_records_++;
-    return;
-  }
+  const std::optional<InterfaceId> interface = InterfaceOf(event.key.meta);
+  if (!interface) return;
   PacketNotice notice;
   notice.kind = kind;
   notice.tuple = TupleOf(event.key);
   notice.tuple.ip_version = event.ip_version;
-  notice.interface = *interfaces_[slot];
+  notice.tuple.tunnel = {.type = static_cast<TunnelType>(event.tunnel_type), .id = event.tunnel_id};
+  notice.interface = *interface;
   notice.direction = DirectionOf(event.key.meta);
   notice.mono_ns = event.time_ns;
   notice.tcp_flags = event.tcp_flags;
   notice.bytes = event.bytes;
+  notice.sequence = event.sequence;
+  notice.ttl = event.ttl;
+  notice.dscp = event.tos >> 2;
+  std::memcpy(notice.source_mac.data(), event.source_mac, notice.source_mac.size());
+  std::memcpy(notice.destination_mac.data(), event.destination_mac, notice.destination_mac.size());
+  notice.has_macs = notice.source_mac != MacAddress{} || notice.destination_mac != MacAddress{};
   sink_->OnNotice(notice);
+}
+
+bool Decoder::EmitSample(const knp_payload_sample& record, std::span<const std::uint8_t> data) {
+  if (record.captured > data.size()) return false;
+  const std::optional<InterfaceId> interface = InterfaceOf(record.key.meta);
+  if (!interface) return true;  // counted
+  PayloadSample sample;
+  sample.tuple = TupleOf(record.key);
+  sample.tuple.ip_version = record.ip_version;
+  sample.interface = *interface;
+  sample.direction = DirectionOf(record.key.meta);
+  sample.mono_ns = record.time_ns;
+  sample.tcp_flags = record.tcp_flags;
+  sample.sequence = record.sequence;
+  sample.length = record.length;
+  sample.data = data.first(record.captured);
+  sink_->OnPayload(sample);
+  return true;
+}
+
+std::optional<InterfaceId> Decoder::InterfaceOf(std::uint32_t meta) {
+  const std::uint32_t slot = KNP_META_SLOT(meta);
+  if (slot < interfaces_.size() && interfaces_[slot]) return interfaces_[slot];
+  malformed_records_++;
+  return std::nullopt;
 }
 
 }  // namespace knp::datapath

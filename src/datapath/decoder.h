@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "abi/knp_abi.h"
@@ -50,6 +51,8 @@ class Decoder {
   template <typename Key>
   void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
   void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
+  bool EmitSample(const knp_payload_sample& record, std::span<const std::uint8_t> data);
+  std::optional<InterfaceId> InterfaceOf(std::uint32_t meta);  // nullopt: nobody's, which is counted
 
   Sink* sink_;
   const TickClock* clock_ = nullptr;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -125,8 +124,7 @@ absl::StatusOr<std::unique_ptr<EventSource>> EventSource::Open(const Object& obj
     return ring;
   }
   const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t pages =
-      std::bit_floor(std::max<std::size_t>(object.sizes().ring_bytes / object.sizes().cpus / page, 1));
+  const std::size_t pages = object.perf_bytes_a_cpu() / page;
   auto perf = std::make_unique<PerfSource>(std::move(consumer));
   auto credit = Array<knp_perf_credit>::Open(object, "knp_perf_credit");
   if (!credit.ok()) return credit.status();

@@ -48,13 +48,15 @@ struct NativeEngine::State {
         buckets6(Chunks(sizes.buckets6)),
         counters(sizes.max_ifaces),
         cpu(1),
+        scratch(1),
         decoder(sink) {}
-  bool valid() const { return buckets4.data() && buckets6.data() && counters.data() && cpu.data(); }
+  bool valid() const { return buckets4.data() && buckets6.data() && counters.data() && cpu.data() && scratch.data(); }
 
   ZeroedArray<knp_buckets4> buckets4;
   ZeroedArray<knp_buckets6> buckets6;
   ZeroedArray<knp_iface_counters> counters;
   ZeroedArray<knp_cpu_state> cpu;
+  ZeroedArray<knp_scratch> scratch;
   knp_host host{};
   ReplayClock clock;
   Decoder decoder;
@@ -80,6 +82,7 @@ absl::StatusOr<std::unique_ptr<NativeEngine>> NativeEngine::Create(const Monitor
   host.knp_flows6 = {state->buckets6.data(), state->buckets6.size()};
   host.knp_counters = {state->counters.data(), state->counters.size()};
   host.knp_cpu = {state->cpu.data(), state->cpu.size()};
+  host.knp_scratch = {state->scratch.data(), state->scratch.size()};
   host.context = &state->decoder;
   host.emit = [](void* decoder, const void* record, __u32 size) -> long {
     static_cast<Decoder*>(decoder)->OnRecord(record, size);

@@ -33,6 +33,7 @@ struct RequiredMap {
 constexpr RequiredMap kMaps[] = {
     {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets4)},
     {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets6)},
+    {"knp_scratch", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_scratch)},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
     {"knp_ifaces", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_entry)},
@@ -101,6 +102,7 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
     return absl::InvalidArgumentError(
         fmt::format("max_interfaces is {}: must be 1 to {}", options.max_interfaces, KNP_MAX_IFACES));
   sizes.max_ifaces = options.max_interfaces + 1;
+  sizes.samples = options.sample_bytes_per_second != 0;
   const std::size_t per_cpu = options.table_budget_bytes / possible_cpus;
   const std::size_t buckets6 = per_cpu / 4 / sizeof(knp_bucket6);
   const std::size_t buckets4 = (per_cpu - buckets6 * sizeof(knp_bucket6)) / sizeof(knp_bucket4);
@@ -246,10 +248,12 @@ absl::Status Object::Configure(const Features& features) {
              .abi_version = KNP_ABI_VERSION,
              .buckets4 = sizes_.buckets4,
              .buckets6 = sizes_.buckets6,
+             .buckets_inner = 0,
              .max_ifaces = sizes_.max_ifaces,
              .cpus = sizes_.cpus,
              .use_ringbuf = uses_ringbuf_,
-             .pad = 0,
+             .samples = sizes_.samples,
+             .ring_half = static_cast<std::uint32_t>((uses_ringbuf_ ? sizes_.ring_bytes : perf_bytes_a_cpu()) / 2),
              .seed = 0};
   if (variant_ == Variant::kReplay)
     config_.seed = kReplaySeed;
@@ -269,6 +273,7 @@ absl::Status Object::Configure(const Features& features) {
   set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + KNP_CHUNK - 1) / KNP_CHUNK);
   set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces);
   set_entries("knp_cpu", sizes_.cpus);
+  set_entries("knp_scratch", sizes_.cpus);
   set_entries("knp_perf", sizes_.cpus);
   set_entries("knp_perf_credit", sizes_.cpus);
   for (const RequiredMap& map : kMaps)
@@ -290,6 +295,11 @@ absl::Status Object::StoreSettings() const {
   const std::uint32_t zero = 0;
   const int result = bpf_map_update_elem(MapFd(kSettingsMap), &zero, &config_, BPF_ANY);
   return result == 0 ? absl::OkStatus() : ErrnoStatus(-result, "cannot write the programs' settings");
+}
+
+std::size_t Object::perf_bytes_a_cpu() const {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return std::bit_floor(std::max<std::size_t>(sizes_.ring_bytes / sizes_.cpus / page, 1)) * page;
 }
 
 Object::MapInfo Object::DescribeMap(const char* name) const {

@@ -30,6 +30,7 @@ struct Sizes {
   std::uint32_t buckets6 = 0;
   std::uint32_t max_ifaces = 0;  // slot 0 included
   std::uint32_t ring_bytes = 0;  // of the ring, or of all CPUs' perf buffers together
+  bool samples = true;           // of payload, wanted
 };
 
 // Three quarters of the table's budget for IPv4, one for IPv6, divided by the possible CPUs: fixed in total, however
@@ -59,6 +60,7 @@ class Object {
   int MapFd(const char* name) const;      // likewise
   const Sizes& sizes() const { return sizes_; }
   bool uses_ringbuf() const { return uses_ringbuf_; }
+  std::size_t perf_bytes_a_cpu() const;  // of the perf buffers, where these are used
   Variant variant() const { return variant_; }
   Reading reading() const { return reading_; }
 

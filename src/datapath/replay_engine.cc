@@ -34,10 +34,12 @@ knp_config ReplayConfig(const Sizes& sizes) {
           .abi_version = KNP_ABI_VERSION,
           .buckets4 = sizes.buckets4,
           .buckets6 = sizes.buckets6,
+          .buckets_inner = 0,
           .max_ifaces = sizes.max_ifaces,
           .cpus = sizes.cpus,
           .use_ringbuf = 1,
-          .pad = 0,
+          .samples = sizes.samples,
+          .ring_half = 0,
           .seed = kReplaySeed};
 }
 

@@ -264,6 +264,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     }
     const auto events = datapath_->ReadEventCounters();
     stats.events_suppressed = events.suppressed;
+    stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
   });
