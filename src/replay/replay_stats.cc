@@ -53,6 +53,7 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
   }
   const datapath::EventCounters events = engine_->ReadEventCounters();
   stats.events_suppressed = events.suppressed;
+  stats.samples_suppressed = events.samples_suppressed;
   stats.events_lost = events.ring_full + events.malformed_records;
   if (!report_.native_why.empty()) stats.degraded.push_back("replay: parsed natively: " + report_.native_why);
   return stats;
