@@ -64,6 +64,11 @@ std::string UserSpaceTable(const UserSpaceResult& u) {
   text += fmt::format("| new flows a second without a loss | {:.0f} | ≥ 250000 | {} |\n", u.new_flows_per_second,
                       Verdict(u.new_flows_per_second, 250000, true));
   text += fmt::format("| … user space's share of one CPU at that rate | {:.0f} % | | |\n", u.reader_cpu * 100);
+  text +=
+      fmt::format("| ns a payload sample: classified (TLS, HTTP, DNS, SSH, one flow in six unknown) | {:.0f} | | |\n",
+                  u.ns_a_sample);
+  text += fmt::format("| … of flows in which nothing is found | {:.0f} | | |\n", u.ns_a_hard_sample);
+  text += fmt::format("| … MiB that nDPI takes once | {:.1f} | | |\n", u.classifier_mib);
   text += fmt::format("| µs to look at every slot once, nothing new (each second) | {:.0f} | | |\n", u.empty_scan_us);
   text += fmt::format(
       "| peak RSS, MiB (table and ring, {:.0f} MiB, included; the ring is mapped twice) | {:.1f} | ≤ 64 | {} |\n",
@@ -111,6 +116,7 @@ int Run(const std::string& path) {
   InAProcessOfItsOwn([](UserSpaceResult* r) { MeasureLoad(kFloors, r); }, &user_space);
   ConversationResult conversations;
   InAProcessOfItsOwn(MeasureConversations, &conversations);
+  InAProcessOfItsOwn([](UserSpaceResult* r) { MeasureClassifier(kFloors, r); }, &user_space);
   const std::string best = DataPathTable(MeasureDataPath(kFloors, kRounds, ""));
   const std::string fallbacks = FallbackTable(MeasureFallbacks(kFloors, kRounds));
   const std::string replay = ReplayTable(MeasureReplay(kFloors, kRounds));

@@ -1,5 +1,5 @@
-// libFuzzer over the kernel's packet parser (bpf/lib/parse.h), compiled for the host. An input is 16 bytes of what the
-// stack says of a frame, then the frame. The buffer has exactly the frame's size, so that ASAN sees any read beyond.
+// libFuzzer over the kernel's packet parser (bpf/lib/parse.h) and all that follows it at a hook (bpf/lib/account.h), compiled
+// for the host. An input is 16 bytes of what the stack says of a frame, then the frame. The buffer has exactly the frame's size, so that ASAN sees any read beyond.
 //
 // KNP_WRITE_SEEDS=DIR writes the unit tests' cases there as a corpus to start from, and ends.
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include <fstream>
 #include <memory>
 
-#include "bpf/lib/parse.h"
+#include "bpf/lib/account.h"
 #include "tests/support/parse_cases.h"
 
 namespace {
@@ -17,7 +17,9 @@ namespace {
 struct Context {
   std::uint16_t gso_segs, gso_size, vlan_tci, ether_type, linear;
   std::uint8_t vlan_present, ethernet;
-  std::uint8_t pad[4];
+  std::uint16_t cut;   // bytes of the frame that a capture did not keep
+  std::uint8_t place;  // direction, and what changes of the host between packets
+  std::uint8_t pad;
 };
 static_assert(sizeof(Context) == 16);
 
@@ -45,6 +47,102 @@ void CheckFlow(const knp_frame& frame, const knp_packet& p) {
   KNP_CHECK(KNP_META_PROTO(p.key4.meta) == p.protocol && KNP_META_VLAN(p.key4.meta) == p.vlan);
   KNP_CHECK(p.key4.meta >> 20 == 0 && p.key6.meta == p.key4.meta);
   KNP_CHECK(p.key4.sport_be == p.sport_be && p.key6.dport_be == p.dport_be);
+}
+
+// The data plane with tables of a few slots, where every packet of a run of inputs must be somewhere.
+struct Host {
+  static constexpr __u32 kSlots = 3, kBuckets = 2;
+  knp_buckets4 buckets4[1];
+  knp_buckets6 buckets6[1];
+  knp_iface_counters counters[kSlots];
+  knp_cpu_state cpu;
+  knp_scratch scratch;
+  knp_host host;
+  knp_count evicted;
+  bool ring_full;
+
+  Host() {
+    std::memset(this, 0, sizeof *this);
+    host.config.buckets4 = host.config.buckets6 = kBuckets;
+    host.config.max_ifaces = kSlots;
+    host.config.cpus = host.config.samples = 1;
+    host.config.seed = 7;
+    host.knp_flows4 = {buckets4, 1};
+    host.knp_flows6 = {buckets6, 1};
+    host.knp_counters = {counters, kSlots};
+    host.knp_cpu = {&cpu, 1};
+    host.knp_scratch = {&scratch, 1};
+    cpu.tokens_per_tick_q8 = cpu.token_burst_q8 = 1024;
+    cpu.samples_per_tick_q8 = cpu.sample_burst_q8 = 1 << 20;
+    host.context = this;
+    host.emit = Emit;
+  }
+
+  static long Emit(void* self, const void* record, __u32 size) {
+    auto* host = static_cast<Host*>(self);
+    knp_event_header header;
+    KNP_CHECK(size >= sizeof header && size <= sizeof(knp_payload_sample) + KNP_SAMPLE_BYTES);
+    std::memcpy(&header, record, sizeof header);
+    KNP_CHECK(header.type > KNP_EVENT_NONE && header.type < KNP_EVENT_LAST && header.size == size);
+    if (host->ring_full) return -1;
+    const knp_flow* flow = nullptr;
+    if (header.type == KNP_EVENT_flow_evicted4) flow = &static_cast<const knp_flow_evicted4*>(record)->flow;
+    if (header.type == KNP_EVENT_flow_evicted6) flow = &static_cast<const knp_flow_evicted6*>(record)->flow;
+    if (flow) {
+      KNP_CHECK(flow->packets != 0 && (flow->generation & 1) == 0);
+      host->evicted.packets += flow->packets;
+      host->evicted.bytes += flow->bytes;
+    }
+    return 0;
+  }
+
+  template <typename Buckets>
+  static void AddFlows(const Buckets& buckets, knp_count* sum) {
+    for (const auto& bucket : buckets.bucket)
+      for (const knp_flow& flow : bucket.flow) {
+        sum->packets += flow.packets;
+        sum->bytes += flow.bytes;
+      }
+  }
+
+  void CheckBalance() const {
+    knp_count seen = {}, placed = evicted;
+    const auto add = [](knp_count* to, const knp_count& count) {
+      to->packets += count.packets;
+      to->bytes += count.bytes;
+    };
+    for (const knp_iface_counters& c : counters) {
+      for (const knp_seen& one : c.seen) add(&seen, {one.packets, one.bytes});
+      for (const knp_count& one : c.remainder) add(&placed, one);
+      for (const knp_count& one : c.lost) add(&placed, one);
+    }
+    AddFlows(buckets4[0], &placed);
+    AddFlows(buckets6[0], &placed);
+    KNP_CHECK(seen.packets == placed.packets && seen.bytes == placed.bytes);
+  }
+};
+
+// The frame at a hook, and as one of a capture that has kept a part.
+void Account(Host* all, const knp_frame& frame, const std::uint8_t* data, std::size_t size, const Context& context) {
+  all->host.now_ns += std::uint64_t{context.place} * 300'000;
+  all->ring_full = (context.place & 0x30) == 0x30;
+  for (const bool replayed : {false, true}) {
+    const std::size_t kept = replayed ? size - std::min<std::size_t>(context.cut, size) : size;
+    const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[kept]);
+    if (kept) std::memcpy(exact.get(), data, kept);
+    knp_buffer buffer = {.data = exact.get(), .len = static_cast<__u32>(kept), .host = &all->host};
+    const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + kept};
+    knp_frame in = frame;
+    in.replayed = replayed;
+    in.wire_len = frame.len;
+    knp_packet packet;
+    std::memset(&packet, 0, sizeof packet);
+    const int reason =
+        knp_account_frame(&buffer, &cursor, &in, context.place & 1u ? 1 : 2, context.place >> 1 & 1u, &packet);
+    KNP_CHECK(replayed || reason != KNP_R_SNAPLEN);
+    KNP_CHECK(!replayed || (packet.packets == 1 && packet.bytes == frame.len));
+  }
+  all->CheckBalance();
 }
 
 void WriteSeeds(const char* folder) {
@@ -108,6 +206,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   KNP_CHECK(whole.bytes == frame.len + 4ull * frame.vlan_present +
                                (whole.packets - 1ull) * (whole.header_len + 4ull * frame.vlan_present));
   if (reason == KNP_OK) CheckFlow(frame, whole);
+  static Host host;  // one for all inputs: what a packet does depends on those before it
+  Account(&host, frame, exact.get(), size, context);
 
   // The kernel may show us any part of the frame in place, but always the Ethernet header if there is one.
   std::size_t linear = std::max<std::size_t>(context.linear, frame.l2_len);

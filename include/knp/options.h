@@ -2,6 +2,8 @@
 #ifndef KNP_OPTIONS_H_
 #define KNP_OPTIONS_H_
 
+#include <knp/patterns.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -55,6 +57,8 @@ struct MonitorOptions {
 
   // Whether the first bytes of conversations are looked at for the application that they belong to; 8 MiB.
   bool identify_applications = true;
+
+  PatternThresholds patterns;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

@@ -68,6 +68,7 @@ class Classifier::Impl {
     std::unique_ptr<AppDetail> detail;
     std::list<std::uint64_t>::iterator place;  // in inspected_ or settled_
     InterfaceId interface = 0;
+    std::uint8_t protocol = 0;
   };
 
   Flow& Begin(const PayloadSample& sample, std::uint64_t flow_id);
@@ -75,9 +76,14 @@ class Classifier::Impl {
   void Read(Flow& flow, Detection& detection, const PayloadSample& sample);
   void ReadTls(Flow& flow, Detection& detection, Bytes stream);
   void ReadHttp(Flow& flow, Detection& detection, Bytes stream);
+  void NameByHost(Flow& flow, Detection& detection);
   void Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict);
   void Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener);
   bool Over(const Flow& flow, const Detection& detection) const;
+  // nDPI leaks if the transport of a flow changes.
+  static bool IsAwaited(const Flow& flow, const PayloadSample& sample) {
+    return flow.detection && flow.interface == sample.interface && flow.protocol == sample.tuple.protocol;
+  }
   static AppDetail& Detail(Flow& flow) {
     if (!flow.detail) flow.detail = std::make_unique<AppDetail>();
     return *flow.detail;
@@ -94,7 +100,7 @@ void Classifier::Impl::OnPayload(const PayloadSample& sample, std::uint64_t flow
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
   if (sample.data.empty() || (!tcp && sample.tuple.protocol != IPPROTO_UDP)) return;
   const auto found = flows_.find(flow_id);
-  if (found != flows_.end() && (!found->second.detection || found->second.interface != sample.interface)) return;
+  if (found != flows_.end() && !IsAwaited(found->second, sample)) return;
   Flow& flow = found == flows_.end() ? Begin(sample, flow_id) : found->second;
   Detection& detection = *flow.detection;
   ++stats_.samples;
@@ -120,6 +126,7 @@ Classifier::Impl::Flow& Classifier::Impl::Begin(const PayloadSample& sample, std
   flow.detection->state = dissector_->NewState();
   flow.place = inspected_.insert(inspected_.end(), flow_id);
   flow.interface = sample.interface;
+  flow.protocol = sample.tuple.protocol;
   stats_.detections = inspected_.size();
   stats_.flows = flows_.size();
   return flow;
@@ -155,6 +162,8 @@ void Classifier::Impl::Read(Flow& flow, Detection& detection, const PayloadSampl
     if (const std::string_view name = StreamSignature(stream.bytes()); !name.empty()) {
       Detail(flow).protocol = name;
       detection.own = Own::kOther;
+    } else if (stream.segments() > 1) {
+      stream.Release();  // by the second sample the beginning was there, even if they came in the wrong order
     }
   }
 }
@@ -189,7 +198,9 @@ void Classifier::Impl::ReadHttp(Flow& flow, Detection& detection, Bytes stream) 
 }
 
 void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample& sample, bool from_opener) {
-  if (!detection.state) return;
+  if (!detection.state || detection.own == Own::kOther) return;
+  NameByHost(flow, detection);
+  if (detection.own == Own::kTls || (detection.own == Own::kHttp && !flow.detail->application.empty())) return;
   const bool tcp = sample.tuple.protocol == IPPROTO_TCP;
   const DissectorVerdict verdict =
       dissector_->Feed(*detection.state, {.tcp = tcp,
@@ -202,17 +213,17 @@ void Classifier::Impl::Ask(Flow& flow, Detection& detection, const PayloadSample
                                           .payload = sample.data});
   if (IsBelievable(verdict.protocol, sample) && (detection.own == Own::kNothing || detection.own == Own::kDns)) {
     Adopt(flow, detection, verdict);
-  } else if ((detection.own == Own::kTls || detection.own == Own::kHttp) && verdict.protocol == flow.detail->protocol &&
-             !verdict.application.empty()) {
+  } else if (detection.own == Own::kHttp && verdict.protocol == "HTTP") {
     flow.detail->application = verdict.application;
   }
-  if (flow.detail && flow.detail->application.empty()) {
-    if (detection.own == Own::kTls)
-      flow.detail->application = dissector_->ApplicationOfHost(*detection.state, flow.detail->server_name, true);
-    if (detection.own == Own::kHttp)
-      flow.detail->application = dissector_->ApplicationOfHost(*detection.state, flow.detail->http_host, false);
-  }
   if (verdict.hopeless) dissector_->Recycle(std::move(detection.state));
+}
+
+void Classifier::Impl::NameByHost(Flow& flow, Detection& detection) {
+  if ((detection.own != Own::kTls && detection.own != Own::kHttp) || !flow.detail->application.empty()) return;
+  const bool tls = detection.own == Own::kTls;
+  const std::string& host = tls ? flow.detail->server_name : flow.detail->http_host;
+  flow.detail->application = dissector_->ApplicationOfHost(*detection.state, host, tls);
 }
 
 void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const DissectorVerdict& verdict) {
@@ -227,7 +238,7 @@ void Classifier::Impl::Adopt(Flow& flow, const Detection& detection, const Disse
 bool Classifier::Impl::Over(const Flow& flow, const Detection& detection) const {
   if (detection.samples >= options_.max_samples) return true;
   switch (detection.own) {
-    case Own::kTls:
+    case Own::kTls: return detection.exact;
     case Own::kHttp: return detection.exact && (!detection.state || !flow.detail->application.empty());
     case Own::kDns:
     case Own::kOther: return true;

@@ -70,8 +70,13 @@ absl::StatusOr<std::unique_ptr<Dissector>> Dissector::Create() {
         "--no-apps");
   NDPI_PROTOCOL_BITMASK protocols;
   NDPI_BITMASK_SET_ALL(protocols);
-  for (std::uint16_t id = 1; id < ndpi_get_num_supported_protocols(module); ++id)
-    if (IsRefused(dissector->Name(id))) NDPI_BITMASK_DEL(protocols, id);
+  const auto count = static_cast<std::uint16_t>(ndpi_get_num_supported_protocols(module));
+  dissector->refused_.resize(count);
+  for (std::uint16_t id = 0; id < count; ++id) {
+    if (!IsRefused(dissector->Name(id))) continue;
+    dissector->refused_[id] = true;
+    NDPI_BITMASK_DEL(protocols, id);
+  }
   ndpi_set_protocol_detection_bitmask2(module, &protocols);
   ndpi_set_detection_preferences(module, ndpi_pref_direction_detect_disable, 1);
   ndpi_finalize_initialization(module);
@@ -168,10 +173,12 @@ DissectorVerdict Dissector::Verdict(const State& state) const {
     return verdict;
   }
   const bool two = lower != NDPI_PROTOCOL_UNKNOWN && lower != upper;
+  if (IsRefusedId(two ? lower : upper)) {
+    verdict.hopeless = true;
+    return verdict;
+  }
   verdict.protocol = Name(two ? lower : upper);
-  if (two) verdict.application = Name(upper);
-  if (IsRefused(verdict.application)) verdict.application = {};
-  if (IsRefused(verdict.protocol)) return {{}, {}, true};
+  if (two && !IsRefusedId(upper)) verdict.application = Name(upper);
   verdict.hopeless = !flow.check_extra_packets;
   return verdict;
 }
@@ -188,8 +195,7 @@ std::string_view Dissector::ApplicationOfHost(State& state, std::string_view hos
   const std::uint16_t id = ndpi_match_host_subprotocol(module_.get(), &state.flow_, name.data(),
                                                        static_cast<unsigned>(host.size()), &match, lower);
   if (id == NDPI_PROTOCOL_UNKNOWN || id == lower) return {};
-  const std::string_view application = Name(id);
-  return IsRefused(application) ? std::string_view() : application;
+  return IsRefusedId(id) ? std::string_view() : Name(id);
 }
 
 std::string Dissector::ServerName(const State& state) const {

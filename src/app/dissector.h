@@ -3,7 +3,8 @@
 //
 // nDPI also guesses from ports and addresses and from what other connections of an address were. It shall not here: it is
 // shown made-up addresses, another pair for each connection, its guesses are not asked for, and what it does not call
-// the outcome of inspection is dropped. Protocols of which its word is not good enough are switched off (refused.h).
+// the outcome of inspection is dropped. Nor is its word at the end (ndpi_detection_giveup), which names STUN by the port.
+// Protocols of which its word is not good enough are switched off (refused.h).
 #ifndef KNP_APP_DISSECTOR_H_
 #define KNP_APP_DISSECTOR_H_
 
@@ -82,7 +83,10 @@ class Dissector {
   DissectorVerdict Verdict(const State& state) const;
   std::string_view Name(std::uint16_t id) const;
 
+  bool IsRefusedId(std::uint16_t id) const { return id < refused_.size() && refused_[id]; }
+
   std::unique_ptr<ndpi_detection_module_struct, ModuleDeleter> module_;
+  std::vector<bool> refused_;  // by number
   std::vector<StatePointer> spare_;
   std::uint32_t serial_ = 0;  // of states: their made-up addresses
   alignas(8) std::array<std::uint8_t, kMaxHeaders + kMaxPayload + kSlack> packet_{};

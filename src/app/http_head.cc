@@ -20,10 +20,10 @@ bool IsTarget(std::string_view target) {
   return !target.empty() && std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c != '\x7f'; });
 }
 
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return (x >= 'A' && x <= 'Z' ? x | 0x20 : x) == (y >= 'A' && y <= 'Z' ? y | 0x20 : y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return Lower(x) == Lower(y); });
 }
 
 std::string_view Trimmed(std::string_view text) {
@@ -45,7 +45,7 @@ std::optional<std::string_view> TakeLine(std::string_view* text) {
 // RFC 9112, 3.2.2 and 3.2.3: a proxy is asked for "http://HOST/..." or, by CONNECT, "HOST:PORT".
 std::string_view HostOfTarget(std::string_view method, std::string_view target) {
   if (method == "CONNECT") return target;
-  if (const std::size_t scheme = target.find("://"); scheme != std::string_view::npos && scheme <= 8) {
+  if (const std::size_t scheme = target.find("://"); scheme <= 8) {
     target.remove_prefix(scheme + 3);
     return target.substr(0, target.find('/'));
   }

@@ -11,7 +11,7 @@ struct Refused {
   std::string_view reason;
 };
 
-constexpr std::array<Refused, 35> kRefused = {{
+constexpr std::array<Refused, 36> kRefused = {{
     {"AMQP", "small numbers in the places of a frame's header; signatures.cc knows it better"},
     {"Cassandra", "any message of nine bytes whose fifth is small; signatures.cc knows it better"},
     {"CiscoVPN", "any DTLS or TLS on certain ports"},
@@ -42,6 +42,7 @@ constexpr std::array<Refused, 35> kRefused = {{
     {"TargusDataspeed", "four bits on certain ports"},
     {"TFTP", "any datagram that begins with a small number; signatures.cc knows it better"},
     {"Thunder", "a byte and a few zeros"},
+    {"TLS", "what we read ourselves; its reader takes 2 KB of any stream"},
     {"Tor", "a server name without vowels, or so"},
     {"Unknown", "no name"},
     {"Viber", "a few bytes of certain values"},

@@ -5,8 +5,10 @@
 namespace knp::app {
 
 bool StreamStart::Add(std::uint32_t sequence, Bytes data) {
+  if (released_) return true;
   if (data.empty() || segments_.size() >= kMaxSegments || held_ >= kMaxBytes) return false;
-  if (segments_.empty()) first_ = sequence;
+  if (!begun_) first_ = sequence;
+  begun_ = true;
   const std::int32_t offset = Offset(sequence);
   // What is a window or more away belongs to another connection, or to nobody.
   if (offset > (1 << 20) || offset < -(1 << 20)) return false;
@@ -22,14 +24,21 @@ bool StreamStart::Add(std::uint32_t sequence, Bytes data) {
   return true;
 }
 
+void StreamStart::Release() {
+  released_ = true;
+  segments_ = {};
+  joined_ = {};
+}
+
 void StreamStart::Join() {
-  bytes_.clear();
+  if (segments_.size() == 1) return;
+  joined_.clear();
   std::int64_t end = segments_.front().offset;
   for (const Segment& segment : segments_) {
     if (segment.offset > end) break;
     const std::int64_t overlap = end - segment.offset;
     if (overlap >= static_cast<std::int64_t>(segment.data.size())) continue;
-    bytes_.insert(bytes_.end(), segment.data.begin() + overlap, segment.data.end());
+    joined_.insert(joined_.end(), segment.data.begin() + overlap, segment.data.end());
     end = segment.offset + static_cast<std::int64_t>(segment.data.size());
   }
 }

@@ -15,12 +15,15 @@ class StreamStart {
   static constexpr std::size_t kMaxBytes = 4096;   // of each stream
   static constexpr std::size_t kMaxSegments = 16;  // that wait for one in front of them
 
-  // False if nothing new is in it, or if there is no room for it.
+  // False if nothing new is in it, or if there is no room for it. Once released, true.
   bool Add(std::uint32_t sequence, Bytes data);
 
   // From the lowest sequence number seen to the first gap. Valid until the next Add.
-  Bytes bytes() const { return bytes_; }
+  Bytes bytes() const { return segments_.size() == 1 ? Bytes(segments_[0].data) : Bytes(joined_); }
   bool empty() const { return segments_.empty(); }
+  std::size_t segments() const { return segments_.size(); }
+  // Nobody needs the bytes any more, nor those to come.
+  void Release();
   // Where `sequence` lies behind the first sample that came; may be negative.
   std::int32_t Offset(std::uint32_t sequence) const { return static_cast<std::int32_t>(sequence - first_); }
 
@@ -32,9 +35,10 @@ class StreamStart {
   void Join();
 
   std::uint32_t first_ = 0;
-  std::size_t held_ = 0;           // bytes in segments_
-  std::vector<Segment> segments_;  // by offset
-  std::vector<std::uint8_t> bytes_;
+  std::size_t held_ = 0;              // bytes in segments_
+  std::vector<Segment> segments_;     // by offset
+  std::vector<std::uint8_t> joined_;  // unless there is but one
+  bool begun_ = false, released_ = false;
 };
 
 }  // namespace knp::app

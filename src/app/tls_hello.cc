@@ -13,7 +13,7 @@ constexpr std::uint32_t kClientHello = 1, kServerHello = 2;  // handshake types
 constexpr std::uint32_t kServerName = 0, kAlpn = 16;         // extensions
 constexpr std::uint32_t kMaxRecord = (1 << 14) + 256;        // RFC 5246, 6.2.3: the largest of all versions
 constexpr std::uint32_t kMaxHello = 1 << 16;                 // more than any that works
-constexpr std::size_t kRecordHeader = 5, kHandshakeHeader = 4, kRandom = 32;
+constexpr std::size_t kRecordHeader = 5, kRandom = 32;
 constexpr std::size_t kMaxText = 255;
 
 bool IsVersion(std::uint32_t version) { return version >= 0x0300 && version <= 0x0304; }
@@ -56,17 +56,17 @@ void ReadAlpn(Bytes extension, TlsHello* hello) {
 
 std::optional<TlsHello> ParseTlsClientHello(Bytes stream) {
   const std::vector<std::uint8_t> handshake = HandshakeBytes(stream);
-  ByteReader reader(handshake);
-  const std::uint32_t type = reader.Number(1), size = reader.Number(3), version = reader.Number(2);
+  ByteReader header(handshake);
+  const std::uint32_t type = header.Number(1), size = header.Number(3);
+  if (header.spent() || type != kClientHello || size > kMaxHello) return std::nullopt;
+  TlsHello hello;
+  hello.complete = header.rest().size() >= size;
+  ByteReader reader(header.TakeUpTo(size));
+  const std::uint32_t version = reader.Number(2);
   reader.Take(kRandom);
   const std::uint32_t session_size = reader.Number(1);
   reader.Take(session_size);
-  if (reader.spent() || type != kClientHello || size > kMaxHello || !IsVersion(version) || session_size > 32)
-    return std::nullopt;
-
-  TlsHello hello;
-  hello.complete = handshake.size() >= size + kHandshakeHeader;
-  if (hello.complete) reader = ByteReader(reader.rest().first(reader.rest().size() - (handshake.size() - size - 4)));
+  if (reader.spent() || !IsVersion(version) || session_size > 32) return std::nullopt;
   const std::uint32_t ciphers_size = reader.Number(2);
   if (ciphers_size == 0 || ciphers_size % 2 != 0) return std::nullopt;
   reader.Take(ciphers_size);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "src/base/flow_delta.h"
+#include "src/flow/pattern.h"
 
 namespace knp::flow {
 
@@ -126,6 +127,7 @@ struct Conversation {
   std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
   Timing timing;
   Told told_sent, told_received;
+  PatternMeter pattern;
   absl::InlinedVector<Sight, 2> sights;
 
   // The ends change places: it turned out that the other one had opened it.
@@ -143,7 +145,7 @@ struct Conversation {
 };
 
 // A million are kept in 300 bytes each, with what finds them (a hash slot and its metadata).
-static_assert(sizeof(Conversation) <= 264);
+static_assert(sizeof(Conversation) <= 272);
 
 }  // namespace knp::flow
 

@@ -121,15 +121,19 @@ void FlowTable::Add(const FlowDelta& delta) {
     if (delta.interface >= sums_.size()) sums_.resize(delta.interface + 1);
     sums_[delta.interface].received += delta.count;
     sums_[delta.interface].protocols[delta.tuple.protocol] += delta.count;
-    if (context_.on_traffic) TellTraffic(&c);
   }
+  TellTraffic(&c, delta.last_mono_ns);
   Touch(index, delta.last_mono_ns);
 }
 
-void FlowTable::TellTraffic(Conversation* c) {
+void FlowTable::TellTraffic(Conversation* c, std::uint64_t mono_ns) {
   const Attribution now = Attribute(c, context_.places);
   const Attribution news{c->told_sent.Take(now.sent), c->told_received.Take(now.received)};
-  if (news.sent.packets + news.received.packets != 0) context_.on_traffic(c->id, c->key, c->source_is_high, news);
+  if (news.sent.packets + news.received.packets == 0) return;
+  c->pattern.Add(mono_ns - std::min(mono_ns, c->first_mono_ns), news.sent.bytes + news.received.bytes,
+                 options_.patterns.burst_gap_ns);
+  if (context_.on_traffic && c->key.tunnel == TunnelType::kNone)
+    context_.on_traffic(c->id, c->key, c->source_is_high, news);
 }
 
 FlowTable::Contact FlowTable::Notice(const PacketNotice& notice) {

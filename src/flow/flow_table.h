@@ -22,6 +22,7 @@
 #include "src/flow/attribution.h"
 #include "src/flow/conversation.h"
 #include "src/flow/latency.h"
+#include "src/flow/pattern.h"
 
 namespace knp::flow {
 
@@ -33,6 +34,7 @@ class FlowTable {
     std::uint64_t closed_timeout_ns = 2'000'000'000;
     std::uint64_t report_interval_ns = 5'000'000'000;
     std::size_t echo_capacity = 4096;  // conversations whose echoes are timed
+    PatternThresholds patterns{};
   };
   // Turns ids and monotonic times into what a record shows.
   struct Context {
@@ -117,7 +119,7 @@ class FlowTable {
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
   bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
   void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
-  void TellTraffic(Conversation* c);
+  void TellTraffic(Conversation* c, std::uint64_t mono_ns);
   void Touch(Index index, std::uint64_t mono_ns);
   void Link(Index index);
   void Unlink(Index index);

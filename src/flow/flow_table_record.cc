@@ -66,6 +66,13 @@ void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const 
   const Attribution counted = Attribute(c, context_.places);
   record->sent = counted.sent;
   record->received = counted.received;
+  record->pattern = ClassifyPattern({.protocol = key.protocol,
+                                     .ip_version = key.ip_version,
+                                     .duration_ns = c->last_mono_ns - c->first_mono_ns,
+                                     .sent = counted.sent,
+                                     .received = counted.received,
+                                     .meter = c->pattern},
+                                    options_.patterns);
   record->observations.clear();
   if (key.tunnel == TunnelType::kNone) {
     for (const Sight& sight : c->sights) {

@@ -57,7 +57,8 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
           {.capacity = options.flow_capacity,
            .idle_timeout_ns = Nanoseconds(options.idle_timeout),
            .closed_timeout_ns = Nanoseconds(options.closed_timeout),
-           .report_interval_ns = Nanoseconds(options.report_interval)},
+           .report_interval_ns = Nanoseconds(options.report_interval),
+           .patterns = options.patterns},
           {.places = {.name = source_.interface_name, .vantage = source_.vantage},
            .unix_ns = source_.unix_ns,
            .emit =

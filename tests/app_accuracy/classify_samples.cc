@@ -93,9 +93,10 @@ int main() {
   }
   const auto& s = (*classifier)->stats();
   std::fprintf(stderr,
-               "%llu samples given, %llu looked at, %llu flows: %llu ns a sample given, %llu ns a flow (CPU, with the "
+               "RSS: %ld KB at the end; %llu samples given, %llu looked at, %llu flows: %llu ns a sample given, %llu "
+               "ns a flow (CPU, with the "
                "clock's own price); identified %llu, unknown %llu, given up %llu, evicted %llu\n",
-               static_cast<unsigned long long>(samples), static_cast<unsigned long long>(s.samples),
+               RssKb(), static_cast<unsigned long long>(samples), static_cast<unsigned long long>(s.samples),
                static_cast<unsigned long long>(all_flows), static_cast<unsigned long long>(samples ? ns / samples : 0),
                static_cast<unsigned long long>(all_flows ? ns / all_flows : 0),
                static_cast<unsigned long long>(s.identified), static_cast<unsigned long long>(s.unknown),

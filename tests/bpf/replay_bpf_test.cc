@@ -1,4 +1,6 @@
 // The replay in the kernel against the replay on the host: the same frames give the same counts, flows and notices.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,6 +32,7 @@ struct Replay {
   explicit Replay(ReplayEngine::Mode mode) {
     MonitorOptions options;
     options.events_per_second = 100'000'000;
+    options.sample_bytes_per_second = std::uint64_t{1} << 40;
     auto created = ReplayEngine::Create(options, &sink, mode);
     EXPECT_TRUE(created.ok()) << created.status();
     if (!created.ok()) return;
@@ -93,6 +96,45 @@ TEST(ReplayBpfTest, RandomFrames_KernelAndHost_TellTheSame) {
   EXPECT_GT(kernel.engine->native_frames().too_long, 0u);
   EXPECT_LT(kernel.engine->native_frames().all, count / 4);
   EXPECT_EQ(native.engine->native_frames().all, count);
+}
+
+std::vector<std::string> NoticesOf(const RecordingSink& sink) {
+  std::vector<std::string> texts;
+  for (const PacketNotice& notice : sink.notices) texts.push_back(RecordingSink::TextOf(notice));
+  return texts;
+}
+
+std::vector<std::string> SamplesOf(const RecordingSink& sink) {
+  std::vector<std::string> texts;
+  for (const RecordingSink::Sample& sample : sink.samples)
+    texts.push_back(fmt::format("{} at {}: flags {} sequence {} length {}: {:02x}",
+                                RecordingSink::NameOf(sample.head.tuple, sample.head.interface, sample.head.direction),
+                                sample.head.mono_ns, sample.head.tcp_flags, sample.head.sequence, sample.head.length,
+                                fmt::join(sample.data, "")));
+  return texts;
+}
+
+// Of frames that all go into the kernel, one by one and in order.
+TEST(ReplayBpfTest, RandomFrames_KernelAndHost_TellTheSameNoticesAndSamples) {
+  if (!KernelCanReplay()) GTEST_SKIP() << "the replay's program needs Linux 5.8";
+  const Replay kernel(ReplayEngine::Mode::kKernel), native(ReplayEngine::Mode::kNative);
+  ASSERT_TRUE(kernel.engine && native.engine);
+  for (const OwnedFrame& frame : RandomFrames(6, Scaled(20'000, 5'000), kInterfaces)) {
+    if (frame.bytes.size() < 54 || frame.bytes.size() > 3600) continue;
+    kernel.Run(frame);
+    native.Run(frame);
+    if (HasFailure()) return;
+  }
+  kernel.Finish();
+  native.Finish();
+  EXPECT_EQ(kernel.engine->native_frames().all, 0u);
+  EXPECT_EQ(NoticesOf(kernel.sink), NoticesOf(native.sink));
+  EXPECT_EQ(SamplesOf(kernel.sink), SamplesOf(native.sink));
+  bool told[5] = {};
+  for (const PacketNotice& notice : native.sink.notices) told[static_cast<int>(notice.kind)] = true;
+  for (const bool kind : told) EXPECT_TRUE(kind) << "a kind of notice that the frames do not cause";
+  EXPECT_GT(native.sink.samples.size(), 1000u);
+  EXPECT_GT(native.engine->ReadEventCounters().evicted, 100u) << "no connection came again";
 }
 
 }  // namespace

@@ -40,6 +40,24 @@ TEST(TlsHello, CutAnywhere_GivesNothingFalse) {
   }
 }
 
+TEST(TlsHello, EveryByteWrong_IsHarmless) {
+  const std::string whole = testing::TlsClientHello(kHello);
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const int value : {0x00, 0x01, 0x29, 0x7f, 0xff}) {
+      std::string broken = whole;
+      broken[at] = static_cast<char>(value);
+      const auto hello = ParseTlsClientHello(AsBytes(broken));
+      EXPECT_LE(hello.value_or(TlsHello()).server_name.size(), 255U);
+    }
+  }
+}
+
+TEST(TlsHello, SizeSmallerThanItsFields_IsNoHello) {
+  std::string hello = testing::TlsClientHello(kHello);
+  hello[6] = hello[7] = 0, hello[8] = 0x29;  // the message's size
+  EXPECT_FALSE(ParseTlsClientHello(AsBytes(hello)));
+}
+
 TEST(TlsHello, InSeveralRecords_IsJoined) {
   const std::string handshake = testing::TlsHandshake(kHello);
   std::string stream;
@@ -182,7 +200,7 @@ TEST(Signatures, EachProtocolsBeginning_IsKnown) {
       {Sized(testing::DnsQuery({"a", "example"}), 2), "DNS"},
   };
   for (const auto& [stream, name] : streams) {
-    EXPECT_EQ(StreamSignature(AsBytes(stream)), name);
+    EXPECT_EQ(StreamSignature(AsBytes(stream)), std::string_view(name)) << name;
     for (std::size_t size = 0; size < stream.size(); ++size) StreamSignature(AsBytes(stream.substr(0, size)));
   }
   const std::string ike = std::string(8, 'i') + std::string(8, '\0') + "\x21\x20\x22\x08\0\0\0\0"s + Number(28, 4);
