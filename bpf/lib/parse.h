@@ -191,7 +191,8 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
   p->key4.daddr_be = knp_field32(h + 16);
   p->ip_version = 4;
   l3->end = l3->offset + total;
-  if (!total && f->gso_size) l3->end = f->len; /* BIG TCP: too long for the field */
+  if (!total && (f->gso_size || f->replayed))
+    l3->end = f->len; /* BIG TCP: too long for the field; in a capture also a packet that the NIC was to cut up */
   l3->offset += header;
   if (l3->end > f->len || l3->offset > l3->end) return l3->offset > f->len ? KNP_R_IPV4_TRUNCATED : KNP_R_IPV4_LENGTH;
 

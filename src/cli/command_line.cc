@@ -11,19 +11,21 @@
 
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/settings.h"
 
 namespace knp::cli {
 namespace {
 
 using std::chrono::milliseconds;
 
-const std::vector<std::string> kCommands = {"monitor", "doctor", "help"};
+const std::vector<std::string> kCommands = {"monitor", "replay", "doctor", "help"};
 
 constexpr const char* kExamples = R"(
 Examples:
   knp monitor                           the default route's interface, live
   knp monitor -i eth0 -i eth1 --interval 1s
   knp monitor -i eth0 -o json --duration 10s | jq 'select(.kind == "flow")'
+  knp replay capture.pcapng             the same of a capture, as fast as it goes
   knp doctor                            what this kernel and these rights allow
   knp doctor --measure 5s               what running monitors cost, ns a packet
 
@@ -39,6 +41,18 @@ Examples:
 
 Durations: 500ms, 5s, 1m30s, 2h. Sizes: 512K, 20M, 1G (powers of 1024).
 Ctrl-C ends with a summary, a second one at once. On a terminal q ends too.)";
+
+constexpr const char* kReplayExamples = R"(
+Examples:
+  knp replay capture.pcapng
+  knp replay capture.pcap -o json | jq 'select(.kind == "flow")'
+  knp replay capture.pcap --set detectors.scan.vertical.ports=20
+  zstd -dc capture.pcap.zst | knp replay -
+
+All times are the capture's. Ctrl-C ends early with a summary. Without the right to use BPF the same parser, compiled
+for this machine, does the work.
+
+)";
 
 constexpr const char* kDoctorExamples = R"(
 Examples:
@@ -92,6 +106,16 @@ void AddOutputFlag(CLI::App* app, bool& json) {
       ->type_name("table|json");
 }
 
+void AddSettings(CLI::App* app, Values& values, const SettingTargets& targets) {
+  values
+      .Add(
+          app, "--set", "Changes a setting; repeat for more", "KEY=VALUE",
+          [](const std::string& text) -> absl::StatusOr<std::string> { return text; },
+          [targets](const std::string& assignment) { return ApplySetting(assignment, targets); })
+      ->allow_extra_args(false)
+      ->trigger_on_parse();
+}
+
 void AddViewOption(CLI::App* app, Values& values, View& target) {
   std::string names, help = "What the table shows (flows; keys 1 to 4 on a terminal): ";
   for (const ViewName& view : kViews) {
@@ -143,7 +167,7 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
 }
 
 void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
-  app->footer(kMonitorExamples);
+  app->footer(kMonitorExamples + ("\n\n" + SettingsHelp()));
   app->add_option("-i,--interface", command.interfaces,
                   "Interface to watch; repeat for more. Else $NETWORK_INTERFACE, else the default route's")
       ->type_name("IFACE")
@@ -164,7 +188,33 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
   AddViewOption(app, values, command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddMonitorTuning(app, values, command);
+}
+
+void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
+  app->footer(kReplayExamples + SettingsHelp());
+  app->add_option("FILE", command.path, "A pcap or pcapng file; - is standard input")->required();
+  AddOutputFlag(app, command.json);
+  AddSettings(app, values, {command.options.monitor, command.port_scan_ports_per_second});
+  values.Add(app, "--interval", "Statistics each DURATION of capture time, too (none)", "DURATION", ParseDuration,
+             [&command](const milliseconds& interval) {
+               if (interval < milliseconds(100) || interval > std::chrono::hours(24))
+                 return absl::InvalidArgumentError("must be 100ms to 24h");
+               command.interval = interval;
+               return absl::OkStatus();
+             });
+  app->add_flag("--live-flows", command.options.live_flows,
+                "With -o json: flows are reported while they live, too, not only at their end");
+  values.Add(
+      app, "--top", "Flows in the summary's table, at most (10)", "N",
+      [](const std::string& text) { return ParseNumber(text, 10'000); },
+      StoreWithin<std::size_t, std::uint64_t>(command.top, 0, 10'000, ""));
+  app->add_flag("--native", command.options.native, "Do not use the kernel: the natively compiled parser takes all");
+  app->add_option("--disable-features", command.options.monitor.disable_features,
+                  "Kernel features to do without, separated by commas (`knp doctor` lists them)")
+      ->type_name("LIST");
+  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
 }
 
 void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
@@ -215,7 +265,9 @@ absl::Status Unexpected(const CLI::App& app, const CLI::App& chosen) {
   const std::string name = word.substr(0, word.find('='));
   if (!word.starts_with("-"))
     return absl::InvalidArgumentError(fmt::format("'{}' is not expected here{}", word,
-                                                  chosen.get_name() == "monitor" ? "; interfaces follow -i" : ""));
+                                                  chosen.get_name() == "monitor"  ? "; interfaces follow -i"
+                                                  : chosen.get_name() == "replay" ? "; one capture at a time"
+                                                                                  : ""));
   return absl::InvalidArgumentError(
       fmt::format("there is no option {}{}", name, Suggestion(name, OptionNames(chosen))));
 }
@@ -225,8 +277,8 @@ absl::Status CheckCommandName(const std::vector<std::string>& arguments, const s
   const std::string& word = arguments.front();
   if (word.starts_with("-") || std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end())
     return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      fmt::format("there is no command '{}'{} (commands: monitor, doctor, help)", word, Suggestion(word, kCommands)));
+  return absl::InvalidArgumentError(fmt::format("there is no command '{}'{} (commands: monitor, replay, doctor, help)",
+                                                word, Suggestion(word, kCommands)));
 }
 
 }  // namespace
@@ -240,18 +292,24 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   }
   Values values;
   MonitorCommand monitor;
+  ReplayCommand replay;
   DoctorCommand doctor;
   CLI::App app("KubeNetProbe: watches network interfaces from inside the kernel, exactly.", "knp");
   app.set_version_flag("--version", "knp " KNP_VERSION);
   app.footer(kExamples);
   app.get_formatter()->column_width(38);
   CLI::App* monitor_app = app.add_subcommand("monitor", "Watch interfaces of this machine");
+  CLI::App* replay_app = app.add_subcommand("replay", "Analyse a capture file as if it were live");
   CLI::App* doctor_app = app.add_subcommand("doctor", "Tell what this kernel and these rights allow");
   AddMonitor(monitor_app, values, monitor);
+  AddReplay(replay_app, values, replay);
   AddDoctor(doctor_app, values, doctor);
   if (absl::Status status = CheckCommandName(arguments, app.help()); !status.ok()) return status;
   const auto chosen = [&]() -> CLI::App& {
-    return monitor_app->parsed() ? *monitor_app : doctor_app->parsed() ? *doctor_app : app;
+    return monitor_app->parsed()  ? *monitor_app
+           : replay_app->parsed() ? *replay_app
+           : doctor_app->parsed() ? *doctor_app
+                                  : app;
   };
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // what CLI11 wants
@@ -267,8 +325,9 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   }
   if (!values.error().ok()) return values.error();
   if (monitor_app->parsed()) return Command(std::move(monitor));
+  if (replay_app->parsed()) return Command(std::move(replay));
   if (doctor_app->parsed()) return Command(std::move(doctor));
-  return absl::InvalidArgumentError("a command is missing (commands: monitor, doctor, help)");
+  return absl::InvalidArgumentError("a command is missing (commands: monitor, replay, doctor, help)");
 }
 
 }  // namespace knp::cli

@@ -1,4 +1,5 @@
-// Where a run of `knp monitor` goes: JSON lines, a live page, or plain text. Fed by monitor_command.cc.
+// Where a run of `knp monitor` or `knp replay` goes: JSON lines, a live page, or plain text. Fed by monitor_command.cc and
+// replay_command.cc.
 #ifndef KNP_CLI_MONITOR_REPORTER_H_
 #define KNP_CLI_MONITOR_REPORTER_H_
 
@@ -19,7 +20,8 @@ class MonitorReporter {
  public:
   virtual ~MonitorReporter() = default;
 
-  // From the monitor's internal thread, at any time between the first Report() and Summarize().
+  // From the monitor's internal thread, at any time between the first Report() and Summarize(); in a replay all comes
+  // from one thread.
   virtual void OnFlow(const FlowRecord& flow) = 0;
   virtual void OnEvent(const Event& event) = 0;
   virtual void OnAlert(const Alert& alert) = 0;
@@ -57,6 +59,8 @@ struct ReporterOptions {
 std::unique_ptr<MonitorReporter> MakeJsonReporter(const ReporterOptions& options);
 // A live page if stdout is a terminal, else a block of text every interval.
 std::unique_ptr<MonitorReporter> MakeTableReporter(const ReporterOptions& options);
+// A summary at the end, of a replay.
+std::unique_ptr<MonitorReporter> MakeReplayTableReporter(const ReporterOptions& options);
 
 }  // namespace knp::cli
 
