@@ -49,7 +49,7 @@ struct NamedTraffic : TrafficUse {
 struct OtherTraffic {
   // Those which had to make room may be among them more than once; those which never had a row are not.
   std::uint64_t rows = 0;
-  Count sent, received;    // of hosts
+  Count sent, received;  // of hosts
   Count count;
   std::vector<TrafficRate> rates;
 };
