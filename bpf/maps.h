@@ -61,6 +61,17 @@ struct {
   __type(value, struct knp_buckets6);
 } knp_flows6 SEC(".maps");
 
+#ifndef KNP_VARIANT_4_18
+/* Flows inside tunnels, the same way, but that a packet without a place is counted in knp_cpu.inner_lost: it is in the
+ * ledger with its outer packet. (*) */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct knp_buckets_inner);
+} knp_flows_inner SEC(".maps");
+#endif
+
 /* Where records are put together: [cpu]. (*) */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -32,7 +32,7 @@ static_assert(sizeof(Context) == 16);
   } while (0)
 
 int Parse(const knp_frame& frame, knp_buffer& buffer, std::size_t linear, knp_packet& packet) {
-  const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + linear};
+  const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + linear, .copied = 0};
   std::memset(&packet, 0, sizeof packet);  // padding too: results are compared as bytes
   return knp_parse(&cursor, &frame, &packet);
 }
@@ -54,6 +54,7 @@ struct Host {
   static constexpr __u32 kSlots = 3, kBuckets = 2;
   knp_buckets4 buckets4[1];
   knp_buckets6 buckets6[1];
+  knp_buckets_inner buckets_inner[1];
   knp_iface_counters counters[kSlots];
   knp_cpu_state cpu;
   knp_scratch scratch;
@@ -63,12 +64,13 @@ struct Host {
 
   Host() {
     std::memset(this, 0, sizeof *this);
-    host.config.buckets4 = host.config.buckets6 = kBuckets;
+    host.config.buckets4 = host.config.buckets6 = host.config.buckets_inner = kBuckets;
     host.config.max_ifaces = kSlots;
     host.config.cpus = host.config.samples = 1;
     host.config.seed = 7;
     host.knp_flows4 = {buckets4, 1};
     host.knp_flows6 = {buckets6, 1};
+    host.knp_flows_inner = {buckets_inner, 1};
     host.knp_counters = {counters, kSlots};
     host.knp_cpu = {&cpu, 1};
     host.knp_scratch = {&scratch, 1};
@@ -131,7 +133,7 @@ void Account(Host* all, const knp_frame& frame, const std::uint8_t* data, std::s
     const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[kept]);
     if (kept) std::memcpy(exact.get(), data, kept);
     knp_buffer buffer = {.data = exact.get(), .len = static_cast<__u32>(kept), .host = &all->host};
-    const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + kept};
+    const knp_cursor cursor = {.packet = &buffer, .data = buffer.data, .end = buffer.data + kept, .copied = 0};
     knp_frame in = frame;
     in.replayed = replayed;
     in.wire_len = frame.len;

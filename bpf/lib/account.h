@@ -6,7 +6,7 @@
 #ifndef KNP_BPF_ACCOUNT_H
 #define KNP_BPF_ACCOUNT_H
 
-#include "bpf/lib/flow_table.h"
+#include "bpf/lib/tunnel.h"
 
 static __always_inline __u32 knp_size_bucket(__u64 bytes, __u32 packets) {
   __u32 size = packets > 1 ? (__u32)bytes / packets : (__u32)bytes;
@@ -41,6 +41,10 @@ static __always_inline int knp_account_frame(KNP_PACKET *skb, const struct knp_c
   index = cpu_id * config->max_ifaces + slot;
   c = KNP_LOOKUP(skb, knp_counters, &index);
   if (!c) return reason; /* cannot be: the array has an entry for each CPU and slot */
+#ifdef KNP_TUNNELS
+  if (p->protocol != KNP_P_TCP && reason == KNP_OK && slot && config->buckets_inner)
+    knp_account_inner(skb, f, p, (direction << 20) | (slot << 21));
+#endif
   knp_count_seen(skb, c, f, p, direction);
   if (!slot) reason = KNP_R_NO_INTERFACE;
 

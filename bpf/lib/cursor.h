@@ -9,6 +9,10 @@
 
 #include "abi/knp_abi.h"
 
+#ifndef KNP_VARIANT_4_18
+#define KNP_TUNNELS /* what is inside of them is looked at: bpf/lib/tunnel.h */
+#endif
+
 #ifdef __bpf__
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -55,6 +59,8 @@ struct knp_cursor {
   KNP_PACKET *packet;
   const __u8 *data; /* start of the linear area */
   const __u8 *end;  /* its end */
+  /* A constant. 1: all is copied, and there is no linear area; for packets inside others. */
+  __u32 copied;
 };
 
 /* Makes the verifier forget what it knows of `variable`, an integer of up to 32 bits: it goes the rest of a program once for
@@ -104,7 +110,7 @@ static __always_inline long knp_load(KNP_PACKET *packet, __u32 offset, void *to,
  * before. `offset` must have a small bound that the verifier can see. */
 static __always_inline const __u8 *knp_at(const struct knp_cursor *c, __u32 offset, __u8 *scratch, __u32 size) {
   const __u8 *p = c->data + offset;
-  if (p + size <= c->end) return p;
+  if (!c->copied && p + size <= c->end) return p;
   if (knp_load(c->packet, offset, scratch, size)) return 0;
   return scratch;
 }

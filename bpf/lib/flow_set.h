@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
  *
  * One family's flow table: a set-associative array, one part a CPU. A template: included once with KNP_FAMILY 4, once
- * with 6 (bpf/lib/flow_table.h). A hit touches the set's keys and one flow; it takes no lock and reads no clock.
+ * with 6, once for packets inside tunnels (bpf/lib/flow_table.h). A hit touches the set's keys and one flow; it takes no lock and reads no clock.
  *
  * A flow lives in its first set, or in its second one if the first was full when it came: so the table fills to over nine
  * tenths before it has to give a live flow up. Slots are never freed, hence a set with a free way has never overflowed,
@@ -66,7 +66,6 @@ static __attribute__((noinline)) long KNP_NAME(knp_evict)(KNP_PACKET *skb, const
   return knp_emit(skb, e, sizeof *e);
 }
 
-#define KNP_HIT 0x100
 /* The way that holds the packet's key, with KNP_HIT; or the first free one; KNP_WAYS: neither. */
 static KNP_COMPACT __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const struct knp_packet *p) {
   __u32 way = KNP_WAYS;
@@ -138,11 +137,13 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
   if (way == KNP_WAYS) {
     way = KNP_NAME(knp_search)(other, p);
     KNP_FORGET_RARE(skb, way);
+#ifndef KNP_BOTH_SEARCHED
     if (way & KNP_HIT) {
       if (p->ask & ~other->flow[way & (KNP_WAYS - 1)].bits) return KNP_NAME(knp_act)(skb, p, second, way);
       knp_count_in(skb, p, &other->flow[way & (KNP_WAYS - 1)]);
       return -1;
     }
+#endif
     if (way < KNP_WAYS) {
       b = other;
     } else {
@@ -188,7 +189,6 @@ static __always_inline int KNP_NAME(knp_table_add)(KNP_PACKET *skb, const struct
   return -1;
 }
 
-#undef KNP_HIT
 #undef KNP_CAT_
 #undef KNP_CAT
 #undef KNP_NAME

@@ -37,6 +37,11 @@ static __always_inline __u64 knp_hash6(const struct knp_key6 *k, __u64 seed) {
   return knp_mix(a * KNP_MIX1 + b, w[4] ^ (b * KNP_MIX2), seed);
 }
 
+static __always_inline __u64 knp_hash_inner(const struct knp_key_inner *k, __u64 seed) {
+  const knp_word *w = (const knp_word *)k;
+  return knp_hash6((const struct knp_key6 *)k, seed ^ w[5] * KNP_MIX3);
+}
+
 static __always_inline int knp_key_equal4(const struct knp_key4 *a, const struct knp_key4 *b) {
   const knp_word *x = (const knp_word *)a, *y = (const knp_word *)b;
   return x[0] == y[0] && x[1] == y[1];
@@ -45,6 +50,11 @@ static __always_inline int knp_key_equal4(const struct knp_key4 *a, const struct
 static __always_inline int knp_key_equal6(const struct knp_key6 *a, const struct knp_key6 *b) {
   const knp_word *x = (const knp_word *)a, *y = (const knp_word *)b;
   return x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[2] == y[2] && x[0] == y[0];
+}
+
+static __always_inline int knp_key_equal_inner(const struct knp_key_inner *a, const struct knp_key_inner *b) {
+  const knp_word *x = (const knp_word *)a, *y = (const knp_word *)b;
+  return x[5] == y[5] && x[4] == y[4] && x[3] == y[3] && x[1] == y[1] && x[2] == y[2] && x[0] == y[0];
 }
 
 static __always_inline void knp_count_in(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f) {
@@ -110,11 +120,19 @@ static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const stru
   if (p->ask & KNP_ASK_SAMPLE) knp_sample(skb, p, f, cpu);
 }
 
+#define KNP_HIT 0x100 /* see knp_search4 */
 #define KNP_FAMILY 4
 #include "bpf/lib/flow_set.h"
 #undef KNP_FAMILY
 #define KNP_FAMILY 6
 #include "bpf/lib/flow_set.h"
 #undef KNP_FAMILY
+#ifdef KNP_TUNNELS
+#define KNP_BOTH_SEARCHED /* before knp_table_miss_inner: see bpf/lib/tunnel.h */
+#define KNP_FAMILY _inner
+#include "bpf/lib/flow_set.h"
+#undef KNP_FAMILY
+#undef KNP_BOTH_SEARCHED
+#endif
 
 #endif /* KNP_BPF_FLOW_TABLE_H */

@@ -19,6 +19,7 @@ struct knp_host {
   struct knp_config config;
   KNP_HOST_ARRAY(struct knp_buckets4, knp_flows4);
   KNP_HOST_ARRAY(struct knp_buckets6, knp_flows6);
+  KNP_HOST_ARRAY(struct knp_buckets_inner, knp_flows_inner);
   KNP_HOST_ARRAY(struct knp_iface_counters, knp_counters);
   KNP_HOST_ARRAY(struct knp_cpu_state, knp_cpu);
   KNP_HOST_ARRAY(struct knp_scratch, knp_scratch);

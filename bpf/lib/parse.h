@@ -151,8 +151,12 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct
   if (protocol == KNP_P_SCTP || protocol == KNP_P_DCCP)
     need = l3->fragment == KNP_WHOLE ? 12 : 8;
   else if (protocol != KNP_P_TCP && protocol != KNP_P_UDP && protocol != KNP_P_UDPLITE && protocol != KNP_P_ICMP &&
-           protocol != KNP_P_ICMP6)
+           protocol != KNP_P_ICMP6) {
+#ifdef KNP_TUNNELS
+    p->payload_len = l3->end - offset;
+#endif
     return KNP_OK; /* by its number alone */
+  }
   KNP_FORGET(c->packet, need);
   KNP_FORGET(c->packet, protocol);
   if (offset + need > l3->end) return KNP_R_L4_TRUNCATED;
@@ -177,7 +181,7 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct
 
 static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,
                                          struct knp_l3 *l3) {
-  __u8 scratch[20];
+  __u8 scratch[20] __attribute__((aligned(4)));
   const __u8 *h = knp_at(c, l3->offset, scratch, 20);
   __u32 header, total, fragment;
 
@@ -258,7 +262,7 @@ KNP_GLOBAL __u64 knp_ip6_extensions(KNP_PACKET *packet, __u32 next, __u32 offset
 
 static __always_inline int knp_parse_ip6(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,
                                          struct knp_l3 *l3) {
-  __u8 scratch[40];
+  __u8 scratch[40] __attribute__((aligned(8)));
   const __u8 *h = knp_at(c, l3->offset, scratch, 40);
   __u32 payload;
 
@@ -292,10 +296,10 @@ static __always_inline int knp_is_vlan(__be16 type) {
   return type == knp_htons(KNP_ETH_8021Q) || type == knp_htons(KNP_ETH_8021AD) || type == knp_htons(KNP_ETH_QINQ_OLD);
 }
 
-/* Tags that are in the frame. Returns the EtherType behind them in bits 0-15 (network byte order), the outermost VLAN
- * id in 16-31, their length in 32-39, enum knp_reason in 40-47. */
-KNP_GLOBAL __u64 knp_vlan_tags(KNP_PACKET *packet, __u32 type) {
-  __u32 vlan = 0, reason = KNP_R_VLAN_DEPTH, at = KNP_ETH_LEN;
+/* Tags that are in the frame, from `start` on. Returns the EtherType behind them in bits 0-15 (network byte order), the
+ * outermost VLAN id in 16-31, their length in 32-39, enum knp_reason in 40-47. */
+static __always_inline __u64 knp_vlan_tags_at(KNP_PACKET *packet, __u32 type, __u32 start) {
+  __u32 vlan = 0, reason = KNP_R_VLAN_DEPTH, at = start;
 
   KNP_UNROLL
   for (int i = 0; i <= KNP_VLAN_TAGS; i++) {
@@ -316,8 +320,10 @@ KNP_GLOBAL __u64 knp_vlan_tags(KNP_PACKET *packet, __u32 type) {
   KNP_FORGET(packet, reason);
   KNP_FORGET(packet, at);
   KNP_FORGET(packet, vlan);
-  return (__u64)reason << 40 | (__u64)(at - KNP_ETH_LEN) << 32 | (__u64)vlan << 16 | (type & 0xffff);
+  return (__u64)reason << 40 | (__u64)(at - start) << 32 | (__u64)vlan << 16 | (type & 0xffff);
 }
+
+KNP_GLOBAL __u64 knp_vlan_tags(KNP_PACKET *packet, __u32 type) { return knp_vlan_tags_at(packet, type, KNP_ETH_LEN); }
 
 /* The link header and its VLAN tags; on success `l3->offset` is where the network header starts. */
 static __always_inline int knp_parse_l2(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,
@@ -342,8 +348,9 @@ static __always_inline int knp_parse_l2(const struct knp_cursor *c, const struct
   return KNP_OK;
 }
 
-/* Segments and bytes on the wire: a super-packet counts what the device will send, or has received, for it. */
-static __always_inline void knp_wire_size(const struct knp_frame *f, struct knp_packet *p) {
+/* Segments and bytes on the wire: a super-packet counts what the device will send, or has received, for it, its first
+ * `header` bytes with each segment. */
+static __always_inline void knp_wire_size(const struct knp_frame *f, struct knp_packet *p, __u32 header) {
   __u32 segments = f->gso_segs;
   __u32 tag = f->vlan_present ? 4 : 0;
   if (f->replayed) {
@@ -353,10 +360,10 @@ static __always_inline void knp_wire_size(const struct knp_frame *f, struct knp_
   }
   if (!segments) {
     segments = 1;
-    if (f->gso_size && f->len > p->header_len) segments = (f->len - p->header_len + f->gso_size - 1) / f->gso_size;
+    if (f->gso_size && f->len > header) segments = (f->len - header + f->gso_size - 1) / f->gso_size;
   }
   p->packets = segments;
-  p->bytes = (__u64)f->len + tag + (__u64)(segments - 1) * (p->header_len + tag);
+  p->bytes = (__u64)f->len + tag + (__u64)(segments - 1) * (header + tag);
 }
 
 /* Fills `p` (zeroed by the caller) and says why the packet is in no flow, or KNP_OK. Packets and bytes are valid in
@@ -394,7 +401,7 @@ static __always_inline int knp_parse(const struct knp_cursor *c, const struct kn
   KNP_FORGET(c->packet, p->tcp_flags);
   KNP_FORGET(c->packet, p->l3_offset);
   KNP_FORGET(c->packet, p->l4_offset);
-  knp_wire_size(f, p);
+  knp_wire_size(f, p, p->header_len);
   if (reason == KNP_OK) {
     __u32 meta = KNP_META(p->protocol, p->vlan, 0, 0);
     p->key4.sport_be = p->key6.sport_be = p->sport_be;

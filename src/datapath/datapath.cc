@@ -73,11 +73,14 @@ absl::Status Datapath::OpenArrays() {
   };
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
+  if (object_->tells_tunnels()) open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
   if (!status.ok()) return status;
-  if (absl::Status opened = decoder_.Open(buckets4_, buckets6_); !opened.ok()) return opened;
+  status = object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
+                                    : decoder_.Open(buckets4_, buckets6_);
+  if (!status.ok()) return status;
   iface_table_ = std::make_unique<IfaceTable>(
       [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });
   return absl::OkStatus();

@@ -102,6 +102,7 @@ class Datapath {
   std::unique_ptr<TickClock> clock_;
   Array<knp_bucket4> buckets4_;
   Array<knp_bucket6> buckets6_;
+  Array<knp_bucket_inner> buckets_inner_;  // if the programs have it
   Array<knp_iface_counters> counters_;
   Array<knp_cpu_state> cpus_;
   Array<knp_iface_entry> iface_entries_;

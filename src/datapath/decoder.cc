@@ -25,6 +25,15 @@ FlowTuple MakeTuple(const knp_key6& key) {
   return tuple;
 }
 
+FlowTuple MakeTuple(const knp_key_inner& key) {
+  FlowTuple tuple;
+  std::memcpy(tuple.source.data(), key.saddr, 16);
+  std::memcpy(tuple.destination.data(), key.daddr, 16);
+  tuple.ip_version = key.ip_version;
+  tuple.tunnel = {.type = static_cast<TunnelType>(key.tunnel_type), .id = key.tunnel_id};
+  return tuple;
+}
+
 template <typename Key>
 FlowTuple TupleOf(const Key& key) {
   FlowTuple tuple = MakeTuple(key);
@@ -57,13 +66,15 @@ struct RecordHandlers {
   bool flow_evicted6(const knp_flow_evicted6& e) const {
     return self->flows6_->Evicted(e.index, e.key, e.flow, Emit<knp_key6>());
   }
+  bool flow_evicted_inner(const knp_flow_evicted_inner& e) const {
+    return self->flows_inner_ && self->flows_inner_->Evicted(e.index, e.key, e.flow, Emit<knp_key_inner>());
+  }
   bool flow_started(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kFlowStarted, e); }
   bool connection_reset(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kConnectionReset, e); }
   bool security_candidate(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kSecurityCandidate, e); }
 
   bool handshake_acked(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kHandshakeAcked, e); }
   bool echo(const knp_packet_event& e) const { return Notice(PacketNotice::Kind::kEcho, e); }
-  bool flow_evicted_inner(const knp_flow_evicted_inner&) const { return false; }
   bool payload(const knp_payload_sample& e) const { return self->EmitSample(e, rest); }
 
   bool Notice(PacketNotice::Kind kind, const knp_packet_event& e) const {
@@ -92,14 +103,20 @@ void Decoder::SetInterface(std::uint16_t slot, InterfaceId id) {
   interfaces_[slot] = id;
 }
 
+// Reads what of `reader`'s table is in [first, end), the table starting at `before`. Where it ends.
+template <typename Reader>
+std::size_t Decoder::ScanPart(Reader* reader, std::size_t before, std::size_t first, std::size_t end) {
+  const std::size_t behind = before + reader->buckets();
+  const std::size_t from = std::max(first, before), to = std::min(end, behind);
+  if (from < to) reader->Scan(from - before, to - from, RecordHandlers{this}.Emit<typename Reader::KeyType>());
+  return behind;
+}
+
 bool Decoder::Scan(std::size_t buckets) {
   const std::size_t first = scan_at_, end = first + buckets;
-  const RecordHandlers handlers{this};
-  if (first < flows4_->buckets()) flows4_->Scan(first, buckets, handlers.Emit<knp_key4>());
-  if (end > flows4_->buckets()) {
-    const std::size_t from = first > flows4_->buckets() ? first - flows4_->buckets() : 0;
-    flows6_->Scan(from, end - flows4_->buckets() - from, handlers.Emit<knp_key6>());
-  }
+  std::size_t at = ScanPart(&*flows4_, 0, first, end);
+  at = ScanPart(&*flows6_, at, first, end);
+  if (flows_inner_) ScanPart(&*flows_inner_, at, first, end);
   scan_at_ = end < total_buckets() ? end : 0;
   return scan_at_ == 0;
 }

@@ -34,6 +34,12 @@ class Decoder {
     return flows4_->valid() && flows6_->valid() ? absl::OkStatus()
                                                 : absl::ResourceExhaustedError("no memory for the flow table's shadow");
   }
+  template <typename Buckets4, typename Buckets6, typename BucketsInner>
+  absl::Status Open(const Buckets4& buckets4, const Buckets6& buckets6, const BucketsInner& buckets_inner) {
+    flows_inner_.emplace(buckets_inner);
+    if (!flows_inner_->valid()) return absl::ResourceExhaustedError("no memory for the shadow of the tunnels' flows");
+    return Open(buckets4, buckets6);
+  }
   void SetClock(const TickClock* clock) { clock_ = clock; }
   // Who has the slot from now on: what was counted in it before must have been read.
   void SetInterface(std::uint16_t slot, InterfaceId id);
@@ -43,13 +49,17 @@ class Decoder {
   bool Scan(std::size_t buckets);
   bool at_start() const { return scan_at_ == 0; }
   void RestartScan() { scan_at_ = 0; }
-  std::size_t total_buckets() const { return flows4_->buckets() + flows6_->buckets(); }
+  std::size_t total_buckets() const {
+    return flows4_->buckets() + flows6_->buckets() + (flows_inner_ ? flows_inner_->buckets() : 0);
+  }
   std::uint64_t malformed_records() const { return malformed_records_; }
 
  private:
   friend struct RecordHandlers;
   template <typename Key>
   void EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t packets, std::uint64_t bytes);
+  template <typename Reader>
+  std::size_t ScanPart(Reader* reader, std::size_t before, std::size_t first, std::size_t end);
   void EmitNotice(PacketNotice::Kind kind, const knp_packet_event& event);
   bool EmitSample(const knp_payload_sample& record, std::span<const std::uint8_t> data);
   std::optional<InterfaceId> InterfaceOf(std::uint32_t meta);  // nullopt: nobody's, which is counted
@@ -58,7 +68,8 @@ class Decoder {
   const TickClock* clock_ = nullptr;
   std::optional<TableReader<knp_bucket4, knp_key4>> flows4_;  // since Open
   std::optional<TableReader<knp_bucket6, knp_key6>> flows6_;
-  std::vector<std::optional<InterfaceId>> interfaces_;  // by slot
+  std::optional<TableReader<knp_bucket_inner, knp_key_inner>> flows_inner_;  // if there are any
+  std::vector<std::optional<InterfaceId>> interfaces_;                       // by slot
   std::size_t scan_at_ = 0;
   std::uint64_t malformed_records_ = 0;
 };

@@ -56,10 +56,11 @@ absl::Status KernelReplay::Open(const MonitorOptions& options) {
   };
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
+  open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpu_, "knp_cpu");
   if (!status.ok()) return status;
-  if (status = decoder_.Open(buckets4_, buckets6_); !status.ok()) return status;
+  if (status = decoder_.Open(buckets4_, buckets6_, buckets_inner_); !status.ok()) return status;
   decoder_.SetClock(&clock_);
   if (status = cpu_.Store(0, EventBudget(options, 1, KNP_REPLAY_TICK_NS)); !status.ok()) return status;
   auto events = EventSource::Open(*object_, [this](const void* record, std::size_t size) {

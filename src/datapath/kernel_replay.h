@@ -40,6 +40,7 @@ class KernelReplay : public ReplayEngine {
   std::unique_ptr<Object> object_;
   Array<knp_bucket4> buckets4_;
   Array<knp_bucket6> buckets6_;
+  Array<knp_bucket_inner> buckets_inner_;
   Array<knp_iface_counters> counters_;
   Array<knp_cpu_state> cpu_;
   Decoder decoder_;

@@ -46,14 +46,19 @@ struct NativeEngine::State {
   State(const Sizes& sizes, Sink* sink)
       : buckets4(Chunks(sizes.buckets4)),
         buckets6(Chunks(sizes.buckets6)),
+        buckets_inner(Chunks(sizes.buckets_inner)),
         counters(sizes.max_ifaces),
         cpu(1),
         scratch(1),
         decoder(sink) {}
-  bool valid() const { return buckets4.data() && buckets6.data() && counters.data() && cpu.data() && scratch.data(); }
+  bool valid() const {
+    return buckets4.data() && buckets6.data() && buckets_inner.data() && counters.data() && cpu.data() &&
+           scratch.data();
+  }
 
   ZeroedArray<knp_buckets4> buckets4;
   ZeroedArray<knp_buckets6> buckets6;
+  ZeroedArray<knp_buckets_inner> buckets_inner;
   ZeroedArray<knp_iface_counters> counters;
   ZeroedArray<knp_cpu_state> cpu;
   ZeroedArray<knp_scratch> scratch;
@@ -73,13 +78,15 @@ absl::StatusOr<std::unique_ptr<NativeEngine>> NativeEngine::Create(const Monitor
         fmt::format("no memory for a flow table of {} bytes", options.table_budget_bytes));
   const std::span<const knp_bucket4> buckets4(state->buckets4[0].bucket, sizes->buckets4);
   const std::span<const knp_bucket6> buckets6(state->buckets6[0].bucket, sizes->buckets6);
-  if (absl::Status status = state->decoder.Open(buckets4, buckets6); !status.ok()) return status;
+  const std::span<const knp_bucket_inner> buckets_inner(state->buckets_inner[0].bucket, sizes->buckets_inner);
+  if (absl::Status status = state->decoder.Open(buckets4, buckets6, buckets_inner); !status.ok()) return status;
   state->decoder.SetClock(&state->clock);
   state->cpu[0] = EventBudget(options, 1, KNP_REPLAY_TICK_NS);
   knp_host& host = state->host;
   host.config = ReplayConfig(*sizes);
   host.knp_flows4 = {state->buckets4.data(), state->buckets4.size()};
   host.knp_flows6 = {state->buckets6.data(), state->buckets6.size()};
+  host.knp_flows_inner = {state->buckets_inner.data(), state->buckets_inner.size()};
   host.knp_counters = {state->counters.data(), state->counters.size()};
   host.knp_cpu = {state->cpu.data(), state->cpu.size()};
   host.knp_scratch = {state->scratch.data(), state->scratch.size()};
@@ -106,7 +113,7 @@ absl::StatusOr<InterfaceId> NativeEngine::AddInterface() {
 absl::Status NativeEngine::Run(const ReplayFrame& frame) {
   if (absl::Status status = CheckFrame(frame, state_->interfaces); !status.ok()) return status;
   knp_buffer buffer{.data = frame.data.data(), .len = static_cast<__u32>(frame.data.size()), .host = &state_->host};
-  const knp_cursor cursor{.packet = &buffer, .data = buffer.data, .end = buffer.data + buffer.len};
+  const knp_cursor cursor{.packet = &buffer, .data = buffer.data, .end = buffer.data + buffer.len, .copied = 0};
   knp_frame in{};
   in.len = frame.length - frame.extra;
   in.l2_len = frame.ethernet ? KNP_ETH_LEN : 0;

@@ -33,6 +33,7 @@ struct RequiredMap {
 constexpr RequiredMap kMaps[] = {
     {"knp_flows4", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets4)},
     {"knp_flows6", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets6)},
+    {"knp_flows_inner", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_buckets_inner), kCurrent | kReplay},
     {"knp_scratch", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_scratch)},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
@@ -112,6 +113,7 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
                     options.table_budget_bytes, possible_cpus, std::size_t{possible_cpus} * 4 * sizeof(knp_bucket6)));
   sizes.buckets4 = static_cast<std::uint32_t>(buckets4);
   sizes.buckets6 = static_cast<std::uint32_t>(buckets6);
+  sizes.buckets_inner = static_cast<std::uint32_t>(std::max<std::size_t>(per_cpu / 8 / sizeof(knp_bucket_inner), 1));
   if (std::max(buckets4, buckets6) * possible_cpus > UINT32_MAX)
     return absl::InvalidArgumentError("the flow table has more than 2^32 buckets: lower table_budget_bytes");
   if (options.ring_bytes > (std::size_t{1} << 30))
@@ -248,7 +250,7 @@ absl::Status Object::Configure(const Features& features) {
              .abi_version = KNP_ABI_VERSION,
              .buckets4 = sizes_.buckets4,
              .buckets6 = sizes_.buckets6,
-             .buckets_inner = 0,
+             .buckets_inner = is_418 ? 0 : sizes_.buckets_inner,
              .max_ifaces = sizes_.max_ifaces,
              .cpus = sizes_.cpus,
              .use_ringbuf = uses_ringbuf_,
@@ -271,6 +273,7 @@ absl::Status Object::Configure(const Features& features) {
   };
   set_entries("knp_flows4", (sizes_.cpus * sizes_.buckets4 + KNP_CHUNK - 1) / KNP_CHUNK);
   set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + KNP_CHUNK - 1) / KNP_CHUNK);
+  if (!is_418) set_entries("knp_flows_inner", (sizes_.cpus * sizes_.buckets_inner + KNP_CHUNK - 1) / KNP_CHUNK);
   set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces);
   set_entries("knp_cpu", sizes_.cpus);
   set_entries("knp_scratch", sizes_.cpus);

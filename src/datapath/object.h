@@ -28,12 +28,13 @@ struct Sizes {
   std::uint32_t cpus = 0;      // possible ones
   std::uint32_t buckets4 = 0;  // per CPU
   std::uint32_t buckets6 = 0;
-  std::uint32_t max_ifaces = 0;  // slot 0 included
-  std::uint32_t ring_bytes = 0;  // of the ring, or of all CPUs' perf buffers together
-  bool samples = true;           // of payload, wanted
+  std::uint32_t buckets_inner = 0;  // of flows inside tunnels
+  std::uint32_t max_ifaces = 0;     // slot 0 included
+  std::uint32_t ring_bytes = 0;     // of the ring, or of all CPUs' perf buffers together
+  bool samples = true;              // of payload, wanted
 };
 
-// Three quarters of the table's budget for IPv4, one for IPv6, divided by the possible CPUs: fixed in total, however
+// Three quarters of the table's budget for IPv4, one for IPv6, and an eighth on top for what is inside tunnels, divided by the possible CPUs: fixed in total, however
 // many there are. InvalidArgument if not even one bucket a CPU fits.
 absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible_cpus, std::size_t page_size);
 
@@ -59,6 +60,8 @@ class Object {
   int ProgramFd(const char* name) const;  // of a program that Load has checked
   int MapFd(const char* name) const;      // likewise
   const Sizes& sizes() const { return sizes_; }
+  // Packets inside tunnels are looked at, and knp_flows_inner is there.
+  bool tells_tunnels() const { return variant_ != Variant::k418; }
   bool uses_ringbuf() const { return uses_ringbuf_; }
   std::size_t perf_bytes_a_cpu() const;  // of the perf buffers, where these are used
   Variant variant() const { return variant_; }

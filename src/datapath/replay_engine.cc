@@ -34,7 +34,7 @@ knp_config ReplayConfig(const Sizes& sizes) {
           .abi_version = KNP_ABI_VERSION,
           .buckets4 = sizes.buckets4,
           .buckets6 = sizes.buckets6,
-          .buckets_inner = 0,
+          .buckets_inner = sizes.buckets_inner,
           .max_ifaces = sizes.max_ifaces,
           .cpus = sizes.cpus,
           .use_ringbuf = 1,

@@ -75,6 +75,7 @@ class ShadowArray {
 template <typename Bucket, typename Key>
 class TableReader {
  public:
+  using KeyType = Key;
   // Copies buckets [first, first + count), each 64-bit word whole; false: it could not. Asked for whole steps.
   using Copier = std::function<bool(std::size_t first, std::size_t count, Bucket* to)>;
 

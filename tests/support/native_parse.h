@@ -15,7 +15,7 @@ struct NativeParse {
 
 inline NativeParse ParseNatively(const Bytes& frame, const FrameContext& context) {
   knp_buffer buffer = {.data = frame.data(), .len = static_cast<__u32>(frame.size())};
-  const knp_cursor cursor = {.packet = &buffer, .data = frame.data(), .end = frame.data() + frame.size()};
+  const knp_cursor cursor = {.packet = &buffer, .data = frame.data(), .end = frame.data() + frame.size(), .copied = 0};
   const knp_frame in = {
       .len = buffer.len,
       .gso_segs = context.gso_segs,

@@ -114,6 +114,30 @@ inline Bytes Icmp(unsigned type, unsigned code = 0, unsigned id = 0x1234) {
   return Join({{static_cast<std::uint8_t>(type), static_cast<std::uint8_t>(code), 0, 0}, Be16(id), {0, 1}, Fill(16)});
 }
 
+inline Bytes Be32(unsigned value) { return Join({Be16(value >> 16), Be16(value & 0xffff)}); }
+
+// UDP around what it carries.
+inline Bytes UdpWith(const Bytes& payload, unsigned dport, unsigned sport = 55555) {
+  return Join({Be16(sport), Be16(dport), Be16(static_cast<unsigned>(8 + payload.size()) & 0xffff), {0, 0}, payload});
+}
+
+// Headers of tunnels (RFC 7348, RFC 8926, RFC 2890).
+inline Bytes Vxlan(unsigned vni, unsigned flags = 0x08) {
+  return Join({{static_cast<std::uint8_t>(flags), 0, 0, 0}, Be32(vni << 8)});
+}
+inline Bytes Geneve(unsigned vni, unsigned type = 0x6558, unsigned option_words = 0, unsigned first = 0,
+                    unsigned second = 0) {
+  return Join({{static_cast<std::uint8_t>(first | option_words), static_cast<std::uint8_t>(second)},
+               Be16(type),
+               Be32(vni << 8),
+               Bytes(option_words * 4, 0x11)});
+}
+// The optional fields are there as the flags say.
+inline Bytes Gre(unsigned type, unsigned flags = 0, unsigned key = 0) {
+  return Join({Be16(flags), Be16(type), (flags & 0x8000) != 0 ? Be32(0x77770000) : Bytes{},
+               (flags & 0x2000) != 0 ? Be32(key) : Bytes{}, (flags & 0x1000) != 0 ? Be32(99) : Bytes{}});
+}
+
 inline Bytes Sctp(unsigned sport = 3868, unsigned dport = 3869) { return Join({Be16(sport), Be16(dport), Fill(24)}); }
 
 }  // namespace knp::testing

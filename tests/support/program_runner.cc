@@ -72,6 +72,7 @@ absl::Status ProgramRunner::Open(const MonitorOptions& options, const std::strin
   };
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
+  if (object_->tells_tunnels()) open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpus_, "knp_cpu");
   open(&interfaces_, "knp_ifaces");
@@ -147,6 +148,10 @@ std::vector<ProgramRunner::Slot4> ProgramRunner::Flows4() const { return UsedSlo
 
 std::vector<ProgramRunner::Slot6> ProgramRunner::Flows6() const { return UsedSlots<Slot6>(buckets6_); }
 
+std::vector<ProgramRunner::SlotInner> ProgramRunner::FlowsInner() const {
+  return tells_tunnels() ? UsedSlots<SlotInner>(buckets_inner_) : std::vector<SlotInner>{};
+}
+
 knp_iface_counters ProgramRunner::Counters(std::uint16_t slot) const {
   // Every member of it is a 64-bit counter.
   knp_iface_counters sum{};
@@ -169,7 +174,8 @@ knp_cpu_state ProgramRunner::Cpu(unsigned index) const {
 void ProgramRunner::SetCpu(unsigned index, const knp_cpu_state& state) { cpus_.Store(index, state).IgnoreError(); }
 
 void ProgramRunner::Clear() {
-  for (const char* name : {"knp_flows4", "knp_flows6", "knp_counters"}) {
+  for (const char* name : {"knp_flows4", "knp_flows6", "knp_flows_inner", "knp_counters"}) {
+    if (!tells_tunnels() && std::strcmp(name, "knp_flows_inner") == 0) continue;
     const datapath::Object::MapInfo map = object_->DescribeMap(name);
     const std::vector<std::byte> zeroes(map.value_size);
     for (std::uint32_t i = 0; i < map.max_entries; i++) bpf_map_update_elem(map.fd, &i, zeroes.data(), BPF_ANY);

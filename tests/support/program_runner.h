@@ -67,8 +67,13 @@ class ProgramRunner {
     knp_key6 key;
     knp_flow flow;
   };
+  struct SlotInner {
+    knp_key_inner key;
+    knp_flow flow;
+  };
   std::vector<Slot4> Flows4() const;
   std::vector<Slot6> Flows6() const;
+  std::vector<SlotInner> FlowsInner() const;  // empty where tells_tunnels() is not
   // Sum over CPUs.
   knp_iface_counters Counters(std::uint16_t slot = kSlot) const;
   knp_cpu_state Cpu(unsigned index) const;
@@ -86,6 +91,8 @@ class ProgramRunner {
   const datapath::Array<knp_bucket6>& buckets6() const { return buckets6_; }
   // Super-packets are known as such.
   bool counts_segments() const { return object_->variant() == datapath::Object::Variant::kCurrent; }
+  bool tells_tunnels() const { return object_->tells_tunnels(); }
+  const datapath::Array<knp_bucket_inner>& buckets_inner() const { return buckets_inner_; }
   const datapath::Sizes& sizes() const { return object_->sizes(); }
 
  private:
@@ -95,6 +102,7 @@ class ProgramRunner {
   std::unique_ptr<datapath::Object> object_;
   datapath::Array<knp_bucket4> buckets4_;
   datapath::Array<knp_bucket6> buckets6_;
+  datapath::Array<knp_bucket_inner> buckets_inner_;
   datapath::Array<knp_iface_counters> counters_;
   datapath::Array<knp_cpu_state> cpus_;
   datapath::Array<knp_iface_entry> interfaces_;

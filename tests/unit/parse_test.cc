@@ -23,7 +23,8 @@ Parsed Parse(const std::uint8_t* frame, std::size_t size, const FrameContext& co
   std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
   std::copy_n(frame, size, exact.get());
   knp_buffer buffer = {.data = exact.get(), .len = static_cast<__u32>(size)};
-  const knp_cursor cursor = {.packet = &buffer, .data = exact.get(), .end = exact.get() + std::min(linear, size)};
+  const knp_cursor cursor = {
+      .packet = &buffer, .data = exact.get(), .end = exact.get() + std::min(linear, size), .copied = 0};
   const knp_frame in = {
       .len = buffer.len,
       .gso_segs = context.gso_segs,
