@@ -83,6 +83,10 @@ TextLine EventTitle(const MonitorFrame& frame, const Canvas& canvas) {
   if (frame.stats.events_suppressed > 0)
     line.Add(fmt::format(" {} {} over the rate (--events-per-second)", dot, Short(frame.stats.events_suppressed)),
              Style::kDim);
+  if (frame.stats.samples_suppressed > 0)
+    line.Add(fmt::format(" {} {} payloads over theirs (--sample-bytes-per-second)", dot,
+                         Short(frame.stats.samples_suppressed)),
+             Style::kDim);
   if (frame.stats.events_lost > 0)
     line.Add(fmt::format(" {} {} lost (--ring-size)", dot, Short(frame.stats.events_lost)), Style::kWarning);
   return line;

@@ -85,6 +85,13 @@ Json EndpointJson(const Endpoint& endpoint) {
   return json;
 }
 
+// What was not told for want of budget or room; no count is among it.
+void PutSuppressed(Json& json, const PacketStats& stats) {
+  json["events_suppressed"] = stats.events_suppressed;
+  json["samples_suppressed"] = stats.samples_suppressed;
+  json["events_lost"] = stats.events_lost;
+}
+
 const char* AlertStateName(AlertState state) {
   switch (state) {
     case AlertState::kOpened: return "opened";
@@ -194,6 +201,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     json["unseen"] = UnseenJson(interface.unseen);
     json["hook_shadowed"] = interface.hook_shadowed;
     json["hook_repairs"] = interface.hook_repairs;
+    PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
     AppendLine(out, json);
@@ -237,6 +245,7 @@ void AppendSummary(std::string& out, const Summary& summary) {
                {"malformed", MalformedPackets(stats.total)},
                {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
                {"ledger", WholeLedgerJson(stats)}};
+  PutSuppressed(json, stats);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
 }
