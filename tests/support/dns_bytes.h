@@ -11,8 +11,6 @@
 
 namespace knp::testing {
 
-inline Bytes Be32(unsigned value) { return Join({Be16(value >> 16), Be16(value & 0xffff)}); }
-
 inline Bytes DnsLabel(std::string_view label) {
   Bytes bytes{static_cast<std::uint8_t>(label.size())};
   bytes.insert(bytes.end(), label.begin(), label.end());
