@@ -60,6 +60,8 @@ struct Host {
   knp_scratch scratch;
   knp_host host;
   knp_count evicted;
+  std::uint64_t inner_evicted;  // packets
+  std::uint64_t tunnels;        // packets that have others in them, so they say
   bool ring_full;
 
   Host() {
@@ -90,6 +92,11 @@ struct Host {
     const knp_flow* flow = nullptr;
     if (header.type == KNP_EVENT_flow_evicted4) flow = &static_cast<const knp_flow_evicted4*>(record)->flow;
     if (header.type == KNP_EVENT_flow_evicted6) flow = &static_cast<const knp_flow_evicted6*>(record)->flow;
+    if (header.type == KNP_EVENT_flow_evicted_inner) {
+      const knp_flow& inner = static_cast<const knp_flow_evicted_inner*>(record)->flow;
+      KNP_CHECK(inner.packets != 0 && (inner.generation & 1) == 0);
+      host->inner_evicted += inner.packets;
+    }
     if (flow) {
       KNP_CHECK(flow->packets != 0 && (flow->generation & 1) == 0);
       host->evicted.packets += flow->packets;
@@ -121,6 +128,9 @@ struct Host {
     AddFlows(buckets4[0], &placed);
     AddFlows(buckets6[0], &placed);
     KNP_CHECK(seen.packets == placed.packets && seen.bytes == placed.bytes);
+    knp_count inside = {};
+    AddFlows(buckets_inner[0], &inside);
+    KNP_CHECK(inside.packets + inner_evicted + cpu.inner_lost + cpu.inner_malformed == tunnels);
   }
 };
 
@@ -137,10 +147,17 @@ void Account(Host* all, const knp_frame& frame, const std::uint8_t* data, std::s
     knp_frame in = frame;
     in.replayed = replayed;
     in.wire_len = frame.len;
+    if (replayed) in.gso_segs = in.gso_size = 0;
+    const std::uint64_t malformed = all->cpu.inner_malformed;
     knp_packet packet;
     std::memset(&packet, 0, sizeof packet);
     const int reason =
         knp_account_frame(&buffer, &cursor, &in, context.place & 1u ? 1 : 2, context.place >> 1 & 1u, &packet);
+    const std::uint64_t unread = all->cpu.inner_malformed - malformed;
+    if (reason == KNP_OK && packet.protocol != KNP_P_TCP && knp_tunnel_of(&packet))
+      all->tunnels += unread ? unread : packet.packets;
+    else
+      KNP_CHECK(unread == 0);
     KNP_CHECK(replayed || reason != KNP_R_SNAPLEN);
     KNP_CHECK(!replayed || (packet.packets == 1 && packet.bytes == frame.len));
   }

@@ -51,10 +51,46 @@ class Maker {
     return Ipv6({.next = next}, inside);
   }
 
+  // `packet`, of EtherType `type`, in a tunnel. The same for what comes out.
+  Bytes Tunnel(const Bytes& packet, unsigned* type) {
+    constexpr unsigned kBridged = 0x6558;
+    const unsigned id = Below(3), kind = Below(6);
+    const bool bridged = kind < 2 || (kind < 4 && OneIn(2));
+    Bytes inside = packet;
+    unsigned inside_type = *type;
+    if (bridged) {
+      for (unsigned tags = OneIn(6) ? 1 + Below(4) : 0; tags != 0; tags--) {
+        inside = Join({VlanTag(1 + Below(3), inside_type), inside});
+        inside_type = 0x8100;
+      }
+      inside = Join({Ethernet(inside_type), inside});
+      inside_type = kBridged;
+    }
+    unsigned protocol = 17;
+    if (kind < 2)
+      inside = UdpWith(Join({Vxlan(id, OneIn(10) ? 0 : 8), inside}), OneIn(2) ? 4789 : 8472);
+    else if (kind == 2)
+      inside = UdpWith(Join({Geneve(id, inside_type, OneIn(3) ? Below(64) : 0), inside}), 6081);
+    else if (kind == 3)
+      inside = Join({Gre(inside_type, (Below(16) << 12) & (OneIn(8) ? 0xf000u : 0xb000u), id), inside});
+    else
+      protocol = *type == 0x0800 ? 4 : 41;
+    if (kind == 3) protocol = 47;
+    if (OneIn(2)) {
+      *type = 0x0800;
+      return Ipv4({.protocol = protocol, .fragment = OneIn(10) ? (OneIn(2) ? 0x2000u : 0x2010u) : 0x4000u}, inside);
+    }
+    *type = 0x86dd;
+    if (OneIn(6)) return Ipv6({.next = 60}, Join({Extension(protocol, 8 + 8 * Below(3)), inside}));
+    return Ipv6({.next = protocol}, inside);
+  }
+
   OwnedFrame Make(std::uint64_t time_ns, std::uint32_t interfaces) {
     OwnedFrame out;
     unsigned type = 0;
     Bytes packet = Ip(&type);
+    const bool tunnelled = OneIn(4);
+    if (tunnelled) packet = Tunnel(packet, &type);
     out.frame.ethernet = !OneIn(4);
     if (out.frame.ethernet) {
       for (unsigned tags = OneIn(6) ? 1 + Below(4) : 0; tags != 0; tags--) {
@@ -66,7 +102,7 @@ class Maker {
     }
     if (OneIn(5))  // damaged
       for (unsigned i = 1 + Below(3); i != 0; i--)
-        packet[Below(std::min<unsigned>(static_cast<unsigned>(packet.size()), 80))] =
+        packet[Below(std::min<unsigned>(static_cast<unsigned>(packet.size()), tunnelled ? 160 : 80))] =
             static_cast<std::uint8_t>(Below(256));
     if (OneIn(12)) packet.resize(Below(static_cast<unsigned>(packet.size()) + 1));  // ends early on the wire
     out.frame.extra = OneIn(10) ? 16 : 0;

@@ -254,14 +254,19 @@ absl::StatusOr<FloodResult> Flood(const std::string& interface, const FloodOptio
 absl::Status TcpBulk(const NetnsRig& rig, Side from, Side to, std::uint64_t bytes, int ip_version) {
   const std::string loopback = from == to ? (ip_version == 4 ? "127.0.0.1" : "::1") : "";
   const auto address_of = [&](Side side) { return loopback.empty() ? Ip(rig, side, ip_version) : loopback; };
-  absl::StatusOr<UniqueFd> listener = Bound(rig, to, SOCK_STREAM, address_of(to), 0);
+  return TcpBulk(rig, from, to, bytes, address_of(from), address_of(to));
+}
+
+absl::Status TcpBulk(const NetnsRig& rig, Side from, Side to, std::uint64_t bytes, const std::string& from_ip,
+                     const std::string& to_ip) {
+  absl::StatusOr<UniqueFd> listener = Bound(rig, to, SOCK_STREAM, to_ip, 0);
   if (!listener.ok()) return listener.status();
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   if (listen(listener->get(), 1) != 0 ||
       getsockname(listener->get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
     return ErrnoStatus(errno, "cannot listen");
-  absl::StatusOr<UniqueFd> client = Bound(rig, from, SOCK_STREAM, address_of(from), 0);
+  absl::StatusOr<UniqueFd> client = Bound(rig, from, SOCK_STREAM, from_ip, 0);
   if (!client.ok()) return client.status();
   if (connect(client->get(), reinterpret_cast<sockaddr*>(&address), size) != 0)
     return ErrnoStatus(errno, "cannot connect to the other side");

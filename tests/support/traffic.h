@@ -78,6 +78,10 @@ Endpoint FloodSource(int ip_version, std::uint32_t flow);
 // ends are closed. Nothing is left on the wire then but, at most, the closing side's TIME_WAIT.
 absl::Status TcpBulk(const NetnsRig& rig, Side from, Side to, std::uint64_t bytes, int ip_version = 4);
 
+// The same between addresses that the sides have beside their own.
+absl::Status TcpBulk(const NetnsRig& rig, Side from, Side to, std::uint64_t bytes, const std::string& from_ip,
+                     const std::string& to_ip);
+
 // `times` sendmsg of `payload` bytes, each cut by the stack into datagrams of `segment` bytes (UDP_SEGMENT), to the other
 // side. Waits for all.
 absl::Status UdpSegments(const NetnsRig& rig, Side from, std::size_t payload, std::uint16_t segment, int times);

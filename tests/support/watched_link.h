@@ -34,6 +34,7 @@ class WatchedLink {
 
   NetworkMonitor& monitor() { return *monitor_; }
   const FlowBook& book() const { return book_; }
+  FlowBook& book_to_fill() { return book_; }  // for a flow handler of the test's own, which must hand on each record
 
   // Waits until the wire is silent, ends the monitor, expects it to be exact.
   PacketStats Finish();

@@ -131,6 +131,40 @@ TEST_F(NativeEngineTest, Interfaces_MoreThanThereAreSlots_AreRefused) {
   EXPECT_EQ(engine_->AddInterface().status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(NativeEngineTest, Frame_OfATunnel_IsAnOuterAndAnInnerFlow) {
+  const Bytes inner = Ipv6({.next = 17}, Udp(8, 1000, 2000));
+  const Bytes bytes =
+      Join({Ethernet(0x0800), Ipv4({.protocol = 17}, UdpWith(Join({Vxlan(42), Ethernet(0x86dd), inner}), 4789))});
+  for (int i = 0; i < 3; i++) ASSERT_TRUE(engine_->Run(Frame(bytes)).ok());
+  engine_->ScanAll();
+  ASSERT_EQ(sink_.flows.size(), 2u);
+  EXPECT_TRUE(sink_.flows.at("10.0.0.1:55555 > 10.0.0.2:4789 protocol 17 vlan 0 tunnel 0/0 at 0 ingress").count ==
+              (Count{3, 3 * bytes.size()}));
+  EXPECT_TRUE(sink_.flows.at("2001:db8::1:1000 > 2001:db8::2:2000 protocol 17 vlan 0 tunnel 1/42 at 0 ingress").count ==
+              (Count{3, 3 * (14 + inner.size())}));
+  EXPECT_EQ(engine_->Read(0).rx.packets, 3u);
+  ASSERT_EQ(sink_.notices.size(), 2u);
+  EXPECT_EQ(sink_.notices[0].tuple.tunnel, (Tunnel{TunnelType::kVxlan, 42}));
+  EXPECT_EQ(sink_.notices[1].tuple.tunnel, Tunnel{});
+}
+
+TEST_F(NativeEngineTest, FlowsInATunnelInAnyNumber_AreAllTold) {
+  MonitorOptions small;
+  small.table_budget_bytes = 4096;
+  auto engine = ReplayEngine::Create(small, &sink_, ReplayEngine::Mode::kNative);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  engine_ = *std::move(engine);
+  ASSERT_TRUE(engine_->AddInterface().ok());
+  for (unsigned port = 0; port < 1000; port++) {
+    const Bytes bytes = Join({Ethernet(0x0800), Ipv4({.protocol = 4}, Ipv4({.protocol = 17}, Udp(8, port, 9)))});
+    ASSERT_TRUE(engine_->Run(Frame(bytes)).ok());
+  }
+  engine_->ScanAll();
+  EXPECT_EQ(sink_.flows.size(), 1001u);
+  EXPECT_GT(engine_->ReadEventCounters().evicted, 900u);
+  EXPECT_EQ(engine_->ReadEventCounters().malformed_records, 0u);
+}
+
 TEST_F(NativeEngineTest, FlowsInAnyNumber_AreAllTold) {
   Bytes bytes = Join({Ethernet(0x0800), Ipv4({.protocol = 17}, Udp())});
   MonitorOptions small;

@@ -22,6 +22,10 @@ std::size_t TableBytes(const Sizes& sizes) {
   return std::size_t{sizes.cpus} * (sizes.buckets4 * sizeof(knp_bucket4) + sizes.buckets6 * sizeof(knp_bucket6));
 }
 
+std::size_t InnerBytes(const Sizes& sizes) {
+  return std::size_t{sizes.cpus} * sizes.buckets_inner * sizeof(knp_bucket_inner);
+}
+
 TEST(Plan, AnyNumberOfCpus_UsesTheBudgetAndNoMore) {
   for (const std::size_t budget : {std::size_t{2} << 20, std::size_t{20} << 20, std::size_t{1} << 30})
     for (std::uint32_t cpus = 1; cpus <= 1024; cpus++) {
@@ -33,6 +37,12 @@ TEST(Plan, AnyNumberOfCpus_UsesTheBudgetAndNoMore) {
       EXPECT_GT(TableBytes(*sizes) + cpus * (sizeof(knp_bucket4) + sizeof(knp_bucket6)), budget) << cpus << " CPUs";
       EXPECT_GE(sizes->buckets4, sizes->buckets6) << "IPv4 gets the larger part";
       EXPECT_GE(sizes->buckets6, 1u);
+      // Tunnels have an eighth on top, and a bucket in any case.
+      EXPECT_GE(sizes->buckets_inner, 1u);
+      if (sizes->buckets_inner > 1) {
+        EXPECT_LE(InnerBytes(*sizes), budget / 8) << cpus << " CPUs";
+        EXPECT_GT(InnerBytes(*sizes) + cpus * sizeof(knp_bucket_inner) + 2 * cpus, budget / 8) << cpus << " CPUs";
+      }
     }
 }
 
@@ -101,11 +111,11 @@ TEST(Plan, Interfaces_OneSlotMoreForWhatIsNotOurs) {
 }
 
 TEST(Plan, Defaults_KeepTheirPromise) {
-  // Table and ring together at most 32 MiB, whatever the machine.
+  // Tables and ring together at most 32 MiB, whatever the machine.
   for (const std::uint32_t cpus : {1u, 2u, 128u, 1024u}) {
     const auto sizes = Plan(MonitorOptions(), cpus, kPage);
     ASSERT_TRUE(sizes.ok()) << sizes.status();
-    EXPECT_LE(TableBytes(*sizes) + sizes->ring_bytes, std::size_t{32} << 20);
+    EXPECT_LE(TableBytes(*sizes) + InnerBytes(*sizes) + sizes->ring_bytes, std::size_t{32} << 20);
   }
 }
 
