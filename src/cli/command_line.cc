@@ -122,8 +122,10 @@ void AddApplicationsFlag(CLI::App* app, bool& identify) {
       "Do not look for conversations' applications (as --set applications.enabled=off); saves 8 MiB");
 }
 
-void AddViewOption(CLI::App* app, Values& values, View& target) {
-  std::string names, help = "What the table shows (flows; keys 1 to 4 on a terminal): ";
+// `when` tells the default.
+template <typename Target>
+void AddViewOption(CLI::App* app, Values& values, const std::string& when, Target& target) {
+  std::string names, help = fmt::format("What the table shows ({}): ", when);
   for (const ViewName& view : kViews) {
     names += (names.empty() ? "" : "|") + std::string(view.name);
     help += fmt::format("{}{}: {}", &view == kViews.data() ? "" : "; ", view.name, view.shows);
@@ -196,7 +198,7 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
-  AddViewOption(app, values, command.view);
+  AddViewOption(app, values, "flows; keys 1 to 4 on a terminal", command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.identify_applications);
@@ -219,9 +221,11 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   app->add_flag("--live-flows", command.options.live_flows,
                 "With -o json: flows are reported while they live, too, not only at their end");
   values.Add(
-      app, "--top", "Flows in the summary's table, at most (10)", "N",
+      app, "--top", "Rows of a table, at most (10)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 0, 10'000, ""));
+  AddViewOption(app, values, "each interval flows, at the end the largest flows' details and all applications",
+                command.view);
   app->add_flag("--native", command.options.native, "Do not use the kernel: the natively compiled parser takes all");
   app->add_option("--disable-features", command.options.monitor.disable_features,
                   "Kernel features to do without, separated by commas (`knp doctor` lists them)")
