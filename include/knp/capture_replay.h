@@ -16,9 +16,11 @@
 #include <absl/status/statusor.h>
 #include <knp/network_monitor.h>
 #include <knp/options.h>
+#include <knp/traffic.h>
 #include <knp/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -101,6 +103,8 @@ class CaptureReplay {
   FlowStats GetFlowStats();
   // Each live conversation; the record is valid during the call.
   void VisitFlows(const std::function<void(const FlowRecord&)>& visit);
+  // Who uses how much, as of the last frame: the first `top` hosts, protocols and applications.
+  TrafficReport GetTraffic(std::size_t top);
   ReplayReport GetReport() const;
 
  private:

@@ -116,8 +116,16 @@ void AddSettings(CLI::App* app, Values& values, const SettingTargets& targets) {
       ->trigger_on_parse();
 }
 
-void AddViewOption(CLI::App* app, Values& values, View& target) {
-  std::string names, help = "What the table shows (flows; keys 1 to 4 on a terminal): ";
+void AddApplicationsFlag(CLI::App* app, bool& identify) {
+  app->add_flag_callback(
+      "--no-apps", [&identify] { identify = false; },
+      "Do not look for conversations' applications (as --set applications.enabled=off); saves 8 MiB");
+}
+
+// `when` tells the default.
+template <typename Target>
+void AddViewOption(CLI::App* app, Values& values, const std::string& when, Target& target) {
+  std::string names, help = fmt::format("What the table shows ({}): ", when);
   for (const ViewName& view : kViews) {
     names += (names.empty() ? "" : "|") + std::string(view.name);
     help += fmt::format("{}{}: {}", &view == kViews.data() ? "" : "; ", view.name, view.shows);
@@ -149,11 +157,15 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
   values.Add(app, "--drain-interval", "How often the ring is emptied (2ms)", "DURATION", ParseDuration,
              StoreWithin<milliseconds, milliseconds>(options.drain_interval, milliseconds(1), milliseconds(10'000),
                                                      "1ms to 10s"));
-  values.Add(app, "--events-per-second", "Most optional events a second, 0 for none (20000)", "N",
+  values.Add(app, "--events-per-second", "Most optional events a second, 0 for none (50000)", "N",
              number(std::numeric_limits<std::uint32_t>::max()),
              StoreWithin<std::uint32_t, std::uint64_t>(options.events_per_second, 0,
                                                        std::numeric_limits<std::uint32_t>::max(), ""));
-  values.Add(app, "--flow-capacity", "Conversations kept in user space (65536), about 250 bytes each", "N",
+  values.Add(
+      app, "--sample-bytes-per-second",
+      "Most payload a second that is copied out for names and applications, 0 for none (4M)", "SIZE", ParseSize,
+      StoreWithin<std::uint64_t, std::size_t>(options.sample_bytes_per_second, 0, std::size_t{1} << 40, "0 to 1T"));
+  values.Add(app, "--flow-capacity", "Conversations kept in user space (65536), about 300 bytes each", "N",
              number(std::uint64_t{1} << 32),
              StoreWithin<std::size_t, std::uint64_t>(options.flow_capacity, 1, std::uint64_t{1} << 32, "1 or more"));
   values.Add(app, "--port-scan-ports-per-second",
@@ -186,9 +198,10 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
-  AddViewOption(app, values, command.view);
+  AddViewOption(app, values, "flows; keys 1 to 4 on a terminal", command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
+  AddApplicationsFlag(app, command.options.identify_applications);
   AddMonitorTuning(app, values, command);
 }
 
@@ -197,6 +210,7 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   app->add_option("FILE", command.path, "A pcap or pcapng file; - is standard input")->required();
   AddOutputFlag(app, command.json);
   AddSettings(app, values, {command.options.monitor, command.port_scan_ports_per_second});
+  AddApplicationsFlag(app, command.options.monitor.identify_applications);
   values.Add(app, "--interval", "Statistics each DURATION of capture time, too (none)", "DURATION", ParseDuration,
              [&command](const milliseconds& interval) {
                if (interval < milliseconds(100) || interval > std::chrono::hours(24))
@@ -207,9 +221,11 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   app->add_flag("--live-flows", command.options.live_flows,
                 "With -o json: flows are reported while they live, too, not only at their end");
   values.Add(
-      app, "--top", "Flows in the summary's table, at most (10)", "N",
+      app, "--top", "Rows of a table, at most (10)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 0, 10'000, ""));
+  AddViewOption(app, values, "each interval flows, at the end the largest flows' details and all applications",
+                command.view);
   app->add_flag("--native", command.options.native, "Do not use the kernel: the natively compiled parser takes all");
   app->add_option("--disable-features", command.options.monitor.disable_features,
                   "Kernel features to do without, separated by commas (`knp doctor` lists them)")

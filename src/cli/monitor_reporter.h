@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "src/cli/view.h"
 #include "src/export/json/json_lines.h"
@@ -53,6 +54,7 @@ struct ReporterOptions {
   std::size_t top = 0;  // most flows in a table; 0: what fits, 10 if the page has no end
   bool no_colour = false;
   View view = View::kFlows;
+  std::optional<View> summary_view{};  // of a replay; none: what suits most
 };
 
 // All write to stdout.

@@ -21,6 +21,8 @@ namespace {
 
 constexpr const char* kName = "knp replay";
 constexpr int kSignalCheckMs = 50;
+constexpr std::size_t kTrafficRows = 50;
+constexpr std::size_t kEveryRow = 1'000'000;
 
 // Passes signals on to a replay, which is busy on the main thread.
 class SignalRelay {
@@ -62,6 +64,7 @@ class ReplayRun {
  private:
   void SetHandlers();
   void Report();
+  void ReportTraffic(std::size_t rows) { reporter_->OnTraffic(replay_->GetTraffic(rows)); }
   void OnProgress(const ReplayProgress& progress);
 
   const ReplayCommand& command_;
@@ -82,7 +85,9 @@ absl::Status ReplayRun::Create() {
   replay_ = *std::move(replay);
   const ReporterOptions reporting{.interval = command_.interval.value_or(std::chrono::milliseconds(1000)),
                                   .top = command_.top,
-                                  .no_colour = command_.no_colour};
+                                  .no_colour = command_.no_colour,
+                                  .view = command_.view.value_or(View::kFlows),
+                                  .summary_view = command_.view};
   reporter_ = command_.json ? MakeJsonReporter(reporting) : MakeReplayTableReporter(reporting);
   SetHandlers();
   return replay_->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, command_.port_scan_ports_per_second);
@@ -105,6 +110,7 @@ void ReplayRun::Report() {
   if (!stats.ok()) return;
   if (reporter_->BeginLiveFlows(stats->time_unix_ns))
     replay_->VisitFlows([this](const FlowRecord& flow) { reporter_->OnLiveFlow(flow); });
+  ReportTraffic(kTrafficRows);
   const FlowStats flows = replay_->GetFlowStats();
   reporter_->Report(*stats, &flows);
 }
@@ -129,7 +135,10 @@ absl::Status ReplayRun::Summarize(bool failed) {
   json::Summary summary;
   summary.replay = replay_->GetReport();
   if (failed && summary.replay->frames == 0) return absl::OkStatus();  // nothing to tell
-  if (command_.json) Report();
+  if (command_.json)
+    Report();
+  else
+    ReportTraffic(kEveryRow);
   absl::StatusOr<PacketStats> stats = replay_->GetPacketStats();
   if (!stats.ok()) return stats.status();
   summary.stats = *std::move(stats);

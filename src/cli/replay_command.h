@@ -12,6 +12,7 @@
 
 #include "src/cli/exit_status.h"
 #include "src/cli/signal_watch.h"
+#include "src/cli/view.h"
 
 namespace knp::cli {
 
@@ -21,6 +22,7 @@ struct ReplayCommand {
   bool no_colour = false;
   std::size_t top = 10;
   std::optional<std::chrono::milliseconds> interval;  // of capture time
+  std::optional<View> view;                           // none: what suits most
   std::uint64_t port_scan_ports_per_second = 0;
   ReplayOptions options;
 };

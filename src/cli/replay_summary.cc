@@ -14,6 +14,7 @@
 #include "src/cli/monitor_summary.h"
 #include "src/cli/quantities.h"
 #include "src/cli/top_flows.h"
+#include "src/cli/traffic_table.h"
 
 namespace knp::cli {
 namespace {
@@ -76,6 +77,25 @@ std::vector<TextLine> Events(const std::vector<EventRow>& events, const Canvas& 
   return lines;
 }
 
+// What the view shows, each part with a blank line after it.
+std::vector<TextLine> Body(const ReplayPage& page, const Canvas& canvas) {
+  std::vector<TextLine> lines;
+  const View view = page.view.value_or(View::kDetails);
+  const auto part = [&lines](std::vector<TextLine> more) {
+    if (more.empty()) return;
+    Append(lines, std::move(more));
+    lines.emplace_back();
+  };
+  if (view == View::kNames) part(RenderNames(page.names, page.name_counts, page.most, canvas));
+  if (view == View::kTraffic) part(RenderTraffic(page.traffic, TrafficRows(page.traffic, canvas), canvas));
+  if ((view == View::kFlows || view == View::kDetails) && !page.largest.empty()) {
+    lines.emplace_back("LARGEST FLOWS", Style::kTitle);
+    part(RenderFlows(page.largest, page.largest.size(), page.summary.stats.time_unix_ns, view, canvas));
+  }
+  if (!page.view) part(RenderApplications(page.traffic, page.most, canvas));
+  return lines;
+}
+
 }  // namespace
 
 void LargestFlows::Add(const FlowRecord& flow) {
@@ -102,22 +122,14 @@ std::vector<FlowRow> LargestFlows::Take() {
   return std::exchange(rows_, {});
 }
 
-std::vector<TextLine> RenderReplaySummary(const json::Summary& summary, const std::vector<FlowRow>& largest,
-                                          const std::vector<EventRow>& events, const Canvas& canvas) {
-  std::vector<TextLine> lines;
-  if (!largest.empty()) {
-    lines.emplace_back("LARGEST FLOWS", Style::kTitle);
-    Append(lines, RenderFlows(largest, largest.size(), summary.stats.time_unix_ns, View::kFlows, canvas));
-    lines.emplace_back();
-    lines.emplace_back("WHAT THEY WERE", Style::kTitle);
-    Append(lines, RenderFlows(largest, largest.size(), summary.stats.time_unix_ns, View::kDetails, canvas));
-    lines.emplace_back();
-  }
+std::vector<TextLine> RenderReplaySummary(const ReplayPage& page, const Canvas& canvas) {
+  const json::Summary& summary = page.summary;
+  std::vector<TextLine> lines = Body(page, canvas);
   Append(lines, RenderDistributions(summary.stats, 8, canvas));
   lines.emplace_back();
-  if (!events.empty()) {
+  if (!page.events.empty()) {
     lines.emplace_back("EVENTS", Style::kTitle);
-    Append(lines, Events(events, canvas));
+    Append(lines, Events(page.events, canvas));
     lines.emplace_back();
   }
   Append(lines, RenderSummary(summary, canvas));

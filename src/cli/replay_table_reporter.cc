@@ -7,6 +7,7 @@
 #include "src/cli/monitor_reporter.h"
 #include "src/cli/monitor_view.h"
 #include "src/cli/output.h"
+#include "src/cli/recent_names.h"
 #include "src/cli/replay_summary.h"
 #include "src/cli/terminal.h"
 
@@ -25,7 +26,10 @@ class ReplayTableReporter final : public MonitorReporter {
   void OnFlow(const FlowRecord& flow) override {
     if (flow.final) largest_.Add(flow);
   }
-  void OnEvent(const Event& event) override { events_.Add(event); }
+  void OnEvent(const Event& event) override {
+    events_.Add(event);
+    names_.Add(event);
+  }
   void OnAlert(const Alert& alert) override { events_.Add(alert); }
 
   bool BeginLiveFlows(std::uint64_t now_unix_ns) override {
@@ -34,10 +38,18 @@ class ReplayTableReporter final : public MonitorReporter {
   }
   void OnLiveFlow(const FlowRecord& flow) override { rates_.Add(flow); }
 
+  void OnTraffic(const TrafficReport& traffic) override { traffic_ = traffic; }
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     MonitorFrame frame;
     frame.stats = stats;
+    AddRates(&frame.stats);
+    before_ = stats;
     frame.interval = options_.interval;
+    frame.command = "replay";
+    frame.view = options_.view;
+    frame.traffic = traffic_;
+    frame.name_counts = names_.counts();
+    frame.names = names_.Latest(options_.top);
     if (flows != nullptr) {
       frame.active_flows = flows->active_flows;
       frame.total_flows = flows->total_flows;
@@ -51,7 +63,15 @@ class ReplayTableReporter final : public MonitorReporter {
   }
 
   void Summarize(const json::Summary& summary) override {
-    Print(RenderReplaySummary(summary, largest_.Take(), events_.Latest(kMostEvents), CanvasNow()));
+    Print(RenderReplaySummary({.summary = summary,
+                               .most = options_.top,
+                               .view = options_.summary_view,
+                               .largest = largest_.Take(),
+                               .events = events_.Latest(kMostEvents),
+                               .names = names_.Latest(options_.top),
+                               .name_counts = names_.counts(),
+                               .traffic = traffic_},
+                              CanvasNow()));
     output_.Flush();
   }
 
@@ -62,6 +82,25 @@ class ReplayTableReporter final : public MonitorReporter {
   }
 
  private:
+  // A file has no windows of the last seconds: the mean since the last block stands for them. And what is read from it
+  // is never detached.
+  void AddRates(PacketStats* stats) const {
+    const std::uint64_t since = before_.time_unix_ns != 0 ? before_.time_unix_ns : stats->since_unix_ns;
+    const double seconds = static_cast<double>(stats->time_unix_ns - std::min(since, stats->time_unix_ns)) / 1e9;
+    for (std::size_t i = 0; i < stats->interfaces.size(); ++i) {
+      InterfaceStats& now = stats->interfaces[i];
+      now.attached = true;
+      if (seconds < 0.1) continue;
+      const InterfaceStats then = i < before_.interfaces.size() ? before_.interfaces[i] : InterfaceStats();
+      const auto rate = [seconds](std::uint64_t n, std::uint64_t n_then) {
+        return static_cast<double>(n - n_then) / seconds;
+      };
+      now.rates = {{static_cast<std::uint32_t>(std::max(seconds + 0.5, 1.0)), rate(now.rx.packets, then.rx.packets),
+                    rate(now.rx.bytes, then.rx.bytes), rate(now.tx.packets, then.tx.packets),
+                    rate(now.tx.bytes, then.tx.bytes)}};
+    }
+  }
+
   Canvas CanvasNow() const {
     const int width = traits_.live ? GetTerminalSize().width : kPlainWidth;
     return {.width = width, .height = 0, .colour = traits_.colour, .utf8 = traits_.utf8};
@@ -77,8 +116,11 @@ class ReplayTableReporter final : public MonitorReporter {
   const TerminalTraits traits_;
   Output output_{STDOUT_FILENO};
   RecentEvents events_;
+  RecentNames names_;
+  TrafficReport traffic_;
   FlowRates rates_;
   LargestFlows largest_;
+  PacketStats before_;  // of the last block
   bool printed_ = false;
 };
 

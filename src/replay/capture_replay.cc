@@ -33,6 +33,7 @@ FlowStats CaptureReplay::GetFlowStats() { return impl_->GetFlowStats(); }
 void CaptureReplay::VisitFlows(const std::function<void(const FlowRecord&)>& visit) {
   impl_->pipeline().flows().Visit(visit);
 }
+TrafficReport CaptureReplay::GetTraffic(std::size_t top) { return impl_->GetTraffic(top); }
 ReplayReport CaptureReplay::GetReport() const { return impl_->GetReport(); }
 
 }  // namespace knp

@@ -23,6 +23,7 @@ class CaptureReplay::Impl {
   absl::Status Run(const std::string& path, const Progress& progress, std::stop_token stop);
   PacketStats GetPacketStats();
   FlowStats GetFlowStats();
+  TrafficReport GetTraffic(std::size_t top) { return pipeline_.Traffic(last_ns_, top); }
   ReplayReport GetReport() const;
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
     return pipeline_.SetSecurityConfig(parameter, value, now_ns_);

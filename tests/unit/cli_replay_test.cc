@@ -129,7 +129,7 @@ std::string Summary(const ReplayReport& report) {
   interface.rx.packets = 7;
   summary.stats.interfaces.push_back(interface);
   std::string text;
-  for (const TextLine& line : RenderReplaySummary(summary, {}, {}, {.width = 120, .height = 0}))
+  for (const TextLine& line : RenderReplaySummary({.summary = summary}, {.width = 120, .height = 0}))
     text += line.Text(false) + "\n";
   return text;
 }
