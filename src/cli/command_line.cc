@@ -25,6 +25,7 @@ Examples:
   knp monitor                           the default route's interface, live
   knp monitor -i eth0 -i eth1 --interval 1s
   knp monitor -i eth0 -o json --duration 10s | jq 'select(.kind == "flow")'
+  knp monitor --view names              what is asked of name servers; also details, traffic
   knp replay capture.pcapng             the same of a capture, as fast as it goes
   knp doctor                            what this kernel and these rights allow
   knp doctor --measure 5s               what running monitors cost, ns a packet
@@ -36,6 +37,7 @@ constexpr const char* kMonitorExamples = R"(
 Examples:
   knp monitor -i eth0
   knp monitor -i eth0 --interval 1s --duration 1m
+  knp monitor -i eth0 --view details
   knp monitor -o json | jq -c 'select(.kind == "stats") | .rates'
   knp monitor -i eth0 --port-scan-ports-per-second 10
 
@@ -45,6 +47,7 @@ Ctrl-C ends with a summary, a second one at once. On a terminal q ends too.)";
 constexpr const char* kReplayExamples = R"(
 Examples:
   knp replay capture.pcapng
+  knp replay capture.pcap --view traffic --interval 10s
   knp replay capture.pcap -o json | jq 'select(.kind == "flow")'
   knp replay capture.pcap --set detectors.scan.vertical.ports=20
   zstd -dc capture.pcap.zst | knp replay -

@@ -56,6 +56,7 @@ struct Outcome {
   PacketStats stats;
   FlowStats flow_stats;
   ReplayReport report;
+  TrafficReport traffic;
 };
 
 struct Settings {
@@ -92,8 +93,25 @@ Outcome Replay(const Capture& capture, Settings settings = {}) {
   outcome.stats = *(*replay)->GetPacketStats();
   outcome.flow_stats = (*replay)->GetFlowStats();
   outcome.report = (*replay)->GetReport();
+  outcome.traffic = (*replay)->GetTraffic(10);
   EXPECT_TRUE(outcome.stats.total.Balanced());
   return outcome;
+}
+
+TEST(CaptureReplay, Traffic_AddsUpToTheFlowsInCaptureTime) {
+  const Outcome replayed = Replay(Capture()
+                                      .PcapHeader(1, true)
+                                      .PcapRecord(kStart, 5, Frame(1))
+                                      .PcapRecord(kStart, 7, Frame(2))
+                                      .PcapRecord(kStart + 3, 0, Frame(1), 1500));
+  const TrafficReport& traffic = replayed.traffic;
+  EXPECT_EQ(traffic.time_unix_ns, (kStart + 3) * kSecond);
+  EXPECT_EQ(traffic.total.count, replayed.stats.total.in_flows);
+  ASSERT_THAT(traffic.hosts, SizeIs(2));
+  EXPECT_EQ(traffic.hosts[0].count, traffic.total.count);
+  ASSERT_THAT(traffic.protocols, SizeIs(1));
+  EXPECT_EQ(traffic.protocols[0].name, "UDP");
+  EXPECT_EQ(traffic.protocols[0].count, traffic.total.count);
 }
 
 TEST(CaptureReplay, FramesOfAFile_InFlowsWithCaptureTimes) {

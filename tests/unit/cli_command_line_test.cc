@@ -1,6 +1,7 @@
 // The words after `knp` (src/cli/command_line.h): what they mean, and what is said when they mean nothing.
 #include "src/cli/command_line.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +20,16 @@ MonitorCommand Monitor(std::vector<std::string> words) {
     return {};
   }
   return std::get<MonitorCommand>(*command);
+}
+
+ReplayCommand Replay(std::vector<std::string> words) {
+  words.insert(words.begin(), {"replay", "x.pcap"});
+  absl::StatusOr<Command> command = ParseCommandLine(words);
+  if (!command.ok() || !std::holds_alternative<ReplayCommand>(*command)) {
+    ADD_FAILURE() << command.status();
+    return {};
+  }
+  return std::get<ReplayCommand>(*command);
 }
 
 DoctorCommand Doctor(std::vector<std::string> words) {
@@ -139,6 +150,49 @@ TEST(CommandLine, MistypedWords_GetASuggestion) {
   EXPECT_THAT(Error({"monitor", "-i", "eth0", "eth1"}), HasSubstr("'eth1' is not expected here"));
   EXPECT_THAT(Error({"--bogus"}), HasSubstr("--bogus"));
   EXPECT_THAT(Error({}), HasSubstr("a command is missing"));
+}
+
+TEST(CommandLine, View_EachNameAndNoOther) {
+  EXPECT_EQ(Monitor({}).view, View::kFlows);
+  for (const ViewName& view : kViews) {
+    EXPECT_EQ(Monitor({"--view", view.name}).view, view.view);
+    EXPECT_EQ(Replay({"--view", view.name}).view, view.view);
+  }
+  EXPECT_EQ(Replay({}).view, std::nullopt);
+  for (const char* command : {"monitor", "replay"}) {
+    std::vector<std::string> words{command, "--view", "names?"};
+    if (words[0] == "replay") words.emplace_back("x.pcap");
+    EXPECT_THAT(Error(words), HasSubstr("there is no view 'names?' (views: flows|details|names|traffic)"));
+  }
+}
+
+TEST(CommandLine, NoApps_SwitchesApplicationsOff) {
+  EXPECT_TRUE(Monitor({}).options.identify_applications);
+  EXPECT_FALSE(Monitor({"--no-apps"}).options.identify_applications);
+  EXPECT_FALSE(Monitor({"--set", "applications.enabled=off"}).options.identify_applications);
+  EXPECT_TRUE(Replay({}).options.monitor.identify_applications);
+  EXPECT_FALSE(Replay({"--no-apps"}).options.monitor.identify_applications);
+}
+
+TEST(CommandLine, Set_ReachesBothCommandsAndMistakesAreTold) {
+  EXPECT_EQ(Monitor({"--set", "patterns.burst_gap=3s"}).options.patterns.burst_gap_ns, 3'000'000'000u);
+  EXPECT_EQ(Replay({"--set", "patterns.burst_gap=3s"}).options.monitor.patterns.burst_gap_ns, 3'000'000'000u);
+  EXPECT_EQ(Monitor({"--sample-bytes-per-second", "1M"}).options.sample_bytes_per_second, std::uint64_t{1} << 20);
+  EXPECT_EQ(Monitor({"--sample-bytes-per-second", "0"}).options.sample_bytes_per_second, 0u);
+  EXPECT_THAT(Error({"monitor", "--sample-bytes-per-second", "2T"}), HasSubstr("0 to 1T"));
+  EXPECT_THAT(Error({"monitor", "--set", "pattern.burst_gap=3s"}), HasSubstr("did you mean patterns.burst_gap?"));
+}
+
+// "(20M)" and the like in a help text is what the library does.
+TEST(CommandLine, HelpsDefaults_AreTheLibrarys) {
+  const std::string help = Text({"help", "monitor"});
+  const MonitorOptions options;
+  EXPECT_THAT(help, HasSubstr(fmt::format("({}M)", options.table_budget_bytes >> 20)));
+  EXPECT_THAT(help, HasSubstr(fmt::format("event ring ({}M)", options.ring_bytes >> 20)));
+  EXPECT_THAT(help, HasSubstr(fmt::format("emptied ({}ms)", options.drain_interval.count())));
+  EXPECT_THAT(help, HasSubstr(fmt::format("0 for none ({})", options.events_per_second)));
+  EXPECT_THAT(help, HasSubstr(fmt::format("({}M)", options.sample_bytes_per_second >> 20)));
+  EXPECT_THAT(help, HasSubstr(fmt::format("({})", options.flow_capacity)));
 }
 
 TEST(CommandLine, Doctor_MeasuresOnlyWhenAsked) {

@@ -75,6 +75,50 @@ Ledger HugeLedger() {
   return ledger;
 }
 
+AppDetail App(const std::string& protocol, const std::string& application, const std::string& server_name) {
+  AppDetail app;
+  app.protocol = protocol;
+  app.application = application;
+  app.server_name = server_name;
+  return app;
+}
+
+TrafficUse HugeUse() {
+  TrafficUse use;
+  use.count = {kMost, kMost};
+  use.rates = {{1, 1e30, 1e30}, {10, 1e30, 1e30}, {60, 1e30, 1e30}};
+  use.peak = use.p95 = {kMost, kMost};
+  return use;
+}
+
+// What the views besides the flows show, and the details of flows.
+void FillNastily(MonitorFrame* frame, std::size_t rows) {
+  const std::string hostile = std::string("\x1b[2J\n\xff日本語") + std::string(250, 'n');
+  for (FlowRow& row : frame->flows) {
+    if (row.flow.id % 3 == 0) continue;
+    row.flow.app = App(hostile, hostile, hostile);
+    row.flow.tcp.handshake_ns = row.flow.first_answer_ns = kMost;
+    row.flow.tunnel = Tunnel{};
+    row.flow.tunnel->id = 0xffffff;
+    row.flow.dscp = row.flow.ttl = 255;
+    row.flow.pattern = TrafficPattern::kRequestResponse;
+  }
+  frame->name_counts = {kMost, kMost, kMost};
+  for (std::size_t i = 0; i < std::min<std::size_t>(rows, 256); ++i) {
+    frame->names.push_back({kMost, At("2001:db8:85a3:1111:2222:8a2e:1370:7334", 1), At("255.255.255.255", 53), {}});
+    DnsTransaction& dns = frame->names.back().transaction;
+    dns.name = hostile;
+    dns.type = 65535;
+    dns.answers = {hostile, hostile};
+    dns.latency_ns = kMost;
+    frame->traffic.hosts.push_back({HugeUse(), *ParseIpAddress("2001:db8:85a3:1111:2222:8a2e:1370:7334"), "", {}, {}});
+    if (i % 2 == 0) frame->traffic.hosts.back().dns_name = hostile;
+    frame->traffic.protocols.push_back({HugeUse(), "TCP"});
+    frame->traffic.applications.push_back({HugeUse(), i == 0 ? "" : hostile});
+  }
+  static_cast<TrafficUse&>(frame->traffic.total) = HugeUse();
+}
+
 // Everything as long, as many and as large as it can be.
 MonitorFrame NastyFrame(std::size_t interfaces, std::size_t flows) {
   MonitorFrame frame;
@@ -117,6 +161,7 @@ MonitorFrame NastyFrame(std::size_t interfaces, std::size_t flows) {
                             .text = std::string(400, 'x') + "\x1b[2J\n",
                             .times = kMost});
   frame.keys_work = true;
+  FillNastily(&frame, flows);
   return frame;
 }
 
@@ -137,7 +182,8 @@ void ExpectFits(const MonitorFrame& frame, const Canvas& canvas) {
 TEST(MonitorView, NastyData_FitEveryCanvas) {
   for (const std::size_t interfaces : {0, 1, 3, 40})
     for (const std::size_t flows : {0, 1, 2000}) {
-      const MonitorFrame frame = NastyFrame(interfaces, flows);
+      MonitorFrame frame = NastyFrame(interfaces, flows);
+      frame.view = kViews[(interfaces + flows) % kViews.size()].view;
       for (const bool utf8 : {true, false})
         for (const auto& [width, height] :
              {std::pair{80, 24}, {160, 50}, {100, 30}, {132, 43}, {40, 10}, {300, 100}, {80, 0}, {120, 0}}) {
@@ -148,14 +194,39 @@ TEST(MonitorView, NastyData_FitEveryCanvas) {
     }
 }
 
-TEST(MonitorView, AnySize_NeitherBreaksNorOverflows) {
-  const MonitorFrame frame = NastyFrame(5, 50);
-  for (int width = 1; width < 200; width += 7)
-    for (int height = 1; height < 70; ++height) {
-      const std::vector<TextLine> lines = RenderMonitor(frame, {.width = width, .height = height});
-      ASSERT_EQ(static_cast<int>(lines.size()), height);
-      for (const TextLine& line : lines) ASSERT_LE(line.width(), width) << width << "x" << height;
-    }
+TEST(MonitorView, AnySizeAndView_NeitherBreaksNorOverflows) {
+  MonitorFrame frame = NastyFrame(5, 50);
+  for (const ViewName& view : kViews)
+    for (int width = 1; width < 200; width += 7)
+      for (int height = 1; height < 70; height += height < 16 ? 1 : 5) {
+        frame.view = view.view;
+        const Canvas canvas{.width = width, .height = height};
+        const std::vector<TextLine> lines = RenderMonitor(frame, canvas);
+        ASSERT_EQ(static_cast<int>(lines.size()), height) << view.name;
+        for (const TextLine& line : lines) ASSERT_LE(line.width(), width) << view.name << width << "x" << height;
+        TextLine ledger = RenderLedgerLine(frame.stats.total, canvas);
+        ASSERT_EQ(lines.back().Text(false), ledger.CutTo(width, GlyphsOf(canvas).ellipsis).Text(false)) << view.name;
+      }
+}
+
+TEST(MonitorView, EachViewInEachWidth_FitsAndIsPrintable) {
+  MonitorFrame frame = NastyFrame(1, 20);
+  for (const ViewName& view : kViews)
+    for (const bool utf8 : {true, false})
+      for (const auto& [width, height] : {std::pair{40, 20}, {80, 24}, {120, 40}, {160, 50}, {200, 60}, {80, 0}}) {
+        SCOPED_TRACE(testing::Message() << view.name << " " << width << "x" << height << " utf8=" << utf8);
+        frame.view = view.view;
+        ExpectFits(frame, {.width = width, .height = height, .colour = false, .utf8 = utf8});
+      }
+}
+
+TEST(MonitorView, Keys_NamedAsFarAsTheyFit) {
+  MonitorFrame frame = Frame();
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 120, .height = 24})),
+              HasSubstr("1 flows 2 details 3 names 4 traffic q quits"));
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})), HasSubstr("1-4 views q quits"));
+  frame.keys_work = false;
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 120, .height = 24})), Not(HasSubstr("q quits")));
 }
 
 TEST(MonitorView, Standard80x24_ShowsEverySection) {
@@ -238,6 +309,62 @@ TEST(TopFlows, WideCanvas_ShowsAddressesInFull) {
       Joined(RenderFlows({Row(1, address, address)}, 5, kStart, View::kFlows, {.width = 160, .height = 0}));
   EXPECT_THAT(text, HasSubstr("[" + address + "]:65535 → [" + address + "]:65535"));
   EXPECT_THAT(text, HasSubstr("established"));
+}
+
+FlowRow Detailed(std::uint64_t id) {
+  FlowRow row = Row(id, "10.0.0.1", "10.0.0.2");
+  row.flow.app = App("TLS", "YouTube", "www.example.com");
+  row.flow.tcp.handshake_ns = 12'300'000;
+  row.flow.first_answer_ns = 1'500;
+  row.flow.pattern = TrafficPattern::kRequestResponse;
+  row.flow.dscp = 46;
+  row.flow.ttl = 57;
+  row.flow.vlan = 7;
+  return row;
+}
+
+std::string Details(const FlowRow& row, int width, int height = 50) {
+  return Joined(RenderFlows({row}, 5, kStart, View::kDetails, {.width = width, .height = height}));
+}
+
+TEST(TopFlowDetails, WideCanvas_ShowsAll) {
+  const std::string text = Details(Detailed(1), 200);
+  for (const char* part : {"10.0.0.1:65535", "established", "YouTube", "www.example.com", "12.3ms", "1.5us",
+                           "request_response", " 46 ", " 57 ", "vlan 7", "pattern", "dscp", "ttl", "tunnel"})
+    EXPECT_THAT(text, HasSubstr(part));
+}
+
+TEST(TopFlowDetails, NarrowCanvas_AddressesComeBeforeWhatIsLessWorth) {
+  const std::string text = Details(Detailed(1), 80, 0);
+  for (const char* part : {"10.0.0.1 ", "10.0.0.2:65535", "YouTube", "www.example", "12.3ms", "1.5us"})
+    EXPECT_THAT(text, HasSubstr(part));
+  for (const char* part : {"dscp", "ttl", "tunnel", "pattern", "10.0.0.1:"}) EXPECT_THAT(text, Not(HasSubstr(part)));
+}
+
+TEST(TopFlowDetails, NothingKnown_EmptyColumnsGoWherePagesDoNotRepeat) {
+  const FlowRow row = Row(1, "10.0.0.1", "10.0.0.2");
+  EXPECT_THAT(Details(row, 200, 0), Not(HasSubstr("tunnel")));
+  EXPECT_THAT(Details(row, 200, 50), HasSubstr("tunnel"));
+}
+
+TEST(TopFlowDetails, Name_BestThatIsKnown) {
+  FlowRow row = Row(1, "10.0.0.1", "10.0.0.2");
+  row.flow.destination.dns_name = "by-dns.example";
+  EXPECT_THAT(Details(row, 120), HasSubstr("by-dns.example"));
+  row.flow.app = App("HTTP", "", "");
+  row.flow.app->http_host = "by-host.example";
+  EXPECT_THAT(Details(row, 120), HasSubstr("by-host.example"));
+  EXPECT_THAT(Details(row, 120), HasSubstr("HTTP"));
+  row.flow.app->server_name = "by-sni.example";
+  EXPECT_THAT(Details(row, 120), HasSubstr("by-sni.example"));
+}
+
+TEST(TopFlowDetails, FinalFlow_AgeEndsWithIt) {
+  FlowRow row = Row(1, "10.0.0.1", "10.0.0.2");
+  row.flow.final = true;
+  row.flow.end_unix_ns = row.flow.start_unix_ns + 7'000'000'000;
+  const auto lines = RenderFlows({row}, 1, kStart + 86'400'000'000'000, View::kDetails, {.width = 160, .height = 0});
+  EXPECT_THAT(Joined(lines), HasSubstr("  7s"));
 }
 
 TEST(LedgerLine, Imbalance_SaysByHowMuch) {

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
+#include <utility>
 
 #include "src/cli/quantities.h"
 #include "src/cli/styled_text.h"
@@ -122,6 +124,30 @@ TEST(Ages, AllLengths_FitTheirColumn) {
   EXPECT_EQ(Elapsed(std::chrono::milliseconds(1500)), "1.5s");
   EXPECT_EQ(Elapsed(seconds(65)), "1m05s");
   EXPECT_EQ(Elapsed(seconds(86400 + 3600)), "1d01h");
+}
+
+TEST(Spans, Borders_FitTheirColumn) {
+  using std::chrono::nanoseconds;
+  const std::pair<std::int64_t, const char*> cases[] = {{-1, "0ns"},
+                                                        {0, "0ns"},
+                                                        {1, "1ns"},
+                                                        {999, "999ns"},
+                                                        {1'000, "1.0us"},
+                                                        {99'949, "99.9us"},
+                                                        {99'950, "100us"},
+                                                        {999'499, "999us"},
+                                                        {1'000'000, "1.0ms"},
+                                                        {99'950'000, "100ms"},
+                                                        {999'999'999, "1000ms"},
+                                                        {1'000'000'000, "1.0s"},
+                                                        {3'599'000'000'000, "3599s"},
+                                                        {3'600'000'000'000, "1.0h"},
+                                                        {std::int64_t{30} * 86'400'000'000'000, "720h"},
+                                                        {std::numeric_limits<std::int64_t>::max(), "9999h"},
+                                                        {std::numeric_limits<std::int64_t>::min(), "0ns"}};
+  for (const auto& [ns, text] : cases) EXPECT_EQ(ShortSpan(nanoseconds(ns)), text) << ns;
+  for (std::int64_t ns = 1; ns > 0 && ns < std::numeric_limits<std::int64_t>::max() / 3; ns = ns * 2 + 1)
+    EXPECT_LE(ShortSpan(nanoseconds(ns)).size(), 6u) << ns;
 }
 
 }  // namespace
