@@ -10,11 +10,13 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "bench/conversations.h"
 #include "bench/data_path.h"
 #include "bench/fallbacks.h"
 #include "bench/isolation.h"
+#include "bench/replay.h"
 #include "bench/test_run.h"
 #include "bench/user_space.h"
 
@@ -97,6 +99,16 @@ std::string FallbackTable(const std::vector<Fallback>& ways) {
   return text;
 }
 
+std::string ReplayTable(const ReplayResult& result) {
+  std::string text = "| capture | frames a second | bare test run | ratio | target | met |\n|--|--:|--:|--:|--:|--|\n";
+  for (const auto& [line, target] :
+       {std::pair(result.kernel, 0.6), {result.sparse, 0.0}, {result.new_flows, 0.0}, {result.native, 0.0}})
+    text += fmt::format("| {} | {:.0f} | {:.0f} | {:.2f} | {} | {} |\n", line.name, line.frames_per_second,
+                        line.bare_frames_per_second, line.ratio, target == 0 ? "" : fmt::format("≥ {}", target),
+                        Verdict(line.ratio, target, true));
+  return text;
+}
+
 int Run(const std::string& path) {
   EnterOwnNetworkNamespace();
   UserSpaceResult user_space;
@@ -107,6 +119,7 @@ int Run(const std::string& path) {
   InAProcessOfItsOwn([](UserSpaceResult* r) { MeasureClassifier(kFloors, r); }, &user_space);
   const std::string best = DataPathTable(MeasureDataPath(kFloors, kRounds, ""));
   const std::string fallbacks = FallbackTable(MeasureFallbacks(kFloors, kRounds));
+  const std::string replay = ReplayTable(MeasureReplay(kFloors, kRounds));
   utsname system{};
   uname(&system);
   const std::string text = fmt::format(
@@ -141,6 +154,13 @@ The load is our program in TEST_RUN on one CPU, each packet a new flow; the read
 Conversations, fed with records of both directions in an order that no cache likes; names, applications and traffic are on.
 
 {}
+## Replay
+
+`knp replay` of a capture made for this: reading the file, our programs by one BPF_PROG_TEST_RUN a frame, connections and
+detection, against nothing but a test run of an empty program on the same frames. CPU time of the one thread that does
+all.
+
+{}
 ## Beside the peers
 
 Measured earlier on a machine of this kind (not in this run): netobserv 149–166 ns hot, 411–485 at 16k flows, 470–577 at 131k, 938
@@ -148,7 +168,7 @@ a new flow, 5 % to 97 % of packets lost at 50 kpps of new flows, 72–721 MB; Re
 906 ns; softflowd 1.4 CPU-seconds per million packets.
 )",
       system.release, system.machine, std::thread::hardware_concurrency(), kRounds, best, fallbacks,
-      UserSpaceTable(user_space), ConversationTable(conversations));
+      UserSpaceTable(user_space), ConversationTable(conversations), replay);
   std::fputs(text.c_str(), stdout);
   std::ofstream file(path);
   if (!(file << text).flush()) Die("cannot write " + path);

@@ -1,6 +1,12 @@
 # Fuzzers: fuzz/NAME_fuzz.cc becomes build-fuzz/bin/NAME_fuzz. The parser's needs headers only, so the library is not
-# even compiled for it.
+# even compiled for it; the others get what clang can compile of it: libbpf's headers are none of that.
 set_target_properties(kubenetprobe PROPERTIES EXCLUDE_FROM_ALL ON)
+file(GLOB knp_fuzzed_sources CONFIGURE_DEPENDS src/base/*.cc src/flow/*.cc src/dns/*.cc src/traffic/*.cc src/app/*.cc
+     src/replay/byte_source.cc src/replay/capture_reader.cc src/replay/link_layer.cc src/replay/pcap*.cc)
+add_library(knp_fuzzed STATIC EXCLUDE_FROM_ALL ${knp_fuzzed_sources})
+target_include_directories(knp_fuzzed PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(knp_fuzzed PUBLIC ${KNP_NDPI} fmt::fmt absl::status absl::statusor absl::strings absl::flat_hash_map)
+
 file(GLOB knp_fuzzers CONFIGURE_DEPENDS fuzz/*_fuzz.cc)
 foreach(source ${knp_fuzzers})
   get_filename_component(name ${source} NAME_WE)
@@ -20,6 +26,6 @@ foreach(source ${knp_fuzzers})
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include)
     target_link_libraries(${name} PRIVATE absl::statusor absl::strings absl::flat_hash_map fmt::fmt ndpi)
   else()
-    target_link_libraries(${name} PRIVATE kubenetprobe fmt::fmt absl::strings absl::flat_hash_map)
+    target_link_libraries(${name} PRIVATE knp_fuzzed)
   endif()
 endforeach()

@@ -33,6 +33,12 @@ ExitStatus Run(const MonitorCommand& command) {
   return RunMonitor(command, **signals);
 }
 
+ExitStatus Run(const ReplayCommand& command) {
+  absl::StatusOr<std::unique_ptr<SignalWatch>> signals = SignalWatch::Start(ExitNow);
+  if (!signals.ok()) return ReportError("knp replay", signals.status());
+  return RunReplay(command, **signals);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -195,7 +195,8 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
   p->key4.daddr_be = knp_field32(h + 16);
   p->ip_version = 4;
   l3->end = l3->offset + total;
-  if (!total && f->gso_size) l3->end = f->len; /* BIG TCP: too long for the field */
+  if (!total && (f->gso_size || f->replayed))
+    l3->end = f->len; /* BIG TCP: too long for the field; in a capture also a packet that the NIC was to cut up */
   l3->offset += header;
   if (l3->end > f->len || l3->offset > l3->end) return l3->offset > f->len ? KNP_R_IPV4_TRUNCATED : KNP_R_IPV4_LENGTH;
 
@@ -207,48 +208,56 @@ static __always_inline int knp_parse_ip4(const struct knp_cursor *c, const struc
   return KNP_OK;
 }
 
+#define KNP_IP6_CHAIN(reason, offset, fragment, next) \
+  ((__u64)(reason) << 32 | (__u64)((offset)&0xffff) << 16 | (__u64)(fragment) << 8 | ((next)&0xff))
+#define KNP_IP6_STOP (1ull << 40)
+
+/* One link of the chain, as knp_ip6_extensions returns it; with KNP_IP6_STOP where it ends. */
+static KNP_COMPACT __u64 knp_ip6_extension(KNP_PACKET *packet, __u64 chain, __u32 end) {
+  __u32 next = chain & 0xff, fragment = chain >> 8 & 0xff, offset = chain >> 16 & 0xffff;
+  __u8 h[4];
+
+  if (fragment == KNP_LATER_FRAGMENT || (next != KNP_P_FRAGMENT && !knp_ip6_is_extension(next)))
+    return KNP_IP6_STOP | KNP_IP6_CHAIN(KNP_OK, offset, fragment, next);
+  if (offset + 8 > end) return KNP_IP6_STOP | KNP_IP6_CHAIN(KNP_R_IPV6_EXTENSION, offset, fragment, next);
+  if (knp_load(packet, offset, h, sizeof h)) /* `end` is not beyond the packet: no live one comes here */
+    return KNP_IP6_STOP | KNP_IP6_CHAIN(KNP_R_SNAPLEN, offset, fragment, next);
+  if (next == KNP_P_FRAGMENT) {
+    __u32 at = (__u32)h[2] << 8 | h[3];
+    offset += 8;
+    fragment = at & 0xfff8 ? (__u32)KNP_LATER_FRAGMENT : at & 1 ? (__u32)KNP_FIRST_FRAGMENT : fragment;
+  } else {
+    offset += next == KNP_P_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
+  }
+  next = h[0];
+  KNP_FORGET(packet, next);
+  KNP_FORGET(packet, offset);
+  KNP_FORGET(packet, fragment);
+  if (offset > end) return KNP_IP6_STOP | KNP_IP6_CHAIN(KNP_R_IPV6_EXTENSION, offset, fragment, next);
+  chain = KNP_IP6_CHAIN(KNP_R_IPV6_DEPTH, offset, fragment, next);
+  return offset > KNP_OFFSET_MASK ? KNP_IP6_STOP | chain : chain; /* too deep in bytes */
+}
+
 /* Follows the chain of extension headers from `next` at `offset`, within `end`. Returns the transport protocol in bits
  * 0-7, enum knp_fragment in 8-15, its offset in 16-31, enum knp_reason in 32-39. Few packets come here. */
 KNP_GLOBAL __u64 knp_ip6_extensions(KNP_PACKET *packet, __u32 next, __u32 offset, __u32 end) {
-  __u32 fragment = KNP_WHOLE, reason = KNP_R_IPV6_DEPTH;
+  __u64 chain = KNP_IP6_CHAIN(KNP_R_IPV6_DEPTH, offset, KNP_WHOLE, next);
+  __u32 fragment, reason;
 
   KNP_UNROLL
   for (int i = 0; i <= KNP_IP6_EXTENSIONS; i++) {
-    __u8 h[4];
-    if (fragment == KNP_LATER_FRAGMENT || (next != KNP_P_FRAGMENT && !knp_ip6_is_extension(next))) {
-      reason = KNP_OK;
-      break;
-    }
-    if (offset + 8 > end) {
-      reason = KNP_R_IPV6_EXTENSION;
-      break;
-    }
-    if (knp_load(packet, offset, h, sizeof h)) {
-      reason = KNP_R_SNAPLEN; /* `end` is not beyond the packet: no live one comes here */
-      break;
-    }
-    if (next == KNP_P_FRAGMENT) {
-      __u32 at = (__u32)h[2] << 8 | h[3];
-      offset += 8;
-      fragment = at & 0xfff8 ? (__u32)KNP_LATER_FRAGMENT : at & 1 ? (__u32)KNP_FIRST_FRAGMENT : fragment;
-    } else {
-      offset += next == KNP_P_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
-    }
-    next = h[0];
-    KNP_FORGET(packet, next);
-    KNP_FORGET(packet, offset);
-    KNP_FORGET(packet, fragment);
-    if (offset > end) {
-      reason = KNP_R_IPV6_EXTENSION;
-      break;
-    }
-    if (offset > KNP_OFFSET_MASK) break; /* too deep in bytes */
+    chain = knp_ip6_extension(packet, chain, end);
+    if (chain & KNP_IP6_STOP) break;
   }
+  next = chain & 0xff;
+  fragment = chain >> 8 & 0xff;
+  offset = chain >> 16 & 0xffff;
+  reason = chain >> 32 & 0xff;
   KNP_FORGET(packet, reason);
   KNP_FORGET(packet, next);
   KNP_FORGET(packet, offset);
   KNP_FORGET(packet, fragment);
-  return (__u64)reason << 32 | (__u64)(offset & 0xffff) << 16 | (__u64)fragment << 8 | (next & 0xff);
+  return KNP_IP6_CHAIN(reason, offset, fragment, next);
 }
 
 static __always_inline int knp_parse_ip6(const struct knp_cursor *c, const struct knp_frame *f, struct knp_packet *p,

@@ -37,8 +37,8 @@ struct MonitorOptions {
   // us. That a hook was removed or an interface has changed is mostly noticed at once.
   std::chrono::milliseconds hook_check_interval{1000};
 
-  // flow_started, connection_reset, handshake, echo and security_candidate events per second, of all CPUs together; beyond it they are
-  // only counted (PacketStats::events_suppressed). 0 = none. Flow counts never depend on them.
+  // flow_started, connection_reset, handshake, echo and security_candidate events per second, of all CPUs together;
+  // beyond it they are only counted (PacketStats::events_suppressed). 0 = none. Flow counts never depend on them.
   std::uint32_t events_per_second = 50000;
 
   // Bytes a second of payload that the kernel may copy out for names and applications, of all CPUs together: the first
@@ -46,7 +46,7 @@ struct MonitorOptions {
   // 0 = none, which makes a new flow cheaper. Flow counts never depend on them.
   std::uint64_t sample_bytes_per_second = std::uint64_t{4} << 20;
 
-  // Conversations kept in user space, at most; about 250 bytes each. Beyond it the longest idle one is ended and
+  // Conversations kept in user space, at most; about 300 bytes each. Beyond it the longest idle one is ended and
   // reported.
   std::size_t flow_capacity = 65536;
 

@@ -40,6 +40,8 @@ struct PatternThresholds {
   std::uint64_t tcp_payload_bytes = 32;
   double request_packet_ratio = 8;
   double request_payload_bytes = 700;
+
+  friend bool operator==(const PatternThresholds&, const PatternThresholds&) = default;
 };
 
 }  // namespace knp

@@ -11,19 +11,21 @@
 
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/settings.h"
 
 namespace knp::cli {
 namespace {
 
 using std::chrono::milliseconds;
 
-const std::vector<std::string> kCommands = {"monitor", "doctor", "help"};
+const std::vector<std::string> kCommands = {"monitor", "replay", "doctor", "help"};
 
 constexpr const char* kExamples = R"(
 Examples:
   knp monitor                           the default route's interface, live
   knp monitor -i eth0 -i eth1 --interval 1s
   knp monitor -i eth0 -o json --duration 10s | jq 'select(.kind == "flow")'
+  knp replay capture.pcapng             the same of a capture, as fast as it goes
   knp doctor                            what this kernel and these rights allow
   knp doctor --measure 5s               what running monitors cost, ns a packet
 
@@ -39,6 +41,18 @@ Examples:
 
 Durations: 500ms, 5s, 1m30s, 2h. Sizes: 512K, 20M, 1G (powers of 1024).
 Ctrl-C ends with a summary, a second one at once. On a terminal q ends too.)";
+
+constexpr const char* kReplayExamples = R"(
+Examples:
+  knp replay capture.pcapng
+  knp replay capture.pcap -o json | jq 'select(.kind == "flow")'
+  knp replay capture.pcap --set detectors.scan.vertical.ports=20
+  zstd -dc capture.pcap.zst | knp replay -
+
+All times are the capture's. Ctrl-C ends early with a summary. Without the right to use BPF the same parser, compiled
+for this machine, does the work.
+
+)";
 
 constexpr const char* kDoctorExamples = R"(
 Examples:
@@ -92,8 +106,26 @@ void AddOutputFlag(CLI::App* app, bool& json) {
       ->type_name("table|json");
 }
 
-void AddViewOption(CLI::App* app, Values& values, View& target) {
-  std::string names, help = "What the table shows (flows; keys 1 to 4 on a terminal): ";
+void AddSettings(CLI::App* app, Values& values, const SettingTargets& targets) {
+  values
+      .Add(
+          app, "--set", "Changes a setting; repeat for more", "KEY=VALUE",
+          [](const std::string& text) -> absl::StatusOr<std::string> { return text; },
+          [targets](const std::string& assignment) { return ApplySetting(assignment, targets); })
+      ->allow_extra_args(false)
+      ->trigger_on_parse();
+}
+
+void AddApplicationsFlag(CLI::App* app, bool& identify) {
+  app->add_flag_callback(
+      "--no-apps", [&identify] { identify = false; },
+      "Do not look for conversations' applications (as --set applications.enabled=off); saves 8 MiB");
+}
+
+// `when` tells the default.
+template <typename Target>
+void AddViewOption(CLI::App* app, Values& values, const std::string& when, Target& target) {
+  std::string names, help = fmt::format("What the table shows ({}): ", when);
   for (const ViewName& view : kViews) {
     names += (names.empty() ? "" : "|") + std::string(view.name);
     help += fmt::format("{}{}: {}", &view == kViews.data() ? "" : "; ", view.name, view.shows);
@@ -125,11 +157,15 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
   values.Add(app, "--drain-interval", "How often the ring is emptied (2ms)", "DURATION", ParseDuration,
              StoreWithin<milliseconds, milliseconds>(options.drain_interval, milliseconds(1), milliseconds(10'000),
                                                      "1ms to 10s"));
-  values.Add(app, "--events-per-second", "Most optional events a second, 0 for none (20000)", "N",
+  values.Add(app, "--events-per-second", "Most optional events a second, 0 for none (50000)", "N",
              number(std::numeric_limits<std::uint32_t>::max()),
              StoreWithin<std::uint32_t, std::uint64_t>(options.events_per_second, 0,
                                                        std::numeric_limits<std::uint32_t>::max(), ""));
-  values.Add(app, "--flow-capacity", "Conversations kept in user space (65536), about 250 bytes each", "N",
+  values.Add(
+      app, "--sample-bytes-per-second",
+      "Most payload a second that is copied out for names and applications, 0 for none (4M)", "SIZE", ParseSize,
+      StoreWithin<std::uint64_t, std::size_t>(options.sample_bytes_per_second, 0, std::size_t{1} << 40, "0 to 1T"));
+  values.Add(app, "--flow-capacity", "Conversations kept in user space (65536), about 300 bytes each", "N",
              number(std::uint64_t{1} << 32),
              StoreWithin<std::size_t, std::uint64_t>(options.flow_capacity, 1, std::uint64_t{1} << 32, "1 or more"));
   values.Add(app, "--port-scan-ports-per-second",
@@ -143,7 +179,7 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
 }
 
 void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
-  app->footer(kMonitorExamples);
+  app->footer(kMonitorExamples + ("\n\n" + SettingsHelp()));
   app->add_option("-i,--interface", command.interfaces,
                   "Interface to watch; repeat for more. Else $NETWORK_INTERFACE, else the default route's")
       ->type_name("IFACE")
@@ -162,9 +198,39 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
-  AddViewOption(app, values, command.view);
+  AddViewOption(app, values, "flows; keys 1 to 4 on a terminal", command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
+  AddApplicationsFlag(app, command.options.identify_applications);
   AddMonitorTuning(app, values, command);
+}
+
+void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
+  app->footer(kReplayExamples + SettingsHelp());
+  app->add_option("FILE", command.path, "A pcap or pcapng file; - is standard input")->required();
+  AddOutputFlag(app, command.json);
+  AddSettings(app, values, {command.options.monitor, command.port_scan_ports_per_second});
+  AddApplicationsFlag(app, command.options.monitor.identify_applications);
+  values.Add(app, "--interval", "Statistics each DURATION of capture time, too (none)", "DURATION", ParseDuration,
+             [&command](const milliseconds& interval) {
+               if (interval < milliseconds(100) || interval > std::chrono::hours(24))
+                 return absl::InvalidArgumentError("must be 100ms to 24h");
+               command.interval = interval;
+               return absl::OkStatus();
+             });
+  app->add_flag("--live-flows", command.options.live_flows,
+                "With -o json: flows are reported while they live, too, not only at their end");
+  values.Add(
+      app, "--top", "Rows of a table, at most (10)", "N",
+      [](const std::string& text) { return ParseNumber(text, 10'000); },
+      StoreWithin<std::size_t, std::uint64_t>(command.top, 0, 10'000, ""));
+  AddViewOption(app, values, "each interval flows, at the end the largest flows' details and all applications",
+                command.view);
+  app->add_flag("--native", command.options.native, "Do not use the kernel: the natively compiled parser takes all");
+  app->add_option("--disable-features", command.options.monitor.disable_features,
+                  "Kernel features to do without, separated by commas (`knp doctor` lists them)")
+      ->type_name("LIST");
+  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
 }
 
 void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
@@ -215,7 +281,9 @@ absl::Status Unexpected(const CLI::App& app, const CLI::App& chosen) {
   const std::string name = word.substr(0, word.find('='));
   if (!word.starts_with("-"))
     return absl::InvalidArgumentError(fmt::format("'{}' is not expected here{}", word,
-                                                  chosen.get_name() == "monitor" ? "; interfaces follow -i" : ""));
+                                                  chosen.get_name() == "monitor"  ? "; interfaces follow -i"
+                                                  : chosen.get_name() == "replay" ? "; one capture at a time"
+                                                                                  : ""));
   return absl::InvalidArgumentError(
       fmt::format("there is no option {}{}", name, Suggestion(name, OptionNames(chosen))));
 }
@@ -225,8 +293,8 @@ absl::Status CheckCommandName(const std::vector<std::string>& arguments, const s
   const std::string& word = arguments.front();
   if (word.starts_with("-") || std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end())
     return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      fmt::format("there is no command '{}'{} (commands: monitor, doctor, help)", word, Suggestion(word, kCommands)));
+  return absl::InvalidArgumentError(fmt::format("there is no command '{}'{} (commands: monitor, replay, doctor, help)",
+                                                word, Suggestion(word, kCommands)));
 }
 
 }  // namespace
@@ -240,18 +308,24 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   }
   Values values;
   MonitorCommand monitor;
+  ReplayCommand replay;
   DoctorCommand doctor;
   CLI::App app("KubeNetProbe: watches network interfaces from inside the kernel, exactly.", "knp");
   app.set_version_flag("--version", "knp " KNP_VERSION);
   app.footer(kExamples);
   app.get_formatter()->column_width(38);
   CLI::App* monitor_app = app.add_subcommand("monitor", "Watch interfaces of this machine");
+  CLI::App* replay_app = app.add_subcommand("replay", "Analyse a capture file as if it were live");
   CLI::App* doctor_app = app.add_subcommand("doctor", "Tell what this kernel and these rights allow");
   AddMonitor(monitor_app, values, monitor);
+  AddReplay(replay_app, values, replay);
   AddDoctor(doctor_app, values, doctor);
   if (absl::Status status = CheckCommandName(arguments, app.help()); !status.ok()) return status;
   const auto chosen = [&]() -> CLI::App& {
-    return monitor_app->parsed() ? *monitor_app : doctor_app->parsed() ? *doctor_app : app;
+    return monitor_app->parsed()  ? *monitor_app
+           : replay_app->parsed() ? *replay_app
+           : doctor_app->parsed() ? *doctor_app
+                                  : app;
   };
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // what CLI11 wants
@@ -267,8 +341,9 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   }
   if (!values.error().ok()) return values.error();
   if (monitor_app->parsed()) return Command(std::move(monitor));
+  if (replay_app->parsed()) return Command(std::move(replay));
   if (doctor_app->parsed()) return Command(std::move(doctor));
-  return absl::InvalidArgumentError("a command is missing (commands: monitor, doctor, help)");
+  return absl::InvalidArgumentError("a command is missing (commands: monitor, replay, doctor, help)");
 }
 
 }  // namespace knp::cli

@@ -1,4 +1,5 @@
-// Where a run of `knp monitor` goes: JSON lines, a live page, or plain text. Fed by monitor_command.cc.
+// Where a run of `knp monitor` or `knp replay` goes: JSON lines, a live page, or plain text. Fed by monitor_command.cc and
+// replay_command.cc.
 #ifndef KNP_CLI_MONITOR_REPORTER_H_
 #define KNP_CLI_MONITOR_REPORTER_H_
 
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "src/cli/view.h"
 #include "src/export/json/json_lines.h"
@@ -19,7 +21,8 @@ class MonitorReporter {
  public:
   virtual ~MonitorReporter() = default;
 
-  // From the monitor's internal thread, at any time between the first Report() and Summarize().
+  // From the monitor's internal thread, at any time between the first Report() and Summarize(); in a replay all comes
+  // from one thread.
   virtual void OnFlow(const FlowRecord& flow) = 0;
   virtual void OnEvent(const Event& event) = 0;
   virtual void OnAlert(const Alert& alert) = 0;
@@ -51,12 +54,15 @@ struct ReporterOptions {
   std::size_t top = 0;  // most flows in a table; 0: what fits, 10 if the page has no end
   bool no_colour = false;
   View view = View::kFlows;
+  std::optional<View> summary_view{};  // of a replay; none: what suits most
 };
 
 // All write to stdout.
 std::unique_ptr<MonitorReporter> MakeJsonReporter(const ReporterOptions& options);
 // A live page if stdout is a terminal, else a block of text every interval.
 std::unique_ptr<MonitorReporter> MakeTableReporter(const ReporterOptions& options);
+// A summary at the end, of a replay.
+std::unique_ptr<MonitorReporter> MakeReplayTableReporter(const ReporterOptions& options);
 
 }  // namespace knp::cli
 

@@ -41,7 +41,7 @@ std::string InterfaceNames(const PacketStats& stats, const Canvas& canvas) {
 TextLine Header(const MonitorFrame& frame, const Canvas& canvas) {
   const PacketStats& stats = frame.stats;
   const std::uint64_t up_ns = stats.time_unix_ns - std::min(stats.since_unix_ns, stats.time_unix_ns);
-  TextLine line("knp monitor ", Style::kTitle);
+  TextLine line(fmt::format("knp {} ", frame.command), Style::kTitle);
   line.Add(InterfaceNames(stats, canvas), Style::kBold);
   line.Add(fmt::format(" {0} {1} UTC {0} up {2} {0} every {3}", GlyphsOf(canvas).dot, ClockTime(stats.time_unix_ns),
                        Elapsed(std::chrono::nanoseconds(up_ns)), DurationText(frame.interval)));
@@ -82,6 +82,10 @@ TextLine EventTitle(const MonitorFrame& frame, const Canvas& canvas) {
   if (frame.events.empty()) line.Add(canvas.height == 0 ? " none since the last report" : " none yet", Style::kDim);
   if (frame.stats.events_suppressed > 0)
     line.Add(fmt::format(" {} {} over the rate (--events-per-second)", dot, Short(frame.stats.events_suppressed)),
+             Style::kDim);
+  if (frame.stats.samples_suppressed > 0)
+    line.Add(fmt::format(" {} {} payloads over theirs (--sample-bytes-per-second)", dot,
+                         Short(frame.stats.samples_suppressed)),
              Style::kDim);
   if (frame.stats.events_lost > 0)
     line.Add(fmt::format(" {} {} lost (--ring-size)", dot, Short(frame.stats.events_lost)), Style::kWarning);

@@ -28,6 +28,7 @@ struct MonitorFrame {
   std::vector<FlowRow> flows;    // busiest first; as many as the page has room for are shown
   std::vector<EventRow> events;  // oldest first; likewise, the last ones
   bool keys_work = false;        // 'q' ends the run, others change the view: say so
+  const char* command = "monitor";
   View view = View::kFlows;
   std::vector<NameRow> names;  // newest first
   NameCounts name_counts;

@@ -127,4 +127,19 @@ absl::StatusOr<std::uint64_t> ParseNumber(const std::string& text, std::uint64_t
   return *value;
 }
 
+absl::StatusOr<double> ParseDecimal(const std::string& text) {
+  std::string_view rest = text;
+  const auto bad = [&text] {
+    return absl::InvalidArgumentError(fmt::format("'{}' is no number: write for example 10 or 0.25", text));
+  };
+  if (TakeWhile(rest, IsDigit).empty()) return bad();
+  if (!rest.empty() && rest[0] == '.') {
+    rest.remove_prefix(1);
+    if (TakeWhile(rest, IsDigit).empty()) return bad();
+  }
+  double value = 0;
+  if (!rest.empty() || std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc()) return bad();
+  return value;
+}
+
 }  // namespace knp::cli

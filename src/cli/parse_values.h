@@ -22,6 +22,9 @@ absl::StatusOr<std::size_t> ParseSize(const std::string& text);
 // Decimal digits only. InvalidArgument beyond `most`.
 absl::StatusOr<std::uint64_t> ParseNumber(const std::string& text, std::uint64_t most);
 
+// Digits, with decimals or without: "10", "0.25". No sign, no exponent.
+absl::StatusOr<double> ParseDecimal(const std::string& text);
+
 }  // namespace knp::cli
 
 #endif  // KNP_CLI_PARSE_VALUES_H_

@@ -59,7 +59,8 @@ std::string ShortSpan(std::chrono::nanoseconds span) {
     const char* name;
   };
   static constexpr Unit kUnits[] = {{3600e9, "h"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}};
-  const auto ns = static_cast<double>(span.count());
+  const auto ns =
+      static_cast<double>(std::clamp<std::int64_t>(span.count(), 0, std::int64_t{9999} * 3'600'000'000'000));
   for (const Unit& unit : kUnits) {
     const double value = ns / unit.length_ns;
     if (value < 1 && unit.length_ns > 1) continue;

@@ -10,6 +10,10 @@
 namespace knp::cli {
 namespace {
 
+constexpr int kTypeWidth = 6, kOutcomeWidth = 9, kTookWidth = 6;
+// Of a canvas, from which on a column is shown.
+constexpr int kWidthForTime = 50, kWidthForClient = 60, kWidthForServer = 90, kWidthForAnswers = 110;
+
 std::string OutcomeText(const DnsTransaction& transaction) {
   if (transaction.timed_out) return "no answer";
   return transaction.rcode ? DnsRcodeName(*transaction.rcode) : "";
@@ -24,6 +28,50 @@ std::string AnswersText(const DnsTransaction& transaction) {
   std::string text;
   for (const std::string& answer : transaction.answers) text += (text.empty() ? "" : ", ") + answer;
   return text;
+}
+
+struct Texts {
+  std::string time, client, server, type, name, outcome, took, answers;
+};
+
+Texts TextsOf(const NameRow& row) {
+  const DnsTransaction& dns = row.transaction;
+  return {ClockTime(row.time_unix_ns),
+          row.client.ip.ToString(),
+          row.server.ip.ToString(),
+          DnsTypeName(dns.type),
+          dns.name,
+          OutcomeText(dns),
+          dns.latency_ns ? ShortSpan(std::chrono::nanoseconds(*dns.latency_ns)) : "",
+          AnswersText(dns)};
+}
+
+// Widths of the columns that depend on the canvas; 0: left out.
+struct Layout {
+  int time = 8, client = 8, server = 8, name = 4, answers = 0;
+};
+
+Layout LayoutOf(const std::vector<NameRow>& rows, std::size_t shown, const Canvas& canvas) {
+  Layout layout;
+  int name = 4;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto widen = [&](int& width, const NameRow& row, const Endpoint NameRow::*end) {
+      width = std::clamp(DisplayWidth((row.*end).ip.ToString()), width, std::max(canvas.width / 5, width));
+    };
+    widen(layout.client, rows[i], &NameRow::client);
+    widen(layout.server, rows[i], &NameRow::server);
+    name = std::max(name, DisplayWidth(Printable(rows[i].transaction.name, canvas.utf8)));
+  }
+  if (canvas.width < kWidthForServer) layout.server = 0;
+  if (canvas.width < kWidthForClient) layout.client = 0;
+  if (canvas.width < kWidthForTime) layout.time = 0;
+  int room = canvas.width - kTypeWidth - kOutcomeWidth - kTookWidth - 3;
+  for (const int width : {layout.time, layout.client, layout.server})
+    if (width > 0) room -= width + 1;
+  const int most_name = canvas.width < kWidthForAnswers ? room : room * 3 / 5;
+  layout.name = std::max(std::min(name, most_name), 4);
+  if (canvas.width >= kWidthForAnswers) layout.answers = std::max(room - layout.name - 1, 0);
+  return layout;
 }
 
 }  // namespace
@@ -54,38 +102,28 @@ std::vector<TextLine> RenderNames(const std::vector<NameRow>& rows, const NameCo
                         Grouped(counts.failed), glyphs.dot, Grouped(counts.timed_out)));
   std::vector<TextLine> lines{std::move(title)};
   const std::size_t shown = std::min(most, rows.size());
-  int client = 8, server = 8;
-  for (std::size_t i = 0; i < shown; ++i) {
-    client = std::clamp(DisplayWidth(rows[i].client.ip.ToString()), client, canvas.width / 5);
-    server = std::clamp(DisplayWidth(rows[i].server.ip.ToString()), server, canvas.width / 5);
-  }
-  // time, type, outcome and latency take 8 + 6 + 9 + 6, and a blank each
-  const int room = std::max(canvas.width - client - server - 29 - 7, 10);
-  const int name = std::max(room * 3 / 5, 10), answers = std::max(room - name, 0);
-  const auto row = [&](const std::string& time, const std::string& from, const std::string& to, const std::string& type,
-                       const std::string& what, const std::string& outcome, const std::string& latency,
-                       const std::string& answer, Style style) {
-    TextLine line(Cell(time, 8, Align::kLeft, ""), Style::kDim);
+  const Layout layout = LayoutOf(rows, shown, canvas);
+  const auto row = [&](const Texts& texts, Style name_style, Style style) {
+    TextLine line;
     const auto add = [&](const std::string& text, int width, Align align, Style of) {
-      line.Add(" " + Cell(Printable(text, canvas.utf8), width, align, glyphs.ellipsis), of);
+      if (width == 0) return;
+      line.Add((line.width() == 0 ? "" : " ") + Cell(Printable(text, canvas.utf8), width, align, glyphs.ellipsis), of);
     };
-    add(from, client, Align::kLeft, style == Style::kDim ? style : Style::kPlain);
-    add(to, server, Align::kLeft, style == Style::kDim ? style : Style::kPlain);
-    add(type, 6, Align::kLeft, style == Style::kDim ? style : Style::kPlain);
-    add(what, name, Align::kLeft, style);
-    add(outcome, 9, Align::kLeft, style);
-    add(latency, 6, Align::kRight, style == Style::kDim ? style : Style::kPlain);
-    add(answer, answers, Align::kLeft, Style::kDim);
+    add(texts.time, layout.time, Align::kLeft, Style::kDim);
+    add(texts.client, layout.client, Align::kLeft, style);
+    add(texts.server, layout.server, Align::kLeft, style);
+    add(texts.type, kTypeWidth, Align::kLeft, style);
+    add(texts.name, layout.name, Align::kLeft, name_style);
+    add(texts.outcome, kOutcomeWidth, Align::kLeft, name_style);
+    add(texts.took, kTookWidth, Align::kRight, style);
+    add(texts.answers, layout.answers, Align::kLeft, Style::kDim);
     return line;
   };
-  lines.push_back(row("time", "client", "server", "type", "name", "outcome", "took", "answers", Style::kDim));
-  for (std::size_t i = 0; i < shown; ++i) {
-    const DnsTransaction& dns = rows[i].transaction;
-    lines.push_back(row(ClockTime(rows[i].time_unix_ns), rows[i].client.ip.ToString(), rows[i].server.ip.ToString(),
-                        DnsTypeName(dns.type), dns.name, OutcomeText(dns),
-                        dns.latency_ns ? ShortSpan(std::chrono::nanoseconds(*dns.latency_ns)) : "", AnswersText(dns),
-                        StyleOf(dns)));
-  }
+  lines.push_back(
+      row({"time", "client", "server", "type", "name", "outcome", "took", "answers"}, Style::kDim, Style::kDim));
+  for (std::size_t i = 0; i < shown; ++i)
+    lines.push_back(row(TextsOf(rows[i]), StyleOf(rows[i].transaction), Style::kPlain));
+  for (TextLine& line : lines) line.CutTo(canvas.width, glyphs.ellipsis);
   return lines;
 }
 

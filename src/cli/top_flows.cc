@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <climits>
 #include <functional>
+#include <numeric>
 
 #include "src/cli/quantities.h"
 #include "src/export/json/json_text.h"
@@ -13,11 +14,13 @@
 namespace knp::cli {
 namespace {
 
-constexpr int kLeastAddressWidth = 21;  // "255.255.255.255:65535"
-constexpr int kWidthForNames = 100;     // of a canvas: full names of states
-constexpr int kWidthForPackets = 120;   // packet rates and counts
-constexpr int kWidthForPattern = 110;
-constexpr int kWidthForHeader = 150;     // DSCP, TTL, tunnel
+constexpr int kLeastAddressWidth = 21;     // "255.255.255.255:65535"
+constexpr int kWidthForNames = 100;        // of a canvas: full names of states
+constexpr int kWidthForPackets = 120;      // packet rates and counts
+constexpr int kWidthForStates = 150;       // the same beside details
+constexpr int kWidthForSourcePorts = 100;  // likewise
+constexpr int kDestinationHead = 11;
+constexpr int kEnoughForAddress = 24;    // an IPv6 one's ends with a port; optional columns come after that
 constexpr int kWidthForInterface = 175;  // below it, two full IPv6 addresses are worth more
 
 struct Column {
@@ -25,6 +28,7 @@ struct Column {
   int width;
   Align align;
   std::function<std::string(const FlowRow&)> text;
+  int rank = 0;  // of the columns that may be left out, the largest goes first; 0: stays
 };
 
 const char* ShortStateName(FlowState state) {
@@ -131,24 +135,19 @@ std::vector<Column> DetailColumns(const Canvas& canvas) {
   };
   std::vector<Column> columns;
   columns.push_back({"app", 0, Align::kLeft, plain(AppText)});
-  columns.push_back({"name", std::clamp(canvas.width / 5, 12, 40), Align::kLeft, plain(NameText)});
+  columns.push_back({"name", 0, Align::kLeft, plain(NameText)});
   columns.push_back({"rtt", 6, Align::kRight, plain(RoundTripText)});
   columns.push_back({"answer", 6, Align::kRight, [](const FlowRow& row) {
                        return row.flow.first_answer_ns ? ShortSpan(std::chrono::nanoseconds(*row.flow.first_answer_ns))
                                                        : std::string();
                      }});
-  if (canvas.width >= kWidthForPattern)
-    columns.push_back(
-        {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }});
-  if (canvas.width >= kWidthForHeader) {
-    columns.push_back({"dscp", 4, Align::kRight, [](const FlowRow& row) {
-                         return row.flow.dscp ? fmt::format("{}", *row.flow.dscp) : std::string();
-                       }});
-    columns.push_back({"ttl", 3, Align::kRight, [](const FlowRow& row) {
-                         return row.flow.ttl ? fmt::format("{}", *row.flow.ttl) : std::string();
-                       }});
-    columns.push_back({"tunnel", 0, Align::kLeft, plain(TunnelText)});
-  }
+  columns.push_back(
+      {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }, 1});
+  columns.push_back({"dscp", 4, Align::kRight,
+                     [](const FlowRow& row) { return row.flow.dscp ? fmt::format("{}", *row.flow.dscp) : ""; }, 4});
+  columns.push_back({"ttl", 3, Align::kRight,
+                     [](const FlowRow& row) { return row.flow.ttl ? fmt::format("{}", *row.flow.ttl) : ""; }, 5});
+  columns.push_back({"tunnel", 0, Align::kLeft, plain(TunnelText), 3});
   columns.push_back({"bytes", 5, Align::kRight,
                      [](const FlowRow& row) { return Short(row.flow.sent.bytes + row.flow.received.bytes); }});
   return columns;
@@ -156,7 +155,7 @@ std::vector<Column> DetailColumns(const Canvas& canvas) {
 
 std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& canvas) {
   std::vector<Column> columns;
-  const bool names = canvas.width >= kWidthForNames;
+  const bool names = canvas.width >= (view == View::kDetails ? kWidthForStates : kWidthForNames);
   columns.push_back(
       {names ? "proto" : "L4", 0, Align::kLeft, [](const FlowRow& row) { return ProtocolName(row.flow.protocol); }});
   columns.push_back({names ? "state" : "st", 0, Align::kLeft, [names](const FlowRow& row) -> std::string {
@@ -164,10 +163,12 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& 
                      }});
   for (Column& column : view == View::kDetails ? DetailColumns(canvas) : RateColumns(canvas))
     columns.push_back(std::move(column));
-  columns.push_back({"age", 4, Align::kRight, [now_unix_ns](const FlowRow& row) {
-                       const std::uint64_t start = std::min(row.flow.start_unix_ns, now_unix_ns);
-                       return ShortAge(std::chrono::nanoseconds(now_unix_ns - start));
-                     }});
+  columns.push_back({"age", 4, Align::kRight,
+                     [now_unix_ns](const FlowRow& row) {
+                       const std::uint64_t until = row.flow.final ? row.flow.end_unix_ns : now_unix_ns;
+                       return ShortAge(std::chrono::nanoseconds(until - std::min(row.flow.start_unix_ns, until)));
+                     },
+                     view == View::kDetails ? 2 : 0});
   if (canvas.width >= kWidthForInterface)
     columns.push_back({"seen on", 0, Align::kLeft, [utf8 = canvas.utf8](const FlowRow& row) {
                          if (row.flow.observations.empty()) return std::string();
@@ -177,12 +178,37 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& 
 }
 
 // Columns without a width of their own take what their texts need.
-void FitToContent(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown) {
+void FitToContent(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown,
+                  const Canvas& canvas) {
   for (Column& column : columns) {
     if (column.width != 0) continue;
     column.width = std::max(3, DisplayWidth(column.head));
     for (std::size_t i = 0; i < shown; ++i) column.width = std::max(column.width, DisplayWidth(column.text(rows[i])));
-    column.width = std::min(column.width, 15);
+    column.width = std::min(
+        column.width,
+        column.head == "name" ? std::clamp(canvas.width / (canvas.width < kWidthForSourcePorts ? 7 : 5), 12, 40) : 16);
+  }
+}
+
+int WidthOf(const std::vector<Column>& columns) {
+  return std::accumulate(columns.begin(), columns.end(), 0,
+                         [](int sum, const Column& column) { return sum + 1 + column.width; });
+}
+
+// Leaves out columns until the addresses have room enough. On a page that ends, where it is shown again and again, an
+// empty column stays: what comes and goes is hard to read.
+void LeaveOut(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown, int addresses,
+              const Canvas& canvas) {
+  if (canvas.height == 0)
+    std::erase_if(columns, [&](const Column& column) {
+      return column.rank > 0 && std::all_of(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(shown),
+                                            [&](const FlowRow& row) { return column.text(row).empty(); });
+    });
+  while (WidthOf(columns) + addresses > canvas.width) {
+    const auto last = std::max_element(columns.begin(), columns.end(),
+                                       [](const Column& a, const Column& b) { return a.rank < b.rank; });
+    if (last == columns.end() || last->rank == 0) return;
+    columns.erase(last);
   }
 }
 
@@ -191,15 +217,22 @@ struct AddressWidths {
   int destination;
 };
 
-// Shares `room` between both addresses: neither gets more than it needs while the other lacks.
-AddressWidths ShareRoom(const std::vector<FlowRow>& rows, std::size_t shown, int room, const Canvas& canvas) {
-  AddressWidths need{kLeastAddressWidth, kLeastAddressWidth};
+// What both addresses take in full.
+AddressWidths Need(const std::vector<FlowRow>& rows, std::size_t shown, bool source_ports, const Canvas& canvas) {
+  // A page that ends is shown again and again: its columns ought not to move.
+  const int least = canvas.height == 0 ? kDestinationHead : kLeastAddressWidth;
+  AddressWidths need{source_ports ? least : kDestinationHead, least};
   for (std::size_t i = 0; i < shown; ++i) {
-    const bool port = ShowsPort(rows[i].flow);
-    need.source = std::max(need.source, DisplayWidth(EndpointText(rows[i].flow.source, port, INT_MAX, canvas)));
-    need.destination =
-        std::max(need.destination, DisplayWidth(EndpointText(rows[i].flow.destination, port, INT_MAX, canvas)));
+    const FlowRecord& flow = rows[i].flow;
+    const bool port = ShowsPort(flow);
+    need.source = std::max(need.source, DisplayWidth(EndpointText(flow.source, port && source_ports, INT_MAX, canvas)));
+    need.destination = std::max(need.destination, DisplayWidth(EndpointText(flow.destination, port, INT_MAX, canvas)));
   }
+  return need;
+}
+
+// Shares `room` between both addresses: neither gets more than it needs while the other lacks.
+AddressWidths ShareRoom(const AddressWidths& need, int room) {
   if (need.source + need.destination <= room) return need;
   const int half = std::max(room / 2, 1);
   if (need.source <= half) return {need.source, room - need.source};
@@ -236,10 +269,13 @@ std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t 
   const Glyphs& glyphs = GlyphsOf(canvas);
   const std::size_t shown = std::min(most, rows.size());
   std::vector<Column> columns = Columns(now_unix_ns, view, canvas);
-  FitToContent(columns, rows, shown);
-  int taken = DisplayWidth(glyphs.arrow) + 2;
-  for (const Column& column : columns) taken += 1 + column.width;
-  const AddressWidths widths = ShareRoom(rows, shown, std::max(canvas.width - taken, 2), canvas);
+  FitToContent(columns, rows, shown, canvas);
+  const bool source_ports = view != View::kDetails || canvas.width >= kWidthForSourcePorts;
+  const AddressWidths need = Need(rows, shown, source_ports, canvas);
+  const int arrow = DisplayWidth(glyphs.arrow) + 2;
+  LeaveOut(columns, rows, shown,
+           arrow + std::min(need.source, kEnoughForAddress) + std::min(need.destination, kEnoughForAddress), canvas);
+  const AddressWidths widths = ShareRoom(need, std::max(canvas.width - arrow - WidthOf(columns), 2));
 
   TextLine head(Cell("source", widths.source, Align::kLeft, glyphs.ellipsis), Style::kDim);
   head.Add("   " + Cell("destination", widths.destination, Align::kLeft, glyphs.ellipsis), Style::kDim);
@@ -249,8 +285,8 @@ std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t 
   for (std::size_t i = 0; i < shown; ++i) {
     const FlowRecord& flow = rows[i].flow;
     const bool port = ShowsPort(flow);
-    TextLine line(
-        Cell(EndpointText(flow.source, port, widths.source, canvas), widths.source, Align::kLeft, glyphs.ellipsis));
+    TextLine line(Cell(EndpointText(flow.source, port && source_ports, widths.source, canvas), widths.source,
+                       Align::kLeft, glyphs.ellipsis));
     line.Add(fmt::format(" {} ", glyphs.arrow), Style::kDim);
     line.Add(Cell(EndpointText(flow.destination, port, widths.destination, canvas), widths.destination, Align::kLeft,
                   glyphs.ellipsis));

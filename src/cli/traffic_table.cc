@@ -15,6 +15,7 @@ constexpr int kRateWidth = 6;
 constexpr int kGap = 3;
 constexpr int kWidthForTwoPanels = 130;
 constexpr int kWidthForPercentile = 70;  // of a panel
+constexpr const char* kApplications = "APPLICATIONS";
 
 struct Row {
   std::string name;
@@ -25,6 +26,10 @@ double BitsPerSecond(const TrafficUse& use, std::uint32_t window_s) {
   for (const TrafficRate& rate : use.rates)
     if (rate.window_s == window_s) return rate.bytes_per_second * 8;
   return 0;
+}
+
+std::string NameOf(const NamedTraffic& application) {
+  return application.name.empty() ? "(not known)" : application.name;
 }
 
 // Hosts; or protocols, then applications.
@@ -39,7 +44,7 @@ std::vector<Row> NamedRows(const TrafficReport& report) {
   std::vector<Row> rows;
   for (const NamedTraffic& protocol : report.protocols) rows.push_back({protocol.name, &protocol});
   for (const NamedTraffic& application : report.applications)
-    rows.push_back({"app " + (application.name.empty() ? std::string("(not known)") : application.name), &application});
+    rows.push_back({"app " + NameOf(application), &application});
   return rows;
 }
 
@@ -92,6 +97,32 @@ Layout LayoutOf(const TrafficReport& report, const Canvas& canvas) {
           Panel("PROTOCOLS, APPLICATIONS (bit/s)", NamedRows(report), width, canvas), beside};
 }
 
+std::vector<TextLine> Beside(const Layout& layout, std::size_t most, const Canvas& canvas) {
+  const int column = (canvas.width - kGap) / 2 + kGap;
+  std::vector<TextLine> lines{layout.hosts.Head()};
+  lines.front().PadTo(column).Add(layout.names.Head());
+  for (std::size_t i = 0; i < std::min(most, std::max(layout.hosts.size(), layout.names.size())); ++i) {
+    TextLine line = i < layout.hosts.size() ? layout.hosts.Line(i) : TextLine();
+    line.PadTo(column);
+    if (i < layout.names.size()) line.Add(layout.names.Line(i));
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// Half of the rows for either, what one leaves for the other; the second head line is a row.
+std::vector<TextLine> Below(const Layout& layout, std::size_t most) {
+  const std::size_t room = most == 0 ? 0 : most - 1;
+  const std::size_t names =
+      std::min(layout.names.size(), std::max(room / 2, room - std::min(room, layout.hosts.size())));
+  const std::size_t hosts = std::min(layout.hosts.size(), room - names);
+  std::vector<TextLine> lines{layout.hosts.Head()};
+  for (std::size_t i = 0; i < hosts; ++i) lines.push_back(layout.hosts.Line(i));
+  if (most > 0) lines.push_back(layout.names.Head());
+  for (std::size_t i = 0; i < names; ++i) lines.push_back(layout.names.Line(i));
+  return lines;
+}
+
 }  // namespace
 
 std::size_t TrafficRows(const TrafficReport& report, const Canvas& canvas) {
@@ -108,27 +139,43 @@ std::vector<TextLine> RenderTraffic(const TrafficReport& report, std::size_t mos
       GlyphsOf(canvas).dot, Short(static_cast<double>(report.total.peak.bytes) * 8), GlyphsOf(canvas).dot,
       Short(static_cast<double>(report.total.p95.bytes) * 8), GlyphsOf(canvas).dot, Short(report.total.count.bytes)));
   std::vector<TextLine> lines{std::move(title)};
-  if (layout.beside) {
-    const int column = (canvas.width - kGap) / 2 + kGap;
-    TextLine head = layout.hosts.Head();
-    lines.push_back(head.PadTo(column).Add(layout.names.Head()));
-    for (std::size_t i = 0; i < std::min(most, std::max(layout.hosts.size(), layout.names.size())); ++i) {
-      TextLine line = i < layout.hosts.size() ? layout.hosts.Line(i) : TextLine();
-      line.PadTo(column);
-      if (i < layout.names.size()) line.Add(layout.names.Line(i));
-      lines.push_back(std::move(line));
-    }
-    return lines;
+  for (TextLine& line : layout.beside ? Beside(layout, most, canvas) : Below(layout, most))
+    lines.push_back(std::move(line));
+  for (TextLine& line : lines) line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis);
+  return lines;
+}
+
+std::vector<TextLine> RenderApplications(const TrafficReport& report, std::size_t most, const Canvas& canvas) {
+  std::vector<const NamedTraffic*> rows;
+  for (const NamedTraffic& row : report.applications) rows.push_back(&row);
+  if (std::none_of(rows.begin(), rows.end(), [](const NamedTraffic* row) { return !row->name.empty(); })) return {};
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const NamedTraffic* a, const NamedTraffic* b) { return a->count.bytes > b->count.bytes; });
+  const std::size_t shown = std::min(most, rows.size());
+  const auto name_of = [&](const NamedTraffic& row) { return Printable(NameOf(row), canvas.utf8); };
+  int width = DisplayWidth(kApplications);
+  for (std::size_t i = 0; i < shown; ++i) width = std::max(width, DisplayWidth(name_of(*rows[i])));
+  width = std::min(width, std::max(canvas.width - 5 * (kRateWidth + 1), 12));
+
+  std::vector<TextLine> lines{TextLine(Cell(kApplications, width, Align::kLeft, ""), Style::kTitle)};
+  const auto add = [](TextLine& line, const std::string& text, Style style) {
+    line.Add(" " + Cell(text, kRateWidth, Align::kRight, ""), style);
+  };
+  for (const char* head : {"bytes", "share", "pkts", "peak", "p95"}) add(lines.front(), head, Style::kDim);
+  const std::string unit = "  (peak, p95: bit/s)";
+  if (lines.front().width() + DisplayWidth(unit) <= canvas.width) lines.front().Add(unit, Style::kDim);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const NamedTraffic& row = *rows[i];
+    TextLine line(Cell(name_of(row), width, Align::kLeft, GlyphsOf(canvas).ellipsis));
+    add(line, Short(row.count.bytes), Style::kPlain);
+    add(line, Percent(row.count.bytes, report.total.count.bytes), Style::kPlain);
+    add(line, Short(row.count.packets), Style::kPlain);
+    add(line, Short(static_cast<double>(row.peak.bytes) * 8), Style::kPlain);
+    add(line, Short(static_cast<double>(row.p95.bytes) * 8), Style::kPlain);
+    lines.push_back(std::move(line));
   }
-  // Half of the rows for either, what one leaves for the other.
-  const std::size_t room = most == 0 ? 0 : most - 1;
-  const std::size_t names =
-      std::min(layout.names.size(), std::max(room / 2, room - std::min(room, layout.hosts.size())));
-  const std::size_t hosts = std::min(layout.hosts.size(), room - names);
-  lines.push_back(layout.hosts.Head());
-  for (std::size_t i = 0; i < hosts; ++i) lines.push_back(layout.hosts.Line(i));
-  if (most > 0) lines.push_back(layout.names.Head());
-  for (std::size_t i = 0; i < names; ++i) lines.push_back(layout.names.Line(i));
+  if (shown < rows.size()) lines.emplace_back(fmt::format("+ {} more", Grouped(rows.size() - shown)), Style::kDim);
+  for (TextLine& line : lines) line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis);
   return lines;
 }
 

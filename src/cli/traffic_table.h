@@ -16,6 +16,9 @@ std::size_t TrafficRows(const TrafficReport& report, const Canvas& canvas);
 // A title, a head line and at most `most` rows.
 std::vector<TextLine> RenderTraffic(const TrafficReport& report, std::size_t most, const Canvas& canvas);
 
+// The `most` applications that carried most, over the whole time. Nothing if none is known.
+std::vector<TextLine> RenderApplications(const TrafficReport& report, std::size_t most, const Canvas& canvas);
+
 }  // namespace knp::cli
 
 #endif  // KNP_CLI_TRAFFIC_TABLE_H_

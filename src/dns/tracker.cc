@@ -168,7 +168,7 @@ void Tracker::TakeResponse(const PayloadSample& sample, const Message& message, 
   std::optional<Query> query;
   if (client.destination_port == kDnsPort && !IsMulticast(client)) query = queries_.TakeAnswered(client, message);
   if (query && sample.mono_ns >= query->mono_ns + options_.timeout_ns) {
-    TimeOut(*std::exchange(query, std::nullopt));
+    TimeOut(*query);
     return;
   }
   if (!query) {
@@ -188,7 +188,7 @@ void Tracker::TakeResponse(const PayloadSample& sample, const Message& message, 
   if (on_completion_) on_completion_(completion);
 }
 
-void Tracker::TimeOut(Query query) {
+void Tracker::TimeOut(const Query& query) {
   Completion completion{query.flow_id, query.client, query.interface, query.mono_ns + options_.timeout_ns,
                         TransactionOf(query)};
   completion.transaction.timed_out = true;
@@ -203,9 +203,9 @@ void Tracker::TimeOut(Query query) {
 void Tracker::Advance(std::uint64_t now_mono_ns, std::size_t most) {
   if (now_mono_ns < options_.timeout_ns) return;
   for (std::size_t i = 0; i < most; ++i) {
-    std::optional<Query> query = queries_.TakeOldest(now_mono_ns - options_.timeout_ns);
+    const std::optional<Query> query = queries_.TakeOldest(now_mono_ns - options_.timeout_ns);
     if (!query) return;
-    TimeOut(*std::move(query));
+    TimeOut(*query);
   }
 }
 
@@ -218,7 +218,7 @@ void Tracker::SetLast(Flow* flow, const DnsTransaction& transaction) {
   text_bytes_ -= flow->text_bytes;
   flow->detail.last = DnsTransaction(transaction);  // assigned in place, its texts would keep the room of earlier ones
   flow->text_bytes = transaction.name.size();
-  for (const std::string& answer : transaction.answers) flow->text_bytes += sizeof answer + answer.size();
+  for (const std::string& answer : transaction.answers) flow->text_bytes += sizeof(std::string) + answer.size();
   text_bytes_ += flow->text_bytes;
   while (text_bytes_ > options_.flow_text_bytes && flows_.size() > 1 && &flows_[flows_.oldest()] != flow) {
     Remove(flows_.oldest());

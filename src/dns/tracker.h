@@ -98,7 +98,7 @@ class Tracker {
   bool Take(const PayloadSample& sample, std::span<const std::uint8_t> data, std::size_t length, Flow* flow);
   void TakeQuery(const PayloadSample& sample, const Message& message, Flow* flow);
   void TakeResponse(const PayloadSample& sample, const Message& message, Flow* flow);
-  void TimeOut(Query query);
+  void TimeOut(const Query& query);
   void SetLast(Flow* flow, const DnsTransaction& transaction);
   void Remove(Slab::Index index);
 

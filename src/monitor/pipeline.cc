@@ -73,7 +73,9 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
 
 absl::Status Pipeline::Open() {
   if (!options_.identify_applications) return absl::OkStatus();
-  auto classifier = app::Classifier::Create();
+  app::ClassifierOptions classifying;
+  classifying.max_flows = options_.flow_capacity;
+  auto classifier = app::Classifier::Create(classifying);
   if (!classifier.ok()) return classifier.status();
   applications_ = *std::move(classifier);
   return absl::OkStatus();

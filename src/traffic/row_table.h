@@ -57,7 +57,7 @@ class RowTable {
     row.received += received;
     Count both = sent;
     row.samples.Add(second, both += received);
-    const auto size_class = static_cast<std::uint32_t>(std::bit_width(row.Sum().bytes));
+    const auto size_class = std::max(row.size_class, static_cast<std::uint32_t>(std::bit_width(row.Sum().bytes)));
     if (!moves && size_class == row.size_class) return;
     Unlink(&row);
     row.size_class = size_class;
@@ -71,6 +71,7 @@ class RowTable {
  private:
   static constexpr std::uint32_t kQuiet_s = 60;
   static constexpr std::size_t kWaiting = 4096;
+  static constexpr std::uint32_t kLargest = 64;
   struct List {
     Row *newest = nullptr, *oldest = nullptr;
   };
@@ -92,7 +93,9 @@ class RowTable {
         folded_.ring.Add(second, both += received);
         return nullptr;
       }
+      const std::uint32_t outgrown = row->size_class;
       Fold(row);
+      row->size_class = std::min(outgrown + 1, kLargest);  // what it carried before it had a row counts for its stay
     }
     row->key = Key(key);
     index_.emplace(row->key, row);

@@ -60,6 +60,7 @@ std::vector<typename Table::Row*> Sorted(const Table& table, std::uint32_t secon
     return a.row->key < b.row->key;
   });
   std::vector<typename Table::Row*> rows;
+  rows.reserve(ranked.size());
   for (const Ranked& one : ranked) rows.push_back(one.row);
   return rows;
 }

@@ -20,7 +20,6 @@ using knp::testing::DnsHeader;
 using knp::testing::DnsLabel;
 using knp::testing::DnsName;
 using knp::testing::DnsPointer;
-using knp::testing::DnsQuery;
 using knp::testing::DnsQuestion;
 using knp::testing::DnsRecord;
 using knp::testing::DnsResponse;

@@ -10,14 +10,11 @@ namespace knp::dns {
 namespace {
 
 using knp::testing::Backwards;
-using knp::testing::Be16;
-using knp::testing::Be32;
 using knp::testing::Bytes;
 using knp::testing::DnsAddress;
 using knp::testing::DnsClient;
 using knp::testing::DnsHeader;
 using knp::testing::DnsName;
-using knp::testing::DnsPointer;
 using knp::testing::DnsQuery;
 using knp::testing::DnsQuestion;
 using knp::testing::DnsRecord;

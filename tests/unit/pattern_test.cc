@@ -3,9 +3,7 @@
 #include <netinet/in.h>
 
 #include <cmath>
-#include <fstream>
 #include <random>
-#include <sstream>
 #include <string>
 
 #include "src/flow/pattern.h"
@@ -230,51 +228,6 @@ TEST(PatternMeter, YearsAndFloods_DoNotOverflow) {
   EXPECT_NEAR(meter.interval_mean_s(), 86'400, 1);
   EXPECT_LT(meter.interval_deviation(), 0.01);
   EXPECT_TRUE(std::isfinite(meter.second_deviation(~std::uint64_t{0})));
-}
-
-TEST(PatternDocs, EveryThreshold_IsListedWithItsDefault) {
-  std::ifstream file(std::string(KNP_SOURCE_DIR) + "/docs/patterns.md");
-  std::stringstream text;
-  text << file.rdbuf();
-  ASSERT_FALSE(text.str().empty());
-  const PatternThresholds& t = kDefaults;
-#define KNP_ROW(name) \
-  { #name, static_cast < double>(t.name) }
-  const std::pair<const char*, double> rows[] = {KNP_ROW(burst_gap_ns),
-                                                 KNP_ROW(idle_packet_bytes),
-                                                 KNP_ROW(idle_interval_s),
-                                                 KNP_ROW(idle_intervals),
-                                                 KNP_ROW(periodic_intervals),
-                                                 KNP_ROW(periodic_deviation),
-                                                 KNP_ROW(periodic_busy),
-                                                 KNP_ROW(one_way_packets),
-                                                 KNP_ROW(streaming_s),
-                                                 KNP_ROW(streaming_busy),
-                                                 KNP_ROW(streaming_deviation),
-                                                 KNP_ROW(streaming_min_bytes_per_second),
-                                                 KNP_ROW(streaming_max_bytes_per_second),
-                                                 KNP_ROW(streaming_packet_bytes),
-                                                 KNP_ROW(bulk_bytes),
-                                                 KNP_ROW(bulk_ratio),
-                                                 KNP_ROW(bulk_packet_bytes),
-                                                 KNP_ROW(bulk_bytes_per_second),
-                                                 KNP_ROW(interactive_s),
-                                                 KNP_ROW(interactive_packets),
-                                                 KNP_ROW(interactive_payload_bytes),
-                                                 KNP_ROW(interactive_packets_per_second),
-                                                 KNP_ROW(tcp_payload_bytes),
-                                                 KNP_ROW(request_packet_ratio),
-                                                 KNP_ROW(request_payload_bytes)};
-#undef KNP_ROW
-  static_assert(std::size(rows) * 8 >= sizeof(PatternThresholds));  // one is missing here
-  for (const auto& [name, value] : rows) {
-    std::ostringstream number;
-    number << std::defaultfloat;
-    number.precision(15);
-    number << value;
-    const std::string row = "| `" + std::string(name) + "` | " + number.str() + " |";
-    EXPECT_NE(text.str().find(row), std::string::npos) << row;
-  }
 }
 
 }  // namespace

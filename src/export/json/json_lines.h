@@ -6,11 +6,13 @@
 #ifndef KNP_EXPORT_JSON_JSON_LINES_H_
 #define KNP_EXPORT_JSON_JSON_LINES_H_
 
+#include <knp/capture_replay.h>
 #include <knp/types.h>
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace knp::json {
@@ -36,12 +38,14 @@ void AppendLosses(std::string& out, const PacketStats& before, const PacketStats
 struct Summary {
   PacketStats stats;  // the last ones
   std::uint64_t flows = 0;
-  std::uint64_t alerts = 0;  // opened
+  std::uint64_t alerts = 0;              // opened
+  std::optional<ReplayReport> replay{};  // of a replay
 };
 void AppendSummary(std::string& out, const Summary& summary);
 
 // Packets of the remainder whose headers do not hold what they promise: all reasons but those of packets that are
-// merely not IP (`arp`, `non_ip`) or came while an interface was being detached (`no_interface`).
+// merely not IP (`arp`, `non_ip`), came while an interface was being detached (`no_interface`), are of a link type that
+// nobody here reads (`link_type`), or were not captured far enough (`snaplen`).
 std::uint64_t MalformedPackets(const Ledger& ledger);
 
 // The window of `stats` whose length is nearest to `interval`; null if there are none.

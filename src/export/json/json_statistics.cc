@@ -85,6 +85,13 @@ Json EndpointJson(const Endpoint& endpoint) {
   return json;
 }
 
+// What was not told for want of budget or room; no count is among it.
+void PutSuppressed(Json& json, const PacketStats& stats) {
+  json["events_suppressed"] = stats.events_suppressed;
+  json["samples_suppressed"] = stats.samples_suppressed;
+  json["events_lost"] = stats.events_lost;
+}
+
 const char* AlertStateName(AlertState state) {
   switch (state) {
     case AlertState::kOpened: return "opened";
@@ -122,6 +129,19 @@ Json StatsJson(const PacketStats& stats, const InterfaceStats& interface, std::c
   return json;
 }
 
+Json ReplayJson(const ReplayReport& report) {
+  Json json = {{"interrupted", report.interrupted},
+               {"frames_in_kernel", report.frames_in_kernel},
+               {"frames_parsed_natively", report.native_frames},
+               {"cut_by_snaplen", report.cut_by_snaplen},
+               {"times_clamped", report.times_clamped}};
+  if (!report.native_why.empty()) json["native_why"] = report.native_why;
+  if (!report.native_reasons.empty()) json["native_reasons"] = report.native_reasons;
+  if (!report.unknown_links.empty()) json["unknown_link_types"] = report.unknown_links;
+  if (!report.warnings.empty()) json["warnings"] = report.warnings;
+  return json;
+}
+
 }  // namespace
 
 const Rates* NearestWindow(const InterfaceStats& stats, std::chrono::milliseconds interval) {
@@ -137,7 +157,9 @@ const Rates* NearestWindow(const InterfaceStats& stats, std::chrono::millisecond
 std::uint64_t MalformedPackets(const Ledger& ledger) {
   std::uint64_t packets = 0;
   for (const auto& [reason, count] : ledger.remainder)
-    if (reason != "arp" && reason != "non_ip" && reason != "no_interface") packets += count.packets;
+    if (reason != "arp" && reason != "non_ip" && reason != "no_interface" && reason != "link_type" &&
+        reason != "snaplen")
+      packets += count.packets;
   return packets;
 }
 
@@ -179,6 +201,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     json["unseen"] = UnseenJson(interface.unseen);
     json["hook_shadowed"] = interface.hook_shadowed;
     json["hook_repairs"] = interface.hook_repairs;
+    PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
     AppendLine(out, json);
@@ -213,15 +236,18 @@ void AppendLosses(std::string& out, const PacketStats& before, const PacketStats
 void AppendSummary(std::string& out, const Summary& summary) {
   const PacketStats& stats = summary.stats;
   const std::uint64_t run_ns = stats.time_unix_ns > stats.since_unix_ns ? stats.time_unix_ns - stats.since_unix_ns : 0;
-  AppendLine(out, {{"kind", "summary"},
-                   {"time", TimeText(stats.time_unix_ns)},
-                   {"packets", stats.total.seen.packets},
-                   {"bytes", stats.total.seen.bytes},
-                   {"flows", summary.flows},
-                   {"alerts", summary.alerts},
-                   {"malformed", MalformedPackets(stats.total)},
-                   {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
-                   {"ledger", WholeLedgerJson(stats)}});
+  Json json = {{"kind", "summary"},
+               {"time", TimeText(stats.time_unix_ns)},
+               {"packets", stats.total.seen.packets},
+               {"bytes", stats.total.seen.bytes},
+               {"flows", summary.flows},
+               {"alerts", summary.alerts},
+               {"malformed", MalformedPackets(stats.total)},
+               {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
+               {"ledger", WholeLedgerJson(stats)}};
+  PutSuppressed(json, stats);
+  if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
+  AppendLine(out, json);
 }
 
 }  // namespace knp::json
