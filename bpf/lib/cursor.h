@@ -109,8 +109,10 @@ static __always_inline long knp_load(KNP_PACKET *packet, __u32 offset, void *to,
 /* The `size` bytes at `offset`: in place where that is possible, else copied into `scratch`; NULL if the packet ends
  * before. `offset` must have a small bound that the verifier can see. */
 static __always_inline const __u8 *knp_at(const struct knp_cursor *c, __u32 offset, __u8 *scratch, __u32 size) {
-  const __u8 *p = c->data + offset;
-  if (!c->copied && p + size <= c->end) return p;
+  if (!c->copied) {
+    const __u8 *p = c->data + offset;
+    if (p + size <= c->end) return p;
+  }
   if (knp_load(c->packet, offset, scratch, size)) return 0;
   return scratch;
 }

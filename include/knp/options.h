@@ -14,7 +14,7 @@ namespace knp {
 struct MonitorOptions {
   // Kernel memory of the flow table, bytes, of all CPUs together. Raise it if FlowStats::kernel_evictions grows faster
   // than connections do: every eviction is a record that user space has to take. 48 bytes hold an IPv4 flow direction,
-  // 72 an IPv6 one; each CPU that sees a flow needs a slot for it.
+  // 72 an IPv6 one; each CPU that sees a flow needs a slot for it. An eighth comes on top, for flows inside tunnels.
   std::size_t table_budget_bytes = std::size_t{20} << 20;
 
   // Kernel memory of the event ring, bytes; rounded up to a power of two, at least one page. Raise it if

@@ -136,7 +136,7 @@ TEST(ReplayBpfTest, RandomFrames_KernelAndHost_TellTheSameNoticesAndSamples) {
   if (!KernelCanReplay()) GTEST_SKIP() << "the replay's program needs Linux 5.8";
   const Replay kernel(ReplayEngine::Mode::kKernel), native(ReplayEngine::Mode::kNative);
   ASSERT_TRUE(kernel.engine && native.engine);
-  for (const OwnedFrame& frame : RandomFrames(6, Scaled(20'000, 5'000), kInterfaces)) {
+  for (const OwnedFrame& frame : RandomFrames(6, Scaled(20'000, 8'000), kInterfaces)) {
     if (frame.bytes.size() < 54 || frame.bytes.size() > 3600) continue;
     kernel.Run(frame);
     native.Run(frame);

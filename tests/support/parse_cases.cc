@@ -355,11 +355,34 @@ Cases GsoCases() {
   };
 }
 
+// What is inside is nothing to the parser; bpf/lib/tunnel.h looks there.
+Cases TunnelCases() {
+  const Bytes v4 = Ipv4({}, Join({Tcp({.flags = kAck}), Fill(20)})), v6 = Ipv6({.next = 17}, Udp());
+  const Bytes vxlan = UdpWith(Join({Vxlan(7), Ethernet(kIpv4), v4}), 4789);
+  const Bytes geneve = UdpWith(Join({Geneve(7, 0x6558, 3), Ethernet(0x8100), VlanTag(3, 0x86dd), v6}), 6081);
+  return {
+      {"Tunnel_Vxlan",
+       Eth4({.protocol = 17}, vxlan),
+       {.protocol = 17, .sport = 55555, .dport = 4789, .header_len = 42},
+       {}},
+      {"Tunnel_GeneveInIpv6",
+       Eth6({.next = 17}, geneve),
+       {.ip_version = 6, .protocol = 17, .sport = 55555, .dport = 6081, .header_len = 62},
+       {}},
+      {"Tunnel_Gre",
+       Eth4({.protocol = 47}, Join({Gre(0x86dd, 0xb000, 7), v6})),
+       {.protocol = 47, .sport = 0, .dport = 0, .header_len = 34},
+       {}},
+      {"Tunnel_Ipip", Eth4({.protocol = 4}, v4), {.protocol = 4, .sport = 0, .dport = 0, .header_len = 34}, {}},
+      {"Tunnel_6in4", Eth4({.protocol = 41}, v6), {.protocol = 41, .sport = 0, .dport = 0, .header_len = 34}, {}},
+  };
+}
+
 }  // namespace
 
 std::vector<ParseCase> ParseCases() {
   Cases all;
-  for (Cases (*make)() : {Ipv4Cases, TransportCases, Ipv6Cases, FragmentCases, LinkCases, GsoCases}) {
+  for (Cases (*make)() : {Ipv4Cases, TransportCases, Ipv6Cases, FragmentCases, LinkCases, GsoCases, TunnelCases}) {
     Cases some = make();
     std::move(some.begin(), some.end(), std::back_inserter(all));
   }
