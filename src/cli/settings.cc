@@ -94,6 +94,11 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.ring_bytes);
      }},
+    {"datapath.sample_bytes_per_second", "0 to 1T",
+     "payload that the kernel may copy out for names and applications, 0: none",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<std::size_t>(ParseSize(text), 0, std::size_t{1} << 40, range, t.options.sample_bytes_per_second);
+     }},
     {"datapath.table_budget", "4K to 1T", "memory of the kernel's flow table",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.table_budget_bytes);
@@ -102,10 +107,6 @@ constexpr Setting kSettings[] = {
      "one source that tries more ports than this a second raises scan.vertical, 0: off",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 0, 65535, range, t.port_scan_ports_per_second);
-     }},
-    {"events.per_second", "0 to 4294967295", "the same as datapath.events_per_second",
-     [](const std::string& text, const SettingTargets& t, const char* range) {
-       return StoreNumber(text, 0, std::numeric_limits<std::uint32_t>::max(), range, t.options.events_per_second);
      }},
     {"flows.capacity", "1 to 100000000", "conversations kept in user space, about 300 bytes each",
      [](const std::string& text, const SettingTargets& t, const char* range) {
@@ -170,10 +171,6 @@ constexpr Setting kSettings[] = {
      StoreSpan<&Thresholds::streaming_s, 0>},
     {"patterns.tcp_payload_bytes", "0 to 65535", "a side that sent less over TCP has said nothing",
      StoreThreshold<&Thresholds::tcp_payload_bytes, 0, 65'535>},
-    {"samples.bytes_per_second", "0 to 1T", "payload that the kernel may copy out for names and applications, 0: none",
-     [](const std::string& text, const SettingTargets& t, const char* range) {
-       return Store<std::size_t>(ParseSize(text), 0, std::size_t{1} << 40, range, t.options.sample_bytes_per_second);
-     }},
 };
 
 absl::Status NoSuchKey(const std::string& key) {

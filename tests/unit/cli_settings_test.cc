@@ -56,11 +56,10 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   EXPECT_EQ(Apply("datapath.table_budget=1M").options.table_budget_bytes, std::size_t{1} << 20);
   EXPECT_EQ(Apply("datapath.ring_size=64K").options.ring_bytes, std::size_t{64} << 10);
   EXPECT_EQ(Apply("datapath.events_per_second=0").options.events_per_second, 0u);
-  EXPECT_EQ(Apply("events.per_second=7").options.events_per_second, 7u);
   EXPECT_FALSE(Apply("applications.enabled=off").options.identify_applications);
   EXPECT_TRUE(Apply("applications.enabled=on").options.identify_applications);
-  EXPECT_EQ(Apply("samples.bytes_per_second=2M").options.sample_bytes_per_second, std::uint64_t{2} << 20);
-  EXPECT_EQ(Apply("samples.bytes_per_second=0").options.sample_bytes_per_second, 0u);
+  EXPECT_EQ(Apply("datapath.sample_bytes_per_second=2M").options.sample_bytes_per_second, std::uint64_t{2} << 20);
+  EXPECT_EQ(Apply("datapath.sample_bytes_per_second=0").options.sample_bytes_per_second, 0u);
   EXPECT_EQ(SettingKeys().size(), 10u + PatternKeys().size()) << "a key that is not tested above";
 }
 
@@ -104,9 +103,9 @@ TEST(Settings, ValueOutOfRange_ToldWithTheKeyAndTheRangeAndNothingStored) {
   for (const std::string assignment :
        {"detectors.scan.vertical.ports=65536", "flows.capacity=0", "flows.capacity=100000001", "flows.idle_timeout=0s",
         "flows.closed_timeout=0ms", "datapath.table_budget=1", "datapath.ring_size=2T",
-        "datapath.events_per_second=4294967296", "events.per_second=4294967296", "applications.enabled=yes",
-        "samples.bytes_per_second=2T", "patterns.periodic_busy=1.1", "patterns.burst_gap=99ms",
-        "patterns.idle_intervals=0", "patterns.bulk_packet_bytes=65536", "patterns.bulk_bytes=1000000000001"}) {
+        "datapath.events_per_second=4294967296", "applications.enabled=yes", "datapath.sample_bytes_per_second=2T",
+        "patterns.periodic_busy=1.1", "patterns.burst_gap=99ms", "patterns.idle_intervals=0",
+        "patterns.bulk_packet_bytes=65536", "patterns.bulk_bytes=1000000000001"}) {
     const Applied applied = Apply(assignment);
     EXPECT_EQ(applied.status.code(), absl::StatusCode::kInvalidArgument) << assignment;
     EXPECT_THAT(applied.status.message(), HasSubstr(assignment.substr(0, assignment.find('='))));
