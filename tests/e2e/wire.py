@@ -63,7 +63,7 @@ class Wire:
                 if child.poll() is None:
                     child.kill()
                 child.wait()
-                self.files += [stream for stream in (child.stdout, child.stderr) if stream]
+                self.files += [stream for stream in (child.stdin, child.stdout, child.stderr) if stream]
             for file in self.files:
                 file.close()
         finally:
