@@ -81,6 +81,26 @@ class Array {
   RawArray raw_;
 };
 
+// Opens the arrays of an object one after the other; the first failure is kept.
+class ArrayOpener {
+ public:
+  explicit ArrayOpener(const Object& object) : object_(object) {}
+
+  template <typename T>
+  void operator()(Array<T>* to, const char* name) {
+    auto array = Array<T>::Open(object_, name);
+    if (array.ok())
+      *to = *std::move(array);
+    else if (status_.ok())
+      status_ = array.status();
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const Object& object_;
+  absl::Status status_;
+};
+
 }  // namespace knp::datapath
 
 #endif  // KNP_DATAPATH_ARRAY_H_

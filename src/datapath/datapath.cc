@@ -63,23 +63,16 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
 }
 
 absl::Status Datapath::OpenArrays() {
-  absl::Status status;
-  const auto open = [&](auto* to, const char* name) {
-    auto array = std::remove_reference_t<decltype(*to)>::Open(*object_, name);
-    if (array.ok())
-      *to = *std::move(array);
-    else if (status.ok())
-      status = array.status();
-  };
+  ArrayOpener open(*object_);
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
   if (object_->tells_tunnels()) open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
-  if (!status.ok()) return status;
-  status = object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
-                                    : decoder_.Open(buckets4_, buckets6_);
+  if (!open.status().ok()) return open.status();
+  const absl::Status status = object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
+                                                       : decoder_.Open(buckets4_, buckets6_);
   if (!status.ok()) return status;
   iface_table_ = std::make_unique<IfaceTable>(
       [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });

@@ -46,23 +46,16 @@ absl::Status KernelReplay::Open(const MonitorOptions& options) {
   if (!object.ok()) return object.status();
   object_ = *std::move(object);
   program_fd_ = object_->ProgramFd("knp_replay");
-  absl::Status status;
-  const auto open = [&](auto* to, const char* name) {
-    auto array = std::remove_reference_t<decltype(*to)>::Open(*object_, name);
-    if (array.ok())
-      *to = *std::move(array);
-    else if (status.ok())
-      status = array.status();
-  };
+  ArrayOpener open(*object_);
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
   open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpu_, "knp_cpu");
-  if (!status.ok()) return status;
-  if (status = decoder_.Open(buckets4_, buckets6_, buckets_inner_); !status.ok()) return status;
+  if (!open.status().ok()) return open.status();
+  if (absl::Status status = decoder_.Open(buckets4_, buckets6_, buckets_inner_); !status.ok()) return status;
   decoder_.SetClock(&clock_);
-  if (status = cpu_.Store(0, EventBudget(options, 1, KNP_REPLAY_TICK_NS)); !status.ok()) return status;
+  if (absl::Status status = cpu_.Store(0, EventBudget(options, 1, KNP_REPLAY_TICK_NS)); !status.ok()) return status;
   auto events = EventSource::Open(*object_, [this](const void* record, std::size_t size) {
     decoder_.OnRecord(record, size);
     return true;

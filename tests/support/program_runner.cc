@@ -64,19 +64,14 @@ absl::Status ProgramRunner::Open(const MonitorOptions& options, const std::strin
   auto object = datapath::Object::Load("", options, &*features);
   if (!object.ok()) return object.status();
   object_ = *std::move(object);
-  absl::Status status;
-  const auto open = [&](auto* to, const char* name) {
-    auto array = std::remove_reference_t<decltype(*to)>::Open(*object_, name);
-    if (!array.ok()) status = array.status();
-    if (array.ok()) *to = *std::move(array);
-  };
+  datapath::ArrayOpener open(*object_);
   open(&buckets4_, "knp_flows4");
   open(&buckets6_, "knp_flows6");
   if (object_->tells_tunnels()) open(&buckets_inner_, "knp_flows_inner");
   open(&counters_, "knp_counters");
   open(&cpus_, "knp_cpu");
   open(&interfaces_, "knp_ifaces");
-  if (!status.ok()) return status;
+  if (!open.status().ok()) return open.status();
   table_.emplace([this](std::size_t index, const knp_iface_entry& entry) { return interfaces_.Store(index, entry); });
   SetKnown(true);
   if (object_->variant() == datapath::Object::Variant::k418) {
