@@ -1,9 +1,10 @@
 // `knp monitor -o json`: one object a line and nothing else. See monitor_reporter.h and src/export/json/json_lines.h.
 #include <unistd.h>
 
+#include <optional>
+
 #include "src/cli/monitor_reporter.h"
 #include "src/cli/output.h"
-#include "src/export/json/json_traffic.h"
 
 namespace knp::cli {
 namespace {
@@ -29,14 +30,12 @@ class JsonReporter final : public MonitorReporter {
   }
   void OnLiveFlow(const FlowRecord& flow) override { json::CountActive(active_, flow); }
 
-  void OnTraffic(const TrafficReport& traffic) override {
-    output_.Add([&](std::string& buffer) { json::AppendTraffic(buffer, traffic); });
-  }
+  void OnTraffic(const TrafficReport& traffic) override { traffic_ = traffic; }
   void Report(const PacketStats& stats, const FlowStats* flows) override {
     // Rendered before the lock is taken: the handlers need not wait for it.
     std::string lines;
     json::AppendLosses(lines, before_, stats);
-    json::AppendStats(lines, stats, flows == nullptr ? nullptr : &active_, interval_);
+    json::AppendStats(lines, stats, flows == nullptr ? nullptr : &active_, interval_, traffic_ ? &*traffic_ : nullptr);
     output_.Add([&](std::string& buffer) { buffer += lines; });
     output_.Flush();
     before_ = stats;
@@ -58,6 +57,7 @@ class JsonReporter final : public MonitorReporter {
   Output output_{STDOUT_FILENO};
   PacketStats before_;
   json::ActiveFlows active_;
+  std::optional<TrafficReport> traffic_;
 };
 
 }  // namespace

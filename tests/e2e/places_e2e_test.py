@@ -88,7 +88,7 @@ class PlacesTest(unittest.TestCase):
             self.assertEqual((sent["packets"], sent["bytes"]), places["pod0", "ingress"])
             self.assertEqual((received["packets"], received["bytes"]), places["near0", "ingress"] if
                              places["near0", "ingress"][0] > 2 * places["pod0", "egress"][0] else places["pod0", "egress"])
-        traffic = [line for line in lines if line["kind"] == "traffic"][-1]
+        traffic = [line["traffic"] for line in lines if "traffic" in line][-1]
         world, = [h for h in traffic["hosts"] if h["ip"] == "10.201.0.2"]
         of_all = [f for f in {f["id"]: f for f in lines if f["kind"] == "flow"}.values() if
                   "10.201.0.2" in (f["source"]["ip"], f["destination"]["ip"])]

@@ -235,18 +235,23 @@ TEST(Applications, NoneKnown_NoTable) {
   EXPECT_TRUE(RenderApplications({}, 10, {.width = 100}).empty());
 }
 
-TEST(JsonReporter, Traffic_OneLineOfItsKind) {
+TEST(JsonReporter, Traffic_IsInTheFirstStatsLineOfAReport) {
   testing::internal::CaptureStdout();
   {
     const std::unique_ptr<MonitorReporter> reporter = MakeJsonReporter({});
     reporter->OnTraffic(Report(2, 1));
+    PacketStats stats;
+    stats.interfaces.resize(2);
+    reporter->Report(stats, nullptr);
     EXPECT_TRUE(reporter->Flush().ok());
   }
   const std::string text = testing::internal::GetCapturedStdout();
-  EXPECT_TRUE(text.starts_with(R"({"kind":"traffic")")) << text;
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
-  for (const char* part : {R"("hosts":[)", R"("ip":"10.0.0.1")", R"("protocols":[)", R"("total":{)"})
-    EXPECT_THAT(text, HasSubstr(part));
+  const std::string first = text.substr(0, text.find('\n')), second = text.substr(text.find('\n') + 1);
+  for (const std::string& line : {first, second}) EXPECT_TRUE(line.starts_with(R"({"kind":"stats")")) << line;
+  for (const char* part : {R"("traffic":{)", R"("ip":"10.0.0.1")", R"("applications":[)"}) {
+    EXPECT_THAT(first, HasSubstr(part));
+    EXPECT_THAT(second, Not(HasSubstr(part)));
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #define KNP_EXPORT_JSON_JSON_LINES_H_
 
 #include <knp/capture_replay.h>
+#include <knp/traffic.h>
 #include <knp/types.h>
 
 #include <chrono>
@@ -26,9 +27,10 @@ void AppendAlert(std::string& out, const Alert& alert);
 using ActiveFlows = std::map<std::string, std::uint64_t>;
 void CountActive(ActiveFlows& active, const FlowRecord& flow);
 
-// One `stats` line an interface. `active` may be null (not known). `rates` is the window nearest to `interval`.
+// One `stats` line an interface. `active` may be null (not known). `rates` is the window nearest to `interval`. The first
+// line has `traffic`, which is of all interfaces together, unless that is null.
 void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* active,
-                 std::chrono::milliseconds interval);
+                 std::chrono::milliseconds interval, const TrafficReport* traffic = nullptr);
 
 // One `loss` line for each place of each interface where `now` lost more than `before`, and one (`where` =
 // "events_ring_full") for optional events that found the ring full.

@@ -7,6 +7,7 @@
 
 #include "src/export/json/json_lines.h"
 #include "src/export/json/json_text.h"
+#include "src/export/json/json_traffic.h"
 
 namespace knp::json {
 namespace {
@@ -193,7 +194,7 @@ void CountActive(ActiveFlows& active, const FlowRecord& flow) {
 }
 
 void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* active,
-                 std::chrono::milliseconds interval) {
+                 std::chrono::milliseconds interval, const TrafficReport* traffic) {
   const Json ledger = WholeLedgerJson(stats);
   for (const InterfaceStats& interface : stats.interfaces) {
     Json json = StatsJson(stats, interface, interval);
@@ -204,6 +205,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
+    if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
 }

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "src/export/json/json_text.h"
-
 namespace knp::json {
 namespace {
 
@@ -71,8 +69,8 @@ Json OtherJson(const OtherTraffic& other, bool by_sense) {
 
 }  // namespace
 
-void AppendTraffic(std::string& out, const TrafficReport& report) {
-  Json json = {{"kind", "traffic"}, {"time", TimeText(report.time_unix_ns)}};
+Json TrafficJson(const TrafficReport& report) {
+  Json json;
   json["hosts"] = Json::array();
   for (const HostTraffic& host : report.hosts) json["hosts"].push_back(HostJson(host));
   json["protocols"] = NamedJson(report.protocols);
@@ -83,9 +81,7 @@ void AppendTraffic(std::string& out, const TrafficReport& report) {
   Json total = CountJson(report.total.count);
   PutUse(report.total, &total);
   json["total"] = std::move(total);
-  // Names may come from packets: what is no UTF-8 is replaced instead of thrown at us.
-  out += json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  out += '\n';
+  return json;
 }
 
 }  // namespace knp::json

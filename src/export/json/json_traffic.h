@@ -1,17 +1,16 @@
-// The JSON line of who uses how much. Fed with the monitor's traffic reports by `knp monitor -o json` and `knp replay`.
+// Who uses how much, as JSON: the `traffic` of a `stats` line. Fed with the monitor's traffic reports by json_statistics.cc.
 #ifndef KNP_EXPORT_JSON_JSON_TRAFFIC_H_
 #define KNP_EXPORT_JSON_JSON_TRAFFIC_H_
 
 #include <knp/traffic.h>
 
-#include <string>
+#include <nlohmann/json_fwd.hpp>
 
 namespace knp::json {
 
-// Appends one line of kind `traffic`, newline included: `hosts`, `protocols`, `applications` (without `name`: those
-// that are not known), `other` with what each of these lists leaves out, `total`. `rates` are absent in the first
-// second.
-void AppendTraffic(std::string& out, const TrafficReport& report);
+// `hosts`, `protocols`, `applications` (without `name`: those that are not known), `other` with what each of these lists
+// leaves out, `total`. `rates` are absent in the first second.
+nlohmann::ordered_json TrafficJson(const TrafficReport& report);
 
 }  // namespace knp::json
 
