@@ -64,7 +64,7 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
                         help="all cases at full size, also under emulation: takes minutes "
                         "(else left out are those of tools/vm/left_out.txt)")
     parser.add_argument("--timeout", type=int, metavar="SECONDS",
-                        help="when a machine counts as hung (800; 1800 for a command or --full)")
+                        help="when a machine counts as hung (1200; 1800 for a command or --full)")
     parser.add_argument("--jobs", type=int, metavar="N", help="machines at a time (as many as CPUs, at most 4)")
     parser.add_argument("--no-host", action="store_true", help="with all: without this machine's own kernel")
     parser.add_argument("--refresh", action="store_true", help="fetch newer kernels, if there are")
@@ -135,7 +135,7 @@ class Machine:
     def run(self, script, show):
         with tempfile.TemporaryDirectory(prefix="knp-vm-") as scratch:
             arguments, console = self._prepare(pathlib.Path(scratch), script)
-            timeout = self._options.timeout or (1800 if self._options.full or self._options.command else 800)
+            timeout = self._options.timeout or (1800 if self._options.full or self._options.command else 1200)
             return qemu.run(arguments, self.token, console, timeout, show)
 
     def shell(self):
