@@ -16,7 +16,7 @@
 namespace knp::app {
 
 struct ClassifierOptions {
-  std::size_t max_detections = 4096;  // conversations under inspection; 1.3 KB each, 6 KB with large samples
+  std::size_t max_detections = 1024;  // conversations under inspection; 1.3 KB each, 6 KB with large samples
   std::size_t max_flows = 1 << 17;    // whose outcome is kept, until Forget; 350 bytes each if it has a name, else 100
   std::size_t max_samples = 8;        // of a flow, both directions together
 };

@@ -32,7 +32,7 @@ struct TrafficDelta {
 class TrafficMeter {
  public:
   struct Options {
-    std::size_t hosts = 4096;
+    std::size_t hosts = 2048;
     std::size_t applications = 512;
   };
 
