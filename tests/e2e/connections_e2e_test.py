@@ -59,13 +59,21 @@ class Capture:
         return found
 
 
-def near_enough(self, ours_us, theirs_s, what):
-    theirs_us = theirs_s * 1e6
-    self.assertLessEqual(abs(ours_us - theirs_us), max(theirs_us * 0.05, 20), f"{what}: {ours_us} us, tcpdump {theirs_us:.1f}")
-
-
 class ConnectionsTest(unittest.TestCase):
-    near_enough = near_enough
+    def setUp(self):
+        self.compared = []
+
+    def near_enough(self, ours_us, theirs_s, what):
+        """Within 5 % or 20 us of tcpdump. It takes its times a few instructions away from ours, and either may be interrupted
+        between: so each within 2 ms, and two in three as near as that."""
+        theirs_us = theirs_s * 1e6
+        text = f"{what}: {ours_us} us, tcpdump {theirs_us:.1f}"
+        self.assertLessEqual(abs(ours_us - theirs_us), max(theirs_us * 0.05, 2000), text)
+        self.compared.append((abs(ours_us - theirs_us) <= max(theirs_us * 0.05, 20), text))
+
+    def tearDown(self):
+        near = [text for is_near, text in self.compared if is_near]
+        self.assertGreaterEqual(3 * len(near), 2 * len(self.compared), self.compared)
 
     @classmethod
     def setUpClass(cls):
