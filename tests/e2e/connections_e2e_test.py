@@ -20,6 +20,7 @@ from wire import Wire, end_on_sigterm, run  # noqa: E402
 SERVICES = str(pathlib.Path(__file__).parent / "services.py")
 FAR = "10.201.0.2"
 SYN, ACK = 2, 16
+TAP_US = 20
 
 
 class Capture:
@@ -64,12 +65,13 @@ class ConnectionsTest(unittest.TestCase):
         self.compared = []
 
     def near_enough(self, ours_us, theirs_s, what):
-        """Within 5 % or 20 us of tcpdump. It takes its times a few instructions away from ours, and either may be interrupted
-        between: so each within 2 ms, and two in three as near as that."""
+        """Within 5 % or 20 us of tcpdump, and what tcpdump itself takes: its tap stands between our egress hook and the wire
+        and before our ingress hook, and copies the packet (some 20 us here). Either may be interrupted between: so each
+        within 2 ms, and two in three as near as that."""
         theirs_us = theirs_s * 1e6
         text = f"{what}: {ours_us} us, tcpdump {theirs_us:.1f}"
         self.assertLessEqual(abs(ours_us - theirs_us), max(theirs_us * 0.05, 2000), text)
-        self.compared.append((abs(ours_us - theirs_us) <= max(theirs_us * 0.05, 20), text))
+        self.compared.append((abs(ours_us - theirs_us) <= max(theirs_us * 0.05, 20 + TAP_US), text))
 
     def tearDown(self):
         near = [text for is_near, text in self.compared if is_near]
