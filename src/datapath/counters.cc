@@ -1,6 +1,8 @@
 // See counters.h.
 #include "src/datapath/counters.h"
 
+#include "src/datapath/reasons.h"
+
 namespace knp::datapath {
 namespace {
 
@@ -32,6 +34,19 @@ void EventCounters::Add(const knp_cpu_state& cpu) {
   samples_suppressed += cpu.samples_suppressed;
   inner_lost += cpu.inner_lost;
   inner_malformed += cpu.inner_malformed;
+}
+
+void KernelCounters::Describe(InterfaceStats* stats) const {
+  stats->rx = rx;
+  stats->tx = tx;
+  for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++) stats->sizes.push_back({kSizeBounds[i], rx_sizes[i], tx_sizes[i]});
+  Ledger& ledger = stats->ledger;
+  ledger.seen = rx;
+  ledger.seen += tx;
+  for (unsigned i = 1; i < KNP_REASONS; i++)
+    if (remainder[i].packets != 0) ledger.remainder[ReasonName(i)] = remainder[i];
+  for (unsigned i = 0; i < KNP_LOSSES; i++)
+    if (lost[i].packets != 0) ledger.lost[LossName(i)] = lost[i];
 }
 
 }  // namespace knp::datapath

@@ -12,6 +12,9 @@
 
 namespace knp::datapath {
 
+// The largest packet of each bucket of the size histogram, bytes; 0 = no bound.
+inline constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};
+
 // What the kernel counted for an interface since it was attached.
 struct KernelCounters {
   TrafficCount rx, tx;
@@ -21,6 +24,8 @@ struct KernelCounters {
 
   // `parts` was read before `seen`: a packet in between shows as in flight, never as a surplus.
   void Add(const knp_iface_counters& parts, const knp_iface_counters& seen);
+  // Fills in what users see of it: traffic, sizes, and the kernel's side of the ledger.
+  void Describe(InterfaceStats* stats) const;
 };
 
 struct EventCounters {

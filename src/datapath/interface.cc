@@ -177,25 +177,15 @@ KernelCounters Interface::Read() const {
 }
 
 void Interface::Describe(InterfaceStats* stats, std::uint64_t now_mono_ns) const {
-  const KernelCounters counters = Read();
+  Read().Describe(stats);
   stats->name = link_.name;
   stats->ifindex = link_.ifindex;
   stats->attached = attached_;
   stats->gone = gone_;
-  stats->rx = counters.rx;
-  stats->tx = counters.tx;
   stats->unseen = unseen_;
   stats->hook_repairs = hook_repairs_;
   for (const Hook& hook : hooks_)
     if (hook.shadowed_at_ns != 0 && now_mono_ns - hook.shadowed_at_ns < kShadowedForNs) stats->hook_shadowed = true;
-  for (unsigned i = 0; i < KNP_SIZE_BUCKETS; i++)
-    stats->sizes.push_back({kSizeBounds[i], counters.rx_sizes[i], counters.tx_sizes[i]});
-  stats->ledger.seen = counters.rx;
-  stats->ledger.seen += counters.tx;
-  for (unsigned i = 1; i < KNP_REASONS; i++)
-    if (counters.remainder[i].packets != 0) stats->ledger.remainder[ReasonName(i)] = counters.remainder[i];
-  for (unsigned i = 0; i < KNP_LOSSES; i++)
-    if (counters.lost[i].packets != 0) stats->ledger.lost[LossName(i)] = counters.lost[i];
 }
 
 std::vector<ProgramInfo> Interface::Programs() const {

@@ -30,9 +30,6 @@
 
 namespace knp::datapath {
 
-// The largest packet of each bucket of the size histogram, bytes; 0 = no bound.
-inline constexpr std::uint32_t kSizeBounds[KNP_SIZE_BUCKETS] = {64, 127, 255, 511, 1023, 1518, 9018, 0};
-
 // A change that the watch noticed.
 struct HookEvent {
   EventType type;

@@ -222,18 +222,6 @@ absl::Status NetworkMonitor::Impl::Finish() {
   return status;
 }
 
-// The flows' part of an interface's ledger. Taken before the kernel's counters are read, so that packets in between show
-// as in flight.
-void NetworkMonitor::Impl::Settle(InterfaceStats* stats) {
-  Ledger& ledger = stats->ledger;
-  Count rest = ledger.seen - ledger.in_flows;
-  for (const auto& [reason, count] : ledger.remainder) rest = rest - count;
-  for (const auto& [where, count] : ledger.lost) rest = rest - count;
-  // More in the records than was seen is no flight but a broken promise: it stays visible, for Balanced() to fail.
-  const auto positive = [](std::uint64_t n) { return static_cast<std::int64_t>(n) > 0 ? n : 0; };
-  ledger.in_flight = {positive(rest.packets), positive(rest.bytes)};
-}
-
 absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
   if (!running_)
     if (absl::Status status = ReadEverything(); !status.ok()) return status;
@@ -244,14 +232,10 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.since_unix_ns = since_unix_ns_;
     for (const auto& interface : datapath_->interfaces()) {
       InterfaceStats& one = stats.interfaces.emplace_back();
-      const flow::FlowTable::InterfaceSums& sums = pipeline_.flows().Sums(interface->id());
-      one.ledger.in_flows = sums.in_flows;
-      for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
-        if (sums.protocols[protocol].packets != 0)
-          one.protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = sums.protocols[protocol];
+      pipeline_.DescribeFlows(interface->id(), &one);
       interface->Describe(&one, now);
       one.rates = rates_[interface->id()].Read(MonoNow(), one.rx, one.tx);
-      Settle(&one);
+      monitor::Settle(&one.ledger);
       stats.total += one.ledger;
     }
     const auto stray = datapath_->Unattributed();
@@ -277,9 +261,7 @@ absl::StatusOr<FlowStats> NetworkMonitor::Impl::VisitFlows(const std::function<v
   FlowStats stats;
   Locked([&] {
     stats.time_unix_ns = ToUnix(MonoNow());
-    stats.active_flows = pipeline_.flows().size();
-    stats.total_flows = pipeline_.flows().opened();
-    stats.evicted_flows = pipeline_.flows().evicted();
+    pipeline_.DescribeFlows(&stats);
     stats.kernel_evictions = datapath_->ReadEventCounters().evicted;
     pipeline_.flows().Visit(visit);
   });

@@ -51,7 +51,6 @@ class NetworkMonitor::Impl {
   absl::Status ReadEarlierOwners();  // state_mutex_ held
   template <typename Work>
   void Locked(Work&& work);
-  void Settle(InterfaceStats* stats);
   std::uint64_t ToUnix(std::uint64_t mono_ns) const { return mono_ns + mono_to_unix_; }
   std::uint64_t PacketsSeen() const;
 

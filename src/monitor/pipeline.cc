@@ -128,6 +128,29 @@ void Pipeline::OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key
   traffic_.Add(delta, now_mono_ns_);
 }
 
+void Pipeline::DescribeFlows(InterfaceId id, InterfaceStats* stats) {
+  const flow::FlowTable::InterfaceSums& sums = flows_.Sums(id);
+  stats->ledger.in_flows = sums.in_flows;
+  for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
+    if (sums.protocols[protocol].packets != 0)
+      stats->protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = sums.protocols[protocol];
+}
+
+void Pipeline::DescribeFlows(FlowStats* stats) const {
+  stats->active_flows = flows_.size();
+  stats->total_flows = flows_.opened();
+  stats->evicted_flows = flows_.evicted();
+}
+
+void Settle(Ledger* ledger) {
+  Count rest = ledger->seen - ledger->in_flows;
+  for (const auto& [reason, count] : ledger->remainder) rest = rest - count;
+  for (const auto& [where, count] : ledger->lost) rest = rest - count;
+  // More in the records than was seen is no flight but a broken promise: it stays visible, for Balanced() to fail.
+  const auto positive = [](std::uint64_t n) { return static_cast<std::int64_t>(n) > 0 ? n : 0; };
+  ledger->in_flight = {positive(rest.packets), positive(rest.bytes)};
+}
+
 TrafficReport Pipeline::Traffic(std::uint64_t now_mono_ns, std::size_t top) {
   TrafficReport report = traffic_.Report(now_mono_ns, top);
   report.time_unix_ns = source_.unix_ns(now_mono_ns);

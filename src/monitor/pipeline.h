@@ -58,6 +58,10 @@ class Pipeline : public datapath::Sink {
   absl::Status SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns);
 
   flow::FlowTable& flows() { return flows_; }
+  // The flows' side of an interface's statistics. Before the kernel's counters are read: packets in between are then in flight.
+  void DescribeFlows(InterfaceId id, InterfaceStats* stats);
+  // All but the time, the flows themselves, and what the kernel has evicted.
+  void DescribeFlows(FlowStats* stats) const;
   // The first `top` rows of each list.
   TrafficReport Traffic(std::uint64_t now_mono_ns, std::size_t top);
   // Where messages for the handlers gather.
@@ -84,6 +88,9 @@ class Pipeline : public datapath::Sink {
   detect::PortRate port_rate_;
   Outbox outbox_;
 };
+
+// Both sides of a ledger are known: what was seen and is nowhere yet, is in flight.
+void Settle(Ledger* ledger);
 
 // InvalidArgument, naming the option and its range.
 absl::Status CheckOptions(const MonitorOptions& options);

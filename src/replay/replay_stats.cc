@@ -2,38 +2,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "src/datapath/interface.h"
-#include "src/datapath/reasons.h"
 #include "src/replay/replay_impl.h"
 
 namespace knp {
-namespace {
-
-void Describe(const datapath::KernelCounters& counters, InterfaceStats* stats) {
-  stats->rx = counters.rx;
-  stats->tx = counters.tx;
-  for (unsigned i = 0; i < counters.rx_sizes.size(); i++)
-    stats->sizes.push_back({datapath::kSizeBounds[i], counters.rx_sizes[i], counters.tx_sizes[i]});
-  Ledger& ledger = stats->ledger;
-  ledger.seen = counters.rx;
-  ledger.seen += counters.tx;
-  for (unsigned i = 1; i < counters.remainder.size(); i++)
-    if (counters.remainder[i].packets != 0) ledger.remainder[datapath::ReasonName(i)] = counters.remainder[i];
-  for (unsigned i = 0; i < counters.lost.size(); i++)
-    if (counters.lost[i].packets != 0) ledger.lost[datapath::LossName(i)] = counters.lost[i];
-}
-
-// What was seen and is nowhere yet. More in the records than was seen stays visible, for Balanced() to fail.
-Count InFlight(const Ledger& ledger) {
-  Count rest = ledger.seen - ledger.in_flows;
-  for (const auto& [reason, count] : ledger.remainder) rest = rest - count;
-  for (const auto& [where, count] : ledger.lost) rest = rest - count;
-  const auto positive = [](std::uint64_t n) { return static_cast<std::int64_t>(n) > 0 ? n : 0; };
-  return {positive(rest.packets), positive(rest.bytes)};
-}
-
-}  // namespace
-
 PacketStats CaptureReplay::Impl::GetPacketStats() {
   PacketStats stats;
   stats.time_unix_ns = last_ns_;
@@ -42,13 +13,9 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
     InterfaceStats& one = stats.interfaces.emplace_back();
     one.name = names_[id];
     one.unseen.rx_known = one.unseen.tx_known = false;  // a file does not tell what is not in it
-    Describe(engine_->Read(id), &one);
-    const flow::FlowTable::InterfaceSums& sums = pipeline_.flows().Sums(id);
-    one.ledger.in_flows = sums.in_flows;
-    for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
-      if (sums.protocols[protocol].packets != 0)
-        one.protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = sums.protocols[protocol];
-    one.ledger.in_flight = InFlight(one.ledger);
+    pipeline_.DescribeFlows(id, &one);
+    engine_->Read(id).Describe(&one);
+    monitor::Settle(&one.ledger);
     stats.total += one.ledger;
   }
   const datapath::EventCounters events = engine_->ReadEventCounters();
@@ -62,9 +29,7 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
 FlowStats CaptureReplay::Impl::GetFlowStats() {
   FlowStats stats;
   stats.time_unix_ns = last_ns_;
-  stats.active_flows = pipeline_.flows().size();
-  stats.total_flows = pipeline_.flows().opened();
-  stats.evicted_flows = pipeline_.flows().evicted();
+  pipeline_.DescribeFlows(&stats);
   stats.kernel_evictions = engine_->ReadEventCounters().evicted;
   return stats;
 }
