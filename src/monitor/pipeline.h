@@ -19,6 +19,7 @@
 
 #include "src/app/classifier.h"
 #include "src/datapath/sink.h"
+#include "src/detect/detection.h"
 #include "src/detect/port_rate/port_rate.h"
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
@@ -70,6 +71,8 @@ class Pipeline : public datapath::Sink {
  private:
   void OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
                  const flow::Attribution& carried);
+  void OnRecord(const FlowRecord& record);
+  void OnRefusal(const PayloadSample& sample);
   void OnCompletion(const dns::Completion& completion);
   void Complete(FlowRecord* record);
   void NameEnds(FlowRecord* record);
@@ -86,6 +89,7 @@ class Pipeline : public datapath::Sink {
   traffic::TrafficMeter traffic_;
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
+  detect::Detection detection_;
   Outbox outbox_;
 };
 

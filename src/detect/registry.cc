@@ -1,0 +1,25 @@
+// See registry.h. A row: a factory that gives nothing where the options do not want its detector.
+#include "src/detect/registry.h"
+
+#include <utility>
+
+namespace knp::detect {
+namespace {
+
+using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
+
+constexpr Factory kDetectors[] = {
+    nullptr,
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Detector>> MakeDetectors(const Surroundings& surroundings) {
+  std::vector<std::unique_ptr<Detector>> made;
+  for (const Factory make : kDetectors)
+    if (make)
+      if (auto detector = make(surroundings)) made.push_back(std::move(detector));
+  return made;
+}
+
+}  // namespace knp::detect
