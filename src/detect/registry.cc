@@ -3,13 +3,15 @@
 
 #include <utility>
 
+#include "src/detect/scan/scan.h"
+
 namespace knp::detect {
 namespace {
 
 using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 
 constexpr Factory kDetectors[] = {
-    nullptr,
+    MakeScan,
 };
 
 }  // namespace
@@ -17,8 +19,7 @@ constexpr Factory kDetectors[] = {
 std::vector<std::unique_ptr<Detector>> MakeDetectors(const Surroundings& surroundings) {
   std::vector<std::unique_ptr<Detector>> made;
   for (const Factory make : kDetectors)
-    if (make)
-      if (auto detector = make(surroundings)) made.push_back(std::move(detector));
+    if (auto detector = make(surroundings)) made.push_back(std::move(detector));
   return made;
 }
 

@@ -8,6 +8,11 @@ namespace {
 
 constexpr std::uint8_t kSctpData = 0, kSctpInit = 1, kSctpAbort = 6, kSctpCookieEcho = 10;
 
+bool HasPorts(std::uint8_t protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+         protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
+}
+
 Stage TcpStage(const Conversation& c) {
   const std::uint8_t sent = c.flags_sent, received = c.flags_received;
   if (sent & kSyn) {
@@ -58,7 +63,7 @@ Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mo
   contact.ttl = c.has_header ? c.ttl : 0;
   contact.stage = c.stage;
   contact.fragments = c.fragments;
-  contact.fragment_rest = c.fragments && c.key.low_port == 0 && c.key.high_port == 0;
+  contact.fragment_rest = HasPorts(c.key.protocol) && c.key.low_port == 0 && c.key.high_port == 0;
   contact.client_sent_payload = c.payload_sent;
   contact.server_sent_payload = c.payload_received;
   contact.interface = interface;
