@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "src/detect/flood/flood.h"
 #include "src/detect/scan/scan.h"
 
 namespace knp::detect {
@@ -11,6 +12,7 @@ namespace {
 using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 
 constexpr Factory kDetectors[] = {
+    MakeFlood,
     MakeScan,
 };
 

@@ -20,9 +20,14 @@ Stage TcpStage(const Conversation& c) {
     // The other side going on beyond its SYN-ACK has had the third ACK, whether we have read that or not.
     if (received & kSyn && (sent & kAck || received & (kPsh | kFin))) return Stage::kCompleted;
     if (received & kSyn) return sent & kRst ? Stage::kAborted : Stage::kAnswered;
+    // The other side passes somewhere else: the third ACK tells of it.
+    if (!c.answered && sent & kAck) return c.payload_sent ? Stage::kTalked : Stage::kCompleted;
     return received & kRst || c.refused ? Stage::kRefused : Stage::kOpened;
   }
-  if (sent == 0 && c.answered && !c.asked) return received & kSyn ? Stage::kUnsolicited : Stage::kRefused;
+  if (sent == 0 && c.answered && !c.asked) {
+    if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
+    return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
+  }
   if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
   if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
   if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;
