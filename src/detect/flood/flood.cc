@@ -44,7 +44,7 @@ std::unique_ptr<Detector> MakeFlood(const Surroundings& surroundings) {
 void Flood::OnStage(const Contact& contact, Stage before) {
   if (contact.folded) return;  // by its counts
   if (const auto redeemed = Redeemed(contact, before)) {
-    const bool back = *redeemed == FloodKind::kReflection;
+    const bool back = (*redeemed == FloodKind::kReflection) != contact.swapped;
     Count({.kind = *redeemed,
            .source = back ? contact.server : contact.client,
            .host = back ? contact.client : contact.server,
