@@ -9,11 +9,11 @@ namespace {
 
 constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
 constexpr std::size_t kReadingLag = 5;
-constexpr double kSpoofed = 0.3;              // sources by conversations: more have invented addresses
+constexpr double kSpoofed = 0.3;  // sources by conversations: more have invented addresses
 constexpr double kAlwaysNew = 0.8;
 constexpr double kRefusedPerSource = 2000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
-constexpr double kConcentrated = 10;          // conversations a port: a scan has one or two
-constexpr double kMostOfFragmentsRest = 60;   // the largest datagram has 44 later fragments on Ethernet
+constexpr double kConcentrated = 10;                                // conversations a port: a scan has one or two
+constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
 constexpr double kMostOfScan = 20000, kRepeats = 1.3;
@@ -23,7 +23,7 @@ constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
-  double each = 0;   // sources by conversations
+  double each = 0;  // sources by conversations
   double packets = 0;
 };
 
@@ -57,7 +57,8 @@ bool AreRetries(const FloodTarget& target, FloodKind kind, const Who& who, const
                 double threshold) {
   const double per_source = failed / std::max(who.sources, 1.0);
   if (all.answered * 2 > all.opened) return false;  // nor does a client leave unused what it was given
-  if (all.refused * 5 <= all.opened * 4) return who.each < kSpoofed && per_source < kSilentPerSource && failed < 50 * threshold;
+  if (all.refused * 5 <= all.opened * 4)
+    return who.each < kSpoofed && per_source < kSilentPerSource && failed < 50 * threshold;
   const std::uint64_t before = target.Sum(kind, 2 * kSecond, 3 * kSecond).opened;
   const bool lasts = static_cast<double>(before) >= threshold;
   return !(who.each >= kAlwaysNew && lasts) && per_source < kRefusedPerSource;
@@ -93,7 +94,8 @@ std::optional<FloodJudgement> JudgeAck(const FloodTarget& target, double thresho
   const double now = Packets(target, FloodKind::kAck, 1);
   const FloodCount before = target.Sum(FloodKind::kAck, kSecond, 2 * kSecond);
   const Who who = Describe(target, FloodKind::kAck);
-  if (now < 10 * threshold || static_cast<double>(before.packets) < 10 * threshold || IsScan(who, now)) return std::nullopt;
+  if (now < 10 * threshold || static_cast<double>(before.packets) < 10 * threshold || IsScan(who, now))
+    return std::nullopt;
   return FloodJudgement{"ddos.ack.packets_per_second", now, 10 * threshold, 1, false};
 }
 
