@@ -27,6 +27,7 @@ struct ConversationKey {
   TunnelType tunnel = TunnelType::kNone;
   std::uint8_t protocol = 0;
   std::uint8_t ip_version = 4;
+  bool folded = false;  // the end of address zero, which is the low one, stands for many: FlowDelta::folded
   friend bool operator==(const ConversationKey&, const ConversationKey&) = default;
 };
 

@@ -31,9 +31,10 @@ const FlowTable::InterfaceSums& FlowTable::Sums(InterfaceId id) {
   return sums_[id];
 }
 
-FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t first_mono_ns,
-                                       bool* source_is_high, bool* opened) {
-  const ConversationKey key = MakeKey(tuple, source_is_high);
+FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns,
+                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened) {
+  ConversationKey key = MakeKey(tuple, source_is_high);
+  key.folded = folded;
   const auto found = index_.find(key);
   *opened = found == index_.end();
   if (*opened) return Open(key, *source_is_high, first_mono_ns);
@@ -100,7 +101,8 @@ void FlowTable::Add(const FlowDelta& delta) {
   bool source_is_high = false, opened = false;
   // A slot that was read before tells when its flow began, not when this conversation did: ours may have ended between.
   const std::uint64_t first_mono_ns = delta.continued ? delta.last_mono_ns : delta.first_mono_ns;
-  const Index index = FindOrOpen(delta.tuple, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
+  const Index index =
+      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
   Conversation& c = slab_[index];
   // Flags of all packets together are those of the first only if the flow has SYN but never ACK.
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
@@ -139,7 +141,8 @@ void FlowTable::TellTraffic(Conversation* c, std::uint64_t mono_ns) {
 FlowTable::Contact FlowTable::Notice(const PacketNotice& notice) {
   bool source_is_high = false;
   Contact contact;
-  Index index = FindOrOpen(notice.tuple, notice.mono_ns, notice.mono_ns, &source_is_high, &contact.new_conversation);
+  Index index =
+      FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high, &contact.new_conversation);
   if (!contact.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     contact.new_conversation = true;
@@ -172,7 +175,7 @@ FlowTable::Contact FlowTable::Payload(const PayloadSample& sample) {
   bool source_is_high = false;
   Contact contact;
   const Index index =
-      FindOrOpen(sample.tuple, sample.mono_ns, sample.mono_ns, &source_is_high, &contact.new_conversation);
+      FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high, &contact.new_conversation);
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
   contact.from_opener = source_is_high == c.source_is_high;

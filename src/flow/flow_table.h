@@ -112,8 +112,8 @@ class FlowTable {
   };
 
   // `mono_ns`: of the packets in question; of several conversations of one key, that which was live then.
-  Index FindOrOpen(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t first_mono_ns, bool* source_is_high,
-                   bool* opened);
+  Index FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns, std::uint64_t first_mono_ns,
+                   bool* source_is_high, bool* opened);
   Index Open(const ConversationKey& key, bool source_is_high, std::uint64_t first_mono_ns);
   // The tuple's ports are used again: `index` goes on as an earlier conversation until it ends.
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
