@@ -114,11 +114,18 @@ static __attribute__((noinline)) void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BU
 }
 
 #ifdef KNP_METERED
-/* The same without a word: see KNP_QUIET. */
+/* The same with fewer words: `way` | KNP_QUIET or KNP_BRIEF. */
 static __attribute__((noinline)) void KNP_NAME(knp_take_quietly)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
                                                                  const struct knp_packet *p,
                                                                  struct knp_cpu_state *cpu) {
-  KNP_NAME(knp_own)(skb, b, way, p, cpu)->bits |= knp_memory(p) | KNP_F_SAMPLED;
+  struct knp_flow *f = KNP_NAME(knp_own)(skb, b, way, p, cpu);
+
+  f->bits |= KNP_F_SAMPLED;
+  if (!(way & KNP_QUIET)) {
+    knp_tell_start(skb, p, f, cpu);
+    return;
+  }
+  f->bits |= knp_memory(p);
   cpu->events_suppressed++;
 }
 
@@ -215,8 +222,8 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
   if (way == KNP_WAYS) way = KNP_NAME(knp_make_room)(skb, b, first, cpu);
   if (way == KNP_WAYS) return KNP_L_RING_FULL;
 #ifdef KNP_METERED
-  if (asked == KNP_QUIET) {
-    KNP_NAME(knp_take_quietly)(skb, b, way, p, cpu);
+  if (asked) {
+    KNP_NAME(knp_take_quietly)(skb, b, way | asked, p, cpu);
     return -1;
   }
 #endif

@@ -15,7 +15,9 @@
 enum {
   KNP_LOUD = 0,
   /* An end is about to spend its budget: what its flows tell would spend everybody's budget of events. A slot, no more. */
-  KNP_QUIET = 1,
+  KNP_QUIET = 0x100,
+  /* This CPU is: no samples, of which each costs user space more than the flow itself. */
+  KNP_BRIEF = 0x200,
 };
 
 #define KNP_ONE_FLOW 256u
@@ -164,10 +166,10 @@ static __attribute__((noinline)) __u32 knp_ask_ends(struct knp_meters *meters, _
   return received > loud || sent > loud ? KNP_QUIET : KNP_LOUD;
 }
 
-/* KNP_LOUD or KNP_QUIET: the flow may have a slot, which is charged; KNP_FOLD and more: it may not. */
+/* KNP_LOUD, KNP_QUIET, KNP_BRIEF: the flow may have a slot, which is charged; KNP_FOLD and more: it may not. */
 static __attribute__((noinline)) __u32 knp_ask_meters(KNP_PACKET *skb, const struct knp_packet *p,
                                                       struct knp_cpu_state *cpu) {
-  __u32 cpu_id = knp_get_cpu(), tick = (__u32)knp_get_tick(skb), of_ports, of_addresses;
+  __u32 cpu_id = knp_get_cpu(), tick = (__u32)knp_get_tick(skb), said, spent, burst;
   struct knp_scratch *scratch = KNP_LOOKUP(skb, knp_scratch, &cpu_id);
   struct knp_meters *meters;
   __u64(*hashes)[KNP_B_TOTAL];
@@ -177,11 +179,13 @@ static __attribute__((noinline)) __u32 knp_ask_meters(KNP_PACKET *skb, const str
   if (!meters || !scratch) return KNP_LOUD; /* cannot be */
   hashes = (__u64(*)[KNP_B_TOTAL])scratch->aside;
   knp_hash_ends(skb, p, hashes);
-  of_ports = knp_ask_ends(meters, hashes, cpu, KNP_B_ENDPOINT, tick);
-  if (of_ports >= KNP_FOLD) return of_ports;
-  of_addresses = knp_ask_ends(meters, hashes, cpu, KNP_B_ADDRESS, tick);
-  if (of_addresses >= KNP_FOLD) return of_addresses;
-  if (knp_leak(&meters->total, tick, cpu->flows_per_tick_q8[KNP_B_TOTAL]) >= cpu->flow_burst_q8[KNP_B_TOTAL])
+  said = knp_ask_ends(meters, hashes, cpu, KNP_B_ENDPOINT, tick);
+  if (said >= KNP_FOLD) return said;
+  said |= knp_ask_ends(meters, hashes, cpu, KNP_B_ADDRESS, tick);
+  if (said >= KNP_FOLD) return said & ~(__u32)KNP_QUIET;
+  spent = knp_leak(&meters->total, tick, cpu->flows_per_tick_q8[KNP_B_TOTAL]);
+  burst = cpu->flow_burst_q8[KNP_B_TOTAL];
+  if (spent >= burst)
     return KNP_FOLD | KNP_FOLD_ANY_PORT | KNP_FOLD_TOTAL | (knp_is_answer(p) ? 0 : KNP_FOLD_DESTINATION);
   meters->total.spent_q8 += KNP_ONE_FLOW;
   KNP_UNROLL
@@ -189,7 +193,7 @@ static __attribute__((noinline)) __u32 knp_ask_meters(KNP_PACKET *skb, const str
     knp_charge(meters->end[end][KNP_B_ENDPOINT], hashes[end][KNP_B_ENDPOINT]);
     knp_charge(meters->end[end][KNP_B_ADDRESS], hashes[end][KNP_B_ADDRESS]);
   }
-  return of_ports | of_addresses;
+  return spent > burst / 2 ? said | KNP_BRIEF : said;
 }
 
 /* A flood of ever new addresses must not take a slot for each: beyond a quarter of an endpoint's budget neither end is told. */
