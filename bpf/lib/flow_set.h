@@ -165,8 +165,8 @@ static __attribute__((noinline)) int KNP_NAME(knp_fold_into)(KNP_PACKET *skb, co
 #endif
 
 /* Counts a packet that asks for more than its count, in the slot that it hit. A SYN in a slot that is past that begins
- * another connection: the slot changes its owner, so that a record never holds two. Without room for the old one's totals
- * it goes on in the same. Returns as knp_table_miss. */
+ * another connection: the slot changes its owner, so that a record never holds two. Without room for the old one's totals,
+ * or a budget for the new one, it goes on in the same. Returns as knp_table_miss. */
 static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const struct knp_packet *p, __u32 index,
                                                        __u32 way) {
   __u32 cpu_id = knp_get_cpu();
@@ -177,7 +177,11 @@ static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const st
   if (!cpu || !b) return KNP_L_MAP;
   way &= KNP_WAYS - 1;
   f = &b->flow[way];
-  if (p->tcp_flags & KNP_TCP_SYN && f->bits & KNP_F_PAST_SYN && !KNP_NAME(knp_evict)(skb, b, index, way)) {
+  if (p->tcp_flags & KNP_TCP_SYN && f->bits & KNP_F_PAST_SYN &&
+#ifdef KNP_METERED
+      knp_ask_meters(skb, p, cpu) < KNP_FOLD &&
+#endif
+      !KNP_NAME(knp_evict)(skb, b, index, way)) {
     cpu->evicted++;
     KNP_NAME(knp_take)(skb, b, way, p, cpu);
   } else {

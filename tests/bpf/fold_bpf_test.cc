@@ -279,6 +279,17 @@ TEST_P(FoldBpfTest, ScanInsideTheFlood_EveryProbe_HasItsSlotAndIsTold) {
   EXPECT_GT(of_the_flood, kEndpointBudget / 4);
 }
 
+// Each SYN behind an ACK begins another connection in the slot, which hands the old one over: not without end.
+TEST_P(FoldBpfTest, PortsUsedAgain_BeyondTheBudget_GoOnInTheSameFlow) {
+  for (unsigned i = 0; i < 1000; i++)
+    for (const unsigned flags : {kSyn, kAck}) Run(TcpFrame({}, flags));
+  EXPECT_EQ(runner_->Cpu(cpu_).evicted, kEndpointBudget - 1);
+  const auto slots = runner_->Flows4();
+  ASSERT_EQ(slots.size(), 1u);
+  EXPECT_EQ(slots[0].flow.packets, 2 * (1000 - (kEndpointBudget - 1)));
+  EXPECT_EQ(slots[0].flow.bits & KNP_F_FOLDED, 0);
+}
+
 TEST_P(FoldBpfTest, Budget_AfterAWhile_IsThereAgain) {
   SetBudgets(4 * 256);  // four a tick
   for (unsigned i = 0; i < 1000; i++) Run(TcpFrame({.source = i, .sport = 1000 + i}));
