@@ -67,10 +67,6 @@ static __always_inline int knp_is_amplifier(__be16 port_be) {
          port == 161 || port == 389 || port == 1900 || port == 3702 || port == 5353 || port == 5683 || port == 11211;
 }
 
-static __always_inline int knp_is_icmp(const struct knp_packet *p) {
-  return p->protocol == KNP_P_ICMP || p->protocol == KNP_P_ICMP6;
-}
-
 /* Puts the packet aside with the key of the folded flow that knp_ask_meters says. Returns `how`, for knp_fold. */
 static __attribute__((noinline)) int knp_put_aside(KNP_PACKET *skb, const struct knp_packet *p, __u32 how) {
   __u32 cpu_id = knp_get_cpu(), bits = how | p->tcp_flags, keep = how & KNP_FOLD_DESTINATION;
@@ -86,7 +82,7 @@ static __attribute__((noinline)) int knp_put_aside(KNP_PACKET *skb, const struct
   f->ip_version = p->ip_version;
   f->tcp_flags = p->tcp_flags;
   f->bits = (p->bits & KNP_F_FRAGMENT) | KNP_F_FOLDED | KNP_F_PAST_SYN | KNP_F_SAMPLED;
-  port_be = keep || knp_is_icmp(p) ? p->dport_be : p->sport_be;
+  port_be = keep || knp_is_icmp(p->protocol) ? p->dport_be : p->sport_be;
   other_be = keep ? p->sport_be : p->dport_be;
   if (how & KNP_FOLD_ANY_PORT) port_be = 0;
   if (p->protocol != KNP_P_UDP || !knp_is_amplifier(other_be)) other_be = 0;
@@ -127,7 +123,7 @@ static __always_inline __u32 knp_ends(const struct knp_packet *p, __u64 seed, st
     meta = p->key6.meta;
   }
   destination->port_be = p->dport_be;
-  source->port_be = knp_is_icmp(p) ? p->dport_be : p->sport_be;
+  source->port_be = knp_is_icmp(p->protocol) ? p->dport_be : p->sport_be;
   return meta & ~KNP_META(0, 0xfff, 0, 0);
 }
 

@@ -2,6 +2,7 @@
 #ifndef KNP_OPTIONS_H_
 #define KNP_OPTIONS_H_
 
+#include <knp/detection.h>
 #include <knp/patterns.h>
 
 #include <chrono>
@@ -67,6 +68,9 @@ struct MonitorOptions {
   bool identify_applications = true;
 
   PatternThresholds patterns;
+
+  // What is an attack.
+  DetectionOptions detection;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

@@ -192,6 +192,71 @@ TEST(FoldedTraffic, WhoeverItWas_IsNoHost) {
   EXPECT_EQ(report.total.count, (Count{1000, 64000}));
 }
 
+// ---- what detectors are told ---------------------------------------------------------------------------------------
+
+class FoldedContactTest : public FlowTableTest {
+ protected:
+  std::pair<Contact, Carried> Tell(const FlowDelta& delta) {
+    carried_.clear();
+    table_->Add(delta);
+    return carried_.size() == 1 ? carried_[0] : std::pair<Contact, Carried>{};
+  }
+  const std::string victim_ = "192.0.2.7";
+};
+
+TEST_F(FoldedContactTest, Syns_AreOpenedByNobodyWithTheirOwnFlags) {
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kAck, true));
+  const auto [contact, carried] = Tell(Folded(IPPROTO_TCP, victim_, 80, kSyn, true));
+  EXPECT_TRUE(contact.folded);
+  EXPECT_EQ(contact.client.bytes, IpAddress().bytes);
+  EXPECT_EQ(contact.server.ToString(), victim_);
+  EXPECT_EQ(contact.server_port, 80);
+  EXPECT_EQ(contact.flags_sent, kSyn) << "not those of all that it stands for";
+  EXPECT_EQ(contact.stage, Stage::kOpened);
+  EXPECT_EQ(carried.sent, (Count{1000, 64000}));
+  EXPECT_EQ(carried.received, Count{});
+}
+
+TEST_F(FoldedContactTest, WhatTheVictimSends_HasNoVictim) {
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kSyn, true));
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kSynAck, false));
+  EXPECT_TRUE(carried_.empty());
+}
+
+TEST_F(FoldedContactTest, SynAcks_AreUnsolicitedUnlessItHasAsked) {
+  const FlowDelta answers = Folded(IPPROTO_TCP, victim_, 0, kSynAck, true);
+  const auto [unasked, reflected] = Tell(answers);
+  EXPECT_EQ(unasked.stage, Stage::kUnsolicited);
+  EXPECT_EQ(unasked.client.ToString(), victim_);
+  EXPECT_EQ(unasked.flags_received, kSynAck);
+  EXPECT_EQ(reflected.received.packets, 1000u);
+  Tell(Folded(IPPROTO_TCP, victim_, 0, kSyn, false));
+  EXPECT_EQ(Tell(answers).first.stage, Stage::kAnswered);
+  EXPECT_EQ(Tell(Folded(IPPROTO_TCP, victim_, 0, kRst | kAck, true)).first.stage, Stage::kRefused);
+}
+
+TEST_F(FoldedContactTest, Acks_ThatAreAnswered_AreOfConnections) {
+  EXPECT_EQ(Tell(Folded(IPPROTO_TCP, victim_, 80, kAck, true)).first.stage, Stage::kOpened);
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kRst, false));
+  EXPECT_EQ(Tell(Folded(IPPROTO_TCP, victim_, 80, kAck, true)).first.stage, Stage::kOpened) << "by resets";
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kSynAck, false));
+  Tell(Folded(IPPROTO_TCP, victim_, 80, kPsh | kAck, false));
+  EXPECT_EQ(Tell(Folded(IPPROTO_TCP, victim_, 80, kAck, true)).first.stage, Stage::kCompleted);
+}
+
+TEST_F(FoldedContactTest, Datagrams_AreTalkIfAboutAsManyComeBack) {
+  EXPECT_EQ(Tell(Folded(IPPROTO_UDP, victim_, 53, 0, true)).first.stage, Stage::kOpened);
+  Tell(Folded(IPPROTO_UDP, victim_, 53, 0, false));
+  EXPECT_EQ(Tell(Folded(IPPROTO_UDP, victim_, 53, 0, true)).first.stage, Stage::kTalked);
+}
+
+TEST_F(FoldedContactTest, Fragments_AreTheRestOfSomething) {
+  FlowDelta delta = Folded(IPPROTO_UDP, victim_, 0, 0, true);
+  EXPECT_FALSE(Tell(delta).first.fragment_rest) << "of many ports is not without ports";
+  delta.fragments = true;
+  EXPECT_TRUE(Tell(delta).first.fragment_rest);
+}
+
 // ---- the budgets ---------------------------------------------------------------------------------------------------
 
 TEST(FlowBudget, OfOneEndpoint_TheOthersFollow) {
