@@ -30,6 +30,7 @@ Stage TcpStage(const Conversation& c) {
     if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
     return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
   }
+  if (received & kSyn && (sent & ~kAck) == kRst) return Stage::kUnsolicited;  // and it was told so
   if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
   if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
   if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;

@@ -16,7 +16,7 @@ constexpr double kConcentrated = 10;                                // conversat
 constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
-constexpr double kMostOfScan = 20000, kRepeats = 1.3;
+constexpr double kMostOfScan = 20000, kRepeats = 1.3, kAllPorts = 65536;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kPrefixFactor = 2;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
@@ -24,14 +24,17 @@ constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
   double each = 0;  // sources by conversations
-  double packets = 0;
+  double flows = 0;  // conversations, or packets where those repeat; of sources that are known
+  double all = 0;
 };
 
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
   Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
-  who.packets = static_cast<double>(std::max(detail->flows, detail->packets));
+  const bool tcp = kind == FloodKind::kSyn || kind == FloodKind::kAck;  // with an answer's reset behind each
+  who.flows = static_cast<double>(tcp ? detail->flows : std::max(detail->flows, detail->packets));
+  who.all = static_cast<double>(detail->all_flows);
   if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
   return who;
 }
@@ -47,7 +50,8 @@ double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bo
 
 // Few sources that visit each port about once; who comes round again and again does not look for anything.
 bool IsScan(const Who& who, double failed_per_second) {
-  if (who.packets > kMostOfScan && who.packets > kRepeats * who.ports) return false;
+  if (who.flows > kMostOfScan && who.flows > kRepeats * who.ports) return false;
+  if (who.hosts < 2 && who.all > kRepeats * kAllPorts) return false;
   return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
 }
 

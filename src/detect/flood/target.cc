@@ -60,8 +60,10 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.sources.Add(HashOf(source));
     d.top_sources.Add(source, std::max<std::uint64_t>(packets, 1));
     d.flows += opened;
+    d.all_flows += opened;
     d.packets += packets;
   }
+  if (contact.folded) d.all_flows += packets;
   d.ports.Add(Mix(port + 1U));
   d.hosts.Add(HashOf(host));
   d.top_ports.Add(port, std::max<std::uint64_t>(packets, 1));

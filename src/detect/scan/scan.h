@@ -42,7 +42,7 @@ class Scan : public Detector {
   void Succeeded(const Attempt& attempt, std::uint64_t mono_ns);
   Prober* ProberOf(const IpAddress& source);
   void Consider(Prober* prober, std::uint64_t mono_ns, bool finish);
-  bool IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish);
+  bool IsHeldBack(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns, bool finish);
   void Open(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns);
   void Tell(const Prober& prober, std::uint64_t mono_ns);
   double FactorOf(const IpAddress& source) const;
