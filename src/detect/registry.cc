@@ -3,13 +3,31 @@
 
 #include <utility>
 
+#include "src/detect/beacon/beacon.h"
+#include "src/detect/dns_tunnel/dns_tunnel.h"
+#include "src/detect/failures/failures.h"
+#include "src/detect/known_bad/known_bad.h"
+#include "src/detect/limits/limits.h"
+#include "src/detect/long_connection/long_connection.h"
+#include "src/detect/new_peer/new_peer.h"
+#include "src/detect/odd_flags/odd_flags.h"
+#include "src/detect/volume/volume.h"
+
 namespace knp::detect {
 namespace {
 
 using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 
 constexpr Factory kDetectors[] = {
-    nullptr,
+    MakeBeacon,
+    MakeDnsTunnel,
+    MakeFailures,
+    MakeKnownBad,
+    MakeLimits,
+    MakeLongConnection,
+    MakeNewPeer,
+    MakeOddFlags,
+    MakeVolume,
 };
 
 }  // namespace
@@ -17,8 +35,7 @@ constexpr Factory kDetectors[] = {
 std::vector<std::unique_ptr<Detector>> MakeDetectors(const Surroundings& surroundings) {
   std::vector<std::unique_ptr<Detector>> made;
   for (const Factory make : kDetectors)
-    if (make)
-      if (auto detector = make(surroundings)) made.push_back(std::move(detector));
+    if (auto detector = make(surroundings)) made.push_back(std::move(detector));
   return made;
 }
 
