@@ -34,7 +34,7 @@ struct Contact {
   std::uint8_t ttl = 0;                             // of the client's first packet; 0: not known
   Stage stage = Stage::kNone;
   bool fragments = false;
-  bool fragment_rest = false;  // a flow of later fragments: without ports
+  bool fragment_rest = false;  // later fragments: they have no ports
   bool folded = false;         // stands for many: the client or server that is all zero
   bool client_sent_payload = false, server_sent_payload = false;
   InterfaceId interface = 0;        // where the news was seen

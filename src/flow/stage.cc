@@ -8,6 +8,11 @@ namespace {
 
 constexpr std::uint8_t kSctpData = 0, kSctpInit = 1, kSctpAbort = 6, kSctpCookieEcho = 10;
 
+bool HasPorts(std::uint8_t protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+         protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
+}
+
 Stage TcpStage(const Conversation& c) {
   const std::uint8_t sent = c.flags_sent, received = c.flags_received;
   if (sent & kSyn) {
@@ -15,9 +20,14 @@ Stage TcpStage(const Conversation& c) {
     // The other side going on beyond its SYN-ACK has had the third ACK, whether we have read that or not.
     if (received & kSyn && (sent & kAck || received & (kPsh | kFin))) return Stage::kCompleted;
     if (received & kSyn) return sent & kRst ? Stage::kAborted : Stage::kAnswered;
+    // The other side passes somewhere else: the third ACK tells of it.
+    if (!c.answered && sent & kAck) return c.payload_sent ? Stage::kTalked : Stage::kCompleted;
     return received & kRst || c.refused ? Stage::kRefused : Stage::kOpened;
   }
-  if (sent == 0 && c.answered && !c.asked) return received & kSyn ? Stage::kUnsolicited : Stage::kRefused;
+  if (sent == 0 && c.answered && !c.asked) {
+    if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
+    return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
+  }
   if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
   if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
   if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;
@@ -58,7 +68,7 @@ Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mo
   contact.ttl = c.has_header ? c.ttl : 0;
   contact.stage = c.stage;
   contact.fragments = c.fragments;
-  contact.fragment_rest = c.fragments && c.key.low_port == 0 && c.key.high_port == 0;
+  contact.fragment_rest = HasPorts(c.key.protocol) && c.key.low_port == 0 && c.key.high_port == 0;
   contact.client_sent_payload = c.payload_sent;
   contact.server_sent_payload = c.payload_received;
   contact.interface = interface;

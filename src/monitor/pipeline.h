@@ -52,6 +52,8 @@ class Pipeline : public datapath::Sink {
 
   // Each turn: ends what has timed out, reports what is due; at most `most` of each.
   void Advance(std::uint64_t now_mono_ns, std::size_t most);
+  // For detectors alone, between two calls of Advance.
+  void Detect(std::uint64_t now_mono_ns) { detection_.Advance(now_mono_ns); }
   // Once a second.
   void Housekeep(std::uint64_t now_mono_ns);
   // At the end, once everything has been read: closes alerts and what waits for an answer, then ends conversations, at
