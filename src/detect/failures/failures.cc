@@ -38,8 +38,10 @@ void Failures::OnStage(const Contact& contact, Stage before) {
       contact.protocol == IPPROTO_TCP || contact.protocol == IPPROTO_UDP || contact.protocol == IPPROTO_SCTP;
   if (!has_ports || contact.folded || contact.fragment_rest || contact.stage == Stage::kUnsolicited) return;
   opened_ += before == Stage::kNone && contact.protocol == IPPROTO_TCP;
-  if (Tally* tally = services_.Use({contact.server, contact.server_port, contact.protocol}, contact.mono_ns))
-    tally->Move(contact, before, contact.client, now_slot_);
+  Tally* const service = services_.Use({contact.server, contact.server_port, contact.protocol}, contact.mono_ns);
+  // A datagram that nobody takes is a failure where datagrams are answered.
+  if (contact.protocol == IPPROTO_UDP && contact.stage != Stage::kTalked && !(service && service->had_success())) return;
+  if (service) service->Move(contact, before, contact.client, now_slot_);
   if (Tally* tally = hosts_.Use(contact.server, contact.mono_ns))
     tally->Move(contact, before, contact.client, now_slot_);
   if (Tally* tally = clients_.Use(contact.client, contact.mono_ns))
@@ -54,7 +56,7 @@ void Failures::OnCarried(const Contact& contact, const Carried&) {
 
 void Failures::Advance(std::uint64_t mono_ns) {
   if (mono_ns < judged_ns_ + kJudgeEveryNs) return;
-  Judge(mono_ns);
+  Judge(mono_ns, false);
 }
 
 Failures::Trouble Failures::Weigh(Tally* tally, bool may_be_half_open, std::uint64_t slot) const {
@@ -76,7 +78,7 @@ Failures::Trouble Failures::Weigh(Tally* tally, bool may_be_half_open, std::uint
   return trouble;
 }
 
-void Failures::Judge(std::uint64_t mono_ns) {
+void Failures::Judge(std::uint64_t mono_ns, bool at_end) {
   const std::uint64_t slot = mono_ns / Tally::kSlotNs;
   const std::uint64_t since = mono_ns - std::min(mono_ns, kQuietNs);
   if (slot != now_slot_) {
@@ -104,14 +106,14 @@ void Failures::Judge(std::uint64_t mono_ns) {
     const Trouble trouble = Weigh(&tally, false, slot);
     if (!trouble.rule) return;
     // One server's trouble is told as that.
-    if (tally.MostlyMain(FailuresOf(trouble.sum)) && servers.contains(tally.main_other())) return;
+    if (tally.MostlyMain() && servers.contains(tally.main_other())) return;
     clients.try_emplace(client, trouble);
   });
-  TellAll(servers, true, &told_servers_, mono_ns);
-  TellAll(clients, false, &told_clients_, mono_ns);
+  TellAll(servers, true, &told_servers_, mono_ns, at_end);
+  TellAll(clients, false, &told_clients_, mono_ns, at_end);
 }
 
-void Failures::TellAll(const Troubles& troubles, bool are_servers, ToldMap* told, std::uint64_t mono_ns) {
+void Failures::TellAll(const Troubles& troubles, bool are_servers, ToldMap* told, std::uint64_t mono_ns, bool at_end) {
   for (auto it = told->begin(); it != told->end();) {
     const auto current = it++;
     if (current->second.last_mono_ns + kQuietNs <= mono_ns) told->erase(current);
@@ -121,13 +123,19 @@ void Failures::TellAll(const Troubles& troubles, bool are_servers, ToldMap* told
     auto known = told->find(address);
     if (known == told->end()) {
       if (told->size() >= kSeparate) {
-        further.push_back(address);
+        if (!alerts_.NamesInAttack(address)) further.push_back(address);
         continue;
       }
-      known = told->try_emplace(address, Told{trouble.rule, trouble.threshold, mono_ns, mono_ns}).first;
+      known = told->try_emplace(address, Told{trouble.rule, trouble.threshold, mono_ns, mono_ns, false}).first;
     }
-    known->second.last_mono_ns = mono_ns;
-    TellOne(address, trouble, are_servers, known->second, mono_ns);
+    Told& state = known->second;
+    state.last_mono_ns = mono_ns;
+    if (!state.told) {
+      if (!at_end && mono_ns < state.first_mono_ns + kPatienceNs) continue;
+      if (alerts_.NamesInAttack(address)) continue;
+      state.told = true;
+    }
+    TellOne(address, trouble, are_servers, state, mono_ns);
   }
   if (!further.empty()) TellMany(further, are_servers, mono_ns);
 }
@@ -149,7 +157,7 @@ void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is
   alert.evidence_ports = trouble.tally->Ports();
   std::optional<Endpoint>& other = is_server ? alert.source : alert.target;
   const double others = std::round(trouble.tally->Others());
-  if (trouble.tally->MostlyMain(half_open ? sum.half : failures))
+  if (trouble.tally->MostlyMain())
     other = Endpoint{.ip = trouble.tally->main_other()};
   else
     (is_server ? alert.evidence_sources : alert.evidence_targets) = {trouble.tally->main_other()};

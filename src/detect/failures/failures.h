@@ -3,7 +3,7 @@
 // of a client alone when its failures are spread over servers.
 //
 // Bounded: kMostServices, kMostHosts, kMostClients, 0.7 KiB each; of alerts kSeparate of servers and of clients, further
-// ones together in one alert of each kind. What is new finds no room while all that is kept is busy.
+// ones together in one alert of each kind; none where an alert tells of a scan or a flood already. What is new finds no room while all that is kept is busy.
 #ifndef KNP_DETECT_FAILURES_FAILURES_H_
 #define KNP_DETECT_FAILURES_FAILURES_H_
 
@@ -25,13 +25,14 @@ class Failures : public Detector {
  public:
   static constexpr std::size_t kMostServices = 8192, kMostHosts = 4096, kMostClients = 4096, kSeparate = 4;
   static constexpr std::uint64_t kQuietNs = 60'000'000'000;
+  static constexpr std::uint64_t kPatienceNs = 3'000'000'000;  // so that those who know attacks come first
 
   explicit Failures(const Surroundings& surroundings);
 
   void OnStage(const Contact& contact, Stage before) override;
   void OnCarried(const Contact& contact, const Carried& carried) override;
   void Advance(std::uint64_t mono_ns) override;
-  void Finish(std::uint64_t mono_ns) override { Judge(mono_ns); }
+  void Finish(std::uint64_t mono_ns) override { Judge(mono_ns, true); }
 
  private:
   struct Service {
@@ -57,13 +58,14 @@ class Failures : public Detector {
     const char* rule = nullptr;  // stays what it was first
     double threshold = 0;
     std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
+    bool told = false;
   };
   using Troubles = absl::flat_hash_map<IpAddress, Trouble, IpAddressHash>;
   using ToldMap = absl::flat_hash_map<IpAddress, Told, IpAddressHash>;
 
-  void Judge(std::uint64_t mono_ns);
+  void Judge(std::uint64_t mono_ns, bool at_end);
   Trouble Weigh(Tally* tally, bool may_be_half_open, std::uint64_t slot) const;
-  void TellAll(const Troubles& troubles, bool are_servers, ToldMap* told, std::uint64_t mono_ns);
+  void TellAll(const Troubles& troubles, bool are_servers, ToldMap* told, std::uint64_t mono_ns, bool at_end);
   void TellOne(const IpAddress& address, const Trouble& trouble, bool is_server, const Told& told,
                std::uint64_t mono_ns);
   void TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns);

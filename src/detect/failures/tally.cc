@@ -37,7 +37,9 @@ void Tally::Roll(std::uint64_t slot) {
     earlier_good_ = std::min<std::uint32_t>(earlier_good_ + old.good, 1000);
     old = {};
   }
-  votes_ = slot - slot_ < 8 ? votes_ >> (slot - slot_) : 0;
+  const std::uint64_t halvings = std::min<std::uint64_t>(slot - slot_, 31);
+  votes_ >>= halvings;
+  voters_ >>= halvings;
   slot_ = slot;
   const Outcomes sum = Sum();
   if (sum.bad + sum.pending + sum.half != 0) return;
@@ -62,6 +64,7 @@ void Tally::Move(const Contact& contact, Stage before, const IpAddress& other, s
   if (before != Stage::kNone || is.pending + is.half + is.bad == 0) return;
   others_.Add(HashOf(other));
   ports_.Add(contact.server_port);
+  voters_++;
   if (votes_ == 0) main_other_ = other;
   votes_ = other == main_other_ ? votes_ + 1 : votes_ - 1;
 }

@@ -39,8 +39,8 @@ class Tally {
   // Of failures and of what waits, since the last quiet minute.
   double Others() const { return others_.Distinct(); }
   const IpAddress& main_other() const { return main_other_; }
-  // Whether at least half of `count` were with it.
-  bool MostlyMain(std::uint32_t count) const { return votes_ * 2 >= count && votes_ != 0; }
+  // Whether most of it was with that one.
+  bool MostlyMain() const { return votes_ != 0 && votes_ * 2 >= voters_; }
   std::vector<std::uint16_t> Ports() const;
 
  private:
@@ -49,7 +49,8 @@ class Tally {
   std::array<Outcomes, kSlots> slots_{};
   std::uint64_t slot_ = 0;
   std::uint32_t earlier_good_ = 0;
-  std::uint32_t votes_ = 0;  // Boyer and Moore's: who has more than half ends up as main_other_
+  std::uint32_t voters_ = 0;  // halved with each slot, as the next one
+  std::uint32_t votes_ = 0;   // Boyer and Moore's: who has more than half ends up as main_other_
   IpAddress main_other_;
   SeenFilter<1024, 1> others_;
   TopCounter<std::uint16_t, 8> ports_;
