@@ -116,7 +116,7 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   count.completed += news.completed;
   count.refused += news.refused;
   if (!news.completed && !(news.refused && !news.opened))
-    entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes);
+    entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
 }
 
 // Who gets little is only counted, roughly; and nobody who gets much is put out for who gets less.

@@ -3,18 +3,12 @@
 
 #include <netinet/in.h>
 
-#include <algorithm>
-#include <iterator>
+#include "src/base/reflector_ports.h"
 
 namespace knp::detect {
 namespace {
 
 constexpr std::uint8_t kSyn = 2;
-
-// QOTD, chargen, DNS, TFTP, portmap, NTP, NetBIOS, SNMP, CLDAP, RIP, OpenVPN, L2TP, SSDP, ARMS, WS-Discovery, SIP, mDNS,
-// CoAP, Ubiquiti, memcached, Quake, Steam; ascending.
-constexpr std::uint16_t kReflectors[] = {17,   19,   53,   69,   111,  123,  137,  161,  389,   520,   1194,
-                                         1701, 1900, 3283, 3702, 5060, 5353, 5683, 10001, 11211, 27015, 27960};
 
 bool ToMany(const IpAddress& a) { return a.version == 6 ? a.bytes[0] == 0xff : a.bytes[0] >= 224; }
 
@@ -37,10 +31,6 @@ std::optional<FloodKind> IcmpKind(const Contact& contact) {
 }
 
 }  // namespace
-
-bool IsReflectorPort(std::uint16_t port) {
-  return std::binary_search(std::begin(kReflectors), std::end(kReflectors), port);
-}
 
 std::optional<FloodKind> KindOf(const Contact& contact) {
   if (ToMany(contact.server)) return std::nullopt;

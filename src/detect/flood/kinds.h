@@ -19,9 +19,6 @@ std::optional<FloodKind> Redeemed(const Contact& contact, Stage before);
 const char* TypeOf(FloodKind kind);
 const char* WhatOf(FloodKind kind);
 
-// Services that are known to answer more than they were asked (US-CERT TA14-017A and its updates).
-bool IsReflectorPort(std::uint16_t port);
-
 }  // namespace knp::detect
 
 #endif  // KNP_DETECT_FLOOD_KINDS_H_

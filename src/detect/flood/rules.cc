@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
 constexpr double kSpoofed = 0.3;              // sources by conversations: more have invented addresses
+constexpr double kAlwaysNew = 0.8;
 constexpr double kConcentrated = 10;          // conversations a port: a scan has one or two
 constexpr double kMostOfFragmentsRest = 60;   // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
@@ -19,14 +20,14 @@ constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
-  double each = 0;  // sources by what was looked at
+  double each = 0;  // sources by conversations
 };
 
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
   Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
-  who.each = who.sources / static_cast<double>(std::max<std::uint64_t>(detail->sampled_packets, 1));
+  if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
   return who;
 }
 
@@ -43,6 +44,17 @@ bool IsScan(const Who& who, double failed_per_second) {
   return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
 }
 
+// Clients whose server is away try again, and again: each of them now and then. At first each of them is new, as invented
+// ones always are.
+bool AreRetries(const FloodTarget& target, FloodKind kind, const Who& who, const FloodCount& all, double failed,
+                double threshold) {
+  const double per_source = failed / std::max(who.sources, 1.0);
+  if (all.refused * 5 <= all.opened * 4) return who.each < kSpoofed && per_source < 300 && failed < 50 * threshold;
+  const std::uint64_t before = target.Sum(kind, 2 * kSecond, 3 * kSecond).opened;
+  const bool lasts = static_cast<double>(before) >= threshold;
+  return !(who.each >= kAlwaysNew && lasts) && per_source < 300;
+}
+
 // SYN and ACK: conversations that come to nothing.
 std::optional<FloodJudgement> JudgeTcp(FloodKind kind, const FloodTarget& target, double threshold, double least_second,
                                        bool finish) {
@@ -55,11 +67,7 @@ std::optional<FloodJudgement> JudgeTcp(FloodKind kind, const FloodTarget& target
     const double rate = static_cast<double>(all.opened) / static_cast<double>(seconds);
     if (failed < 0.25 * rate || IsScan(who, failed * static_cast<double>(seconds))) continue;
     const bool spoofed = who.each >= kSpoofed;
-    // Clients whose server is away try again, and again: each of them now and then.
-    const double per_source = failed / std::max(who.sources, 1.0);
-    const bool retries = !spoofed && per_source < 300 &&
-                         (all.refused * 5 > all.opened * 4 || failed < 50 * threshold);
-    if (retries) continue;
+    if (AreRetries(target, kind, who, all, failed, threshold)) continue;
     return FloodJudgement{kind == FloodKind::kSyn ? "ddos.syn.incomplete_per_second" : "ddos.ack.stray_per_second",
                           failed, threshold, static_cast<double>(seconds), spoofed};
   }

@@ -46,7 +46,7 @@ void FloodTarget::Advance(std::uint64_t mono_ns) {
 }
 
 void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
-                          const Contact& contact, std::uint64_t packets, std::uint64_t bytes) {
+                          const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened) {
   last_mono_ns_ = std::max(last_mono_ns_, contact.mono_ns);
   std::unique_ptr<Detail>& owned = details_[static_cast<std::size_t>(kind)];
   if (!owned) {
@@ -58,7 +58,7 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
   if (!contact.folded) {
     d.sources.Add(HashOf(source));
     d.top_sources.Add(source, std::max<std::uint64_t>(packets, 1));
-    d.sampled_packets += std::max<std::uint64_t>(packets, 1);
+    d.flows += opened;
   }
   d.ports.Add(Mix(port + 1U));
   d.hosts.Add(HashOf(host));

@@ -79,7 +79,7 @@ class FloodTarget {
     TopFew<IpAddress> top_hosts;
     std::vector<AlertSample> samples;  // times monotonic
     std::vector<AlertCount> series;    // by second, times monotonic; at most 60
-    std::uint64_t sampled_packets = 0, first_mono_ns = 0, first_fragments = 0;
+    std::uint64_t flows = 0, first_mono_ns = 0;  // flows: of which the source is known
   };
 
   void Advance(std::uint64_t mono_ns);
@@ -87,7 +87,7 @@ class FloodTarget {
   FloodCount& Now(FloodKind kind) { return buckets_[at_][static_cast<std::size_t>(kind)]; }
   // Who, where; `contact` as the attacker's: client attacks server.
   void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port, const Contact& contact,
-               std::uint64_t packets, std::uint64_t bytes);
+               std::uint64_t packets, std::uint64_t bytes, bool opened);
   void CountFirstFragments(std::uint64_t packets) { first_fragments_[at_] += packets; }
 
   // From `from` to `to` buckets ago, the one of now being 0.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "src/base/reflector_ports.h"
+
 namespace knp::detect {
 namespace {
 
@@ -93,8 +95,9 @@ std::optional<Attempt> AttemptOf(const Contact& contact) {
       return IsTcpProbe(contact) ? std::optional<Attempt>(Make(contact)) : std::nullopt;
     case IPPROTO_UDP:
     case IPPROTO_UDPLITE:
-      // An answer that came before its question was seen is told by its ports.
-      if (contact.stage == Stage::kOpened && contact.client_port < 1024 && contact.server_port >= kFirstEphemeral)
+      // An answer whose question was not seen, or never was asked (a reflector's), is told by its ports.
+      if ((contact.stage == Stage::kOpened || contact.stage == Stage::kRefused) && contact.server_port >= 1024 &&
+          (contact.client_port < 1024 || IsReflectorPort(contact.client_port)))
         return std::nullopt;
       return IsTraceroute(contact) ? std::nullopt : std::optional<Attempt>(Make(contact));
     case IPPROTO_SCTP: return Make(contact);
