@@ -49,8 +49,8 @@ class FlowTable {
     std::function<void(std::uint64_t id, const ConversationKey& key, bool source_is_high, const Attribution& carried)>
         on_traffic;
     // The same for detectors, at each news; and when a conversation reaches another stage. Not of inner flows either.
-    std::function<void(const Contact& contact, const Carried& carried)> on_carried;
-    std::function<void(const Contact& contact, Stage before)> on_stage;
+    std::function<void(const Contact& contact, const Carried& carried)> on_carried{};
+    std::function<void(const Contact& contact, Stage before)> on_stage{};
     // After the last record of an id, or if there was none.
     std::function<void(std::uint64_t id)> on_end;
   };
