@@ -137,7 +137,7 @@ void Failures::TellAll(const Troubles& troubles, bool are_servers, ToldMap* told
     }
     TellOne(address, trouble, are_servers, state, mono_ns);
   }
-  if (!further.empty()) TellMany(further, are_servers, mono_ns);
+  TellMany(further, are_servers, mono_ns, at_end);
 }
 
 void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is_server, const Told& told,
@@ -182,7 +182,15 @@ void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is
   alerts_.Tell(finding, mono_ns);
 }
 
-void Failures::TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns) {
+void Failures::TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns,
+                        bool at_end) {
+  std::uint64_t& since_ns = are_servers ? many_servers_ns_ : many_clients_ns_;
+  if (addresses.empty()) {
+    since_ns = 0;
+    return;
+  }
+  if (since_ns == 0) since_ns = mono_ns;
+  if (!at_end && mono_ns < since_ns + kPatienceNs) return;
   Finding finding;
   Alert& alert = finding.alert;
   alert.type = kType;
@@ -199,7 +207,8 @@ void Failures::TellMany(const std::vector<IpAddress>& addresses, bool are_server
   alert.summary = fmt::format("besides those with alerts of their own, {} {} have most of their attempts failing",
                               addresses.size(), are_servers ? "servers" : "clients");
   finding.key = are_servers ? "servers" : "clients";
-  finding.first_mono_ns = finding.last_mono_ns = mono_ns;
+  finding.first_mono_ns = since_ns;
+  finding.last_mono_ns = mono_ns;
   finding.quiet_ns = kQuietNs;
   alerts_.Tell(finding, mono_ns);
 }

@@ -68,13 +68,14 @@ class Failures : public Detector {
   void TellAll(const Troubles& troubles, bool are_servers, ToldMap* told, std::uint64_t mono_ns, bool at_end);
   void TellOne(const IpAddress& address, const Trouble& trouble, bool is_server, const Told& told,
                std::uint64_t mono_ns);
-  void TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns);
+  void TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns, bool at_end);
 
   const AnomalyOptions& options_;
   AlertBook& alerts_;
   AgedMap<Service, Tally, ServiceHash> services_;
   AgedMap<IpAddress, Tally, IpAddressHash> hosts_, clients_;
   ToldMap told_servers_, told_clients_;
+  std::uint64_t many_servers_ns_ = 0, many_clients_ns_ = 0;  // since when there are more than that; 0: there are not
   std::uint64_t judged_ns_ = 0, now_slot_ = 0;
   // Where only one way of the traffic passes, nothing is ever answered: then silence is no failure.
   std::uint64_t opened_ = 0, one_sided_ = 0;
