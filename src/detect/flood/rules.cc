@@ -14,19 +14,22 @@ constexpr double kConcentrated = 10;          // conversations a port: a scan ha
 constexpr double kMostOfFragmentsRest = 60;   // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
+constexpr double kMostOfScan = 20000, kRepeats = 1.3;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kPrefixFactor = 2;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
-  double each = 0;  // sources by conversations
+  double each = 0;   // sources by conversations
+  double packets = 0;
 };
 
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
   Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
+  who.packets = static_cast<double>(std::max(detail->flows, detail->packets));
   if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
   return who;
 }
@@ -40,7 +43,9 @@ double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bo
   return std::max(failed, 0.0) / static_cast<double>(seconds);
 }
 
+// Few sources that visit each port about once; who comes round again and again does not look for anything.
 bool IsScan(const Who& who, double failed_per_second) {
+  if (who.packets > kMostOfScan && who.packets > kRepeats * who.ports) return false;
   return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
 }
 
@@ -49,6 +54,7 @@ bool IsScan(const Who& who, double failed_per_second) {
 bool AreRetries(const FloodTarget& target, FloodKind kind, const Who& who, const FloodCount& all, double failed,
                 double threshold) {
   const double per_source = failed / std::max(who.sources, 1.0);
+  if (all.answered * 2 > all.opened) return false;  // nor does a client leave unused what it was given
   if (all.refused * 5 <= all.opened * 4) return who.each < kSpoofed && per_source < 300 && failed < 50 * threshold;
   const std::uint64_t before = target.Sum(kind, 2 * kSecond, 3 * kSecond).opened;
   const bool lasts = static_cast<double>(before) >= threshold;
