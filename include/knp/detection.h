@@ -63,8 +63,8 @@ struct AnomalyOptions {
   std::vector<Prefix> internal_networks;
   bool new_peer = false;  // of a local address, after it was watched for the learning period
   std::chrono::milliseconds learning{86'400'000};
-  bool volume = true;         // a host's own baseline
-  double volume_factor = 8;   // median absolute deviations beyond the median
+  bool volume = true;                       // a host's own baseline
+  double volume_factor = 8;                 // median absolute deviations beyond the median
   std::uint64_t volume_floor = 10'000'000;  // bytes a minute: below it nobody is an anomaly
   std::uint32_t volume_history = 60;        // minutes of it that a host needs; at most 120
   bool failures = true;

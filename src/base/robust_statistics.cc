@@ -22,9 +22,8 @@ double RobustSummary::BowleySkew() const {
 
 RobustSummary Summarize(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());
-  RobustSummary summary{.q1 = SortedQuantile(samples, 0.25),
-                        .median = SortedQuantile(samples, 0.5),
-                        .q3 = SortedQuantile(samples, 0.75)};
+  RobustSummary summary{
+      .q1 = SortedQuantile(samples, 0.25), .median = SortedQuantile(samples, 0.5), .q3 = SortedQuantile(samples, 0.75)};
   for (double& sample : samples) sample = std::abs(sample - summary.median);
   std::sort(samples.begin(), samples.end());
   summary.deviation = SortedQuantile(samples, 0.5);

@@ -21,8 +21,8 @@ namespace {
 using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 
 constexpr Factory kDetectors[] = {
-    MakeBeacon,  MakeDnsTunnel, MakeFlood,  MakeKnownBad, MakeLimits, MakeLongConnection,
-    MakeNewPeer, MakeOddFlags,  MakeScan,   MakeVolume,
+    MakeBeacon,         MakeDnsTunnel, MakeFlood,    MakeKnownBad, MakeLimits,
+    MakeLongConnection, MakeNewPeer,   MakeOddFlags, MakeScan,     MakeVolume,
     MakeFailures,  // last: it is silent about what the others have told
 };
 

@@ -36,9 +36,8 @@ class DetectorRig {
         book(options, {.raise = [this](const Alert& alert) { Raise(alert); },
                        .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; },
                        .packets_seen = [] { return std::uint64_t{0}; }}),
-        detector(make({.options = options,
-                       .alerts = book,
-                       .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; }})) {}
+        detector(make(
+            {.options = options, .alerts = book, .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; }})) {}
 
   DetectorRig(const DetectorRig&) = delete;
   DetectorRig& operator=(const DetectorRig&) = delete;

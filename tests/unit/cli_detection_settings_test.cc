@@ -36,27 +36,64 @@ std::string TextOf(const Applied& applied) {
   const auto& [internal, new_peer, learning, volume, factor, floor, history, failures, per_minute, half_open, beacon,
                connections, score, beacon_long, tunnel, subdomains, long_connection, file, odd] = d.anomaly;
   std::string text;
-  for (const double value :
-       {double(scan_enabled), double(ports), double(hosts), double(pinged), double(d_ports), double(d_sources),
-        double(s_ports), double(s_hosts), double(window.count()), double(shared.size()), double(flood_enabled),
-        double(syn), double(ack), double(udp), double(icmp), double(fragments), double(amplification),
-        double(reflection), double(other), double(slow), double(rules.size()), double(average.count()), hysteresis,
-        double(internal.size()), double(new_peer), double(learning.count()), double(volume), factor, double(floor),
-        double(history), double(failures), double(per_minute), double(half_open), double(beacon), double(connections),
-        score, double(beacon_long.count()), double(tunnel), double(subdomains), double(long_connection.count()),
-        double(file.size()), double(odd), double(d.suppress.size()), double(d.max_open_alerts),
-        double(d.cool_down.count()), double(d.update_interval.count()), double(d.enabled), double(applied.ports)})
+  for (const double value : {double(scan_enabled),
+                             double(ports),
+                             double(hosts),
+                             double(pinged),
+                             double(d_ports),
+                             double(d_sources),
+                             double(s_ports),
+                             double(s_hosts),
+                             double(window.count()),
+                             double(shared.size()),
+                             double(flood_enabled),
+                             double(syn),
+                             double(ack),
+                             double(udp),
+                             double(icmp),
+                             double(fragments),
+                             double(amplification),
+                             double(reflection),
+                             double(other),
+                             double(slow),
+                             double(rules.size()),
+                             double(average.count()),
+                             hysteresis,
+                             double(internal.size()),
+                             double(new_peer),
+                             double(learning.count()),
+                             double(volume),
+                             factor,
+                             double(floor),
+                             double(history),
+                             double(failures),
+                             double(per_minute),
+                             double(half_open),
+                             double(beacon),
+                             double(connections),
+                             score,
+                             double(beacon_long.count()),
+                             double(tunnel),
+                             double(subdomains),
+                             double(long_connection.count()),
+                             double(file.size()),
+                             double(odd),
+                             double(d.suppress.size()),
+                             double(d.max_open_alerts),
+                             double(d.cool_down.count()),
+                             double(d.update_interval.count()),
+                             double(d.enabled),
+                             double(applied.ports)})
     text += std::to_string(value) + " ";
   return text;
 }
 
 TEST(DetectionSettings, EachKey_ChangesAFieldOfItsOwn) {
-  const std::map<std::string, std::string> values{
-      {"detectors.anomaly.internal_networks", "198.51.100.0/24"},
-      {"detectors.anomaly.known_bad_file", "/etc/bad"},
-      {"detectors.limits", "10.0.0.0/8:packets=1"},
-      {"detectors.scan.shared_sources", "10.0.0.1,10.0.0.2"},
-      {"detectors.suppress", "any"}};
+  const std::map<std::string, std::string> values{{"detectors.anomaly.internal_networks", "198.51.100.0/24"},
+                                                  {"detectors.anomaly.known_bad_file", "/etc/bad"},
+                                                  {"detectors.limits", "10.0.0.0/8:packets=1"},
+                                                  {"detectors.scan.shared_sources", "10.0.0.1,10.0.0.2"},
+                                                  {"detectors.suppress", "any"}};
   std::vector<std::string> made{TextOf(Applied())};
   std::size_t count = 0;
   for (const std::string& key : SettingKeys()) {

@@ -11,8 +11,8 @@
 namespace knp::detect {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::DetectorRig;
+using ::testing::HasSubstr;
 using testing::InternalIp;
 using testing::Ip;
 using testing::kMinute;

@@ -9,9 +9,9 @@
 namespace knp::detect {
 namespace {
 
+using testing::DetectorRig;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::DetectorRig;
 using testing::Ip;
 
 DetectionOptions WithFile() {

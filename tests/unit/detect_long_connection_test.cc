@@ -51,7 +51,8 @@ TEST(LongConnection, OlderThanTheLimit_OneAlertUntilItEnds) {
 
 TEST(LongConnection, ManyShortOnes_Quiet) {
   DetectorRig rig(MakeLongConnection, AnHour());
-  for (std::uint64_t id = 0; id < 1000; id++) rig.detector->OnRecord(Record(id, rig.now, rig.now + kMinute, true), rig.now);
+  for (std::uint64_t id = 0; id < 1000; id++)
+    rig.detector->OnRecord(Record(id, rig.now, rig.now + kMinute, true), rig.now);
   EXPECT_TRUE(rig.alerts.empty());
 }
 

@@ -9,8 +9,8 @@
 namespace knp::detect {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::DetectorRig;
+using ::testing::HasSubstr;
 using testing::InternalIp;
 using testing::Ip;
 using testing::kMinute;
@@ -25,7 +25,8 @@ class VolumeTest : public ::testing::Test {
               std::uint16_t port = 443) {
     Contact contact = rig_.MakeContact(kHost, peer, port);
     contact.stage = Stage::kTalked;
-    rig_.detector->OnCarried(contact, {{sent_bytes / 1000 + 1, sent_bytes}, {received_bytes / 1000 + 1, received_bytes}});
+    rig_.detector->OnCarried(contact,
+                             {{sent_bytes / 1000 + 1, sent_bytes}, {received_bytes / 1000 + 1, received_bytes}});
     rig_.now += kMinute;
     rig_.Run(kSecond / 4);
   }

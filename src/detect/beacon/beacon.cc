@@ -171,16 +171,15 @@ void Beacon::NameClients(const Key& key, Alert* alert) {
 void Beacon::Tell(const Key& key, const Pair& pair, const BeaconScore& score, std::uint64_t mono_ns) {
   Finding finding = Make(key, pair.name, mono_ns);
   Alert& alert = finding.alert;
-  alert.rule = {.name = "beacon.connections",
-                .observed = score.Total(),
-                .threshold = options_.beacon_score,
-                .window_s = 0};
-  alert.facts = {{"connections", pair.connections},      {"interval_s", score.interval_s},
-                 {"bytes_a_connection", score.bytes},    {"score_times", score.times},
-                 {"score_sizes", score.sizes},           {"score_presence", score.presence}};
-  alert.summary = fmt::format("{} connects to {}{} port {} every {:.0f} s and sends {:.0f} bytes each time, {} times so far",
-                              key.client.ToString(), pair.name.empty() ? "" : pair.name + " at ",
-                              key.server.ToString(), key.port, score.interval_s, score.bytes, pair.connections);
+  alert.rule = {
+      .name = "beacon.connections", .observed = score.Total(), .threshold = options_.beacon_score, .window_s = 0};
+  alert.facts = {{"connections", pair.connections},   {"interval_s", score.interval_s},
+                 {"bytes_a_connection", score.bytes}, {"score_times", score.times},
+                 {"score_sizes", score.sizes},        {"score_presence", score.presence}};
+  alert.summary =
+      fmt::format("{} connects to {}{} port {} every {:.0f} s and sends {:.0f} bytes each time, {} times so far",
+                  key.client.ToString(), pair.name.empty() ? "" : pair.name + " at ", key.server.ToString(), key.port,
+                  score.interval_s, score.bytes, pair.connections);
   const std::size_t count = std::min<std::size_t>(pair.connections, kMostSamples);
   std::uint64_t first_unix_ns = pair.samples[0].start_ns;
   for (std::size_t i = 0; i < count; i++) first_unix_ns = std::min(first_unix_ns, pair.samples[i].start_ns);

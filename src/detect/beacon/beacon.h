@@ -82,7 +82,7 @@ class Beacon : public Detector {
   std::function<std::uint64_t(std::uint64_t)> unix_ns_;
   AgedMap<Key, Sample, KeyHash> seen_;
   AgedMap<Key, Pair, KeyHash> pairs_;
-  std::vector<Key> changed_;                      // of pairs_
+  std::vector<Key> changed_;                     // of pairs_
   std::vector<std::pair<Key, Long>> long_ones_;  // since the last Advance
 };
 

@@ -9,22 +9,54 @@ namespace knp::detect {
 namespace {
 
 // Zones that are not of the public tree, or not for names of hosts.
-constexpr std::string_view kLocalZones[] = {"arpa", "local",       "internal", "lan", "home",       "localdomain",
-                                            "corp", "localhost",   "intranet", "test", "private", "invalid"};
+constexpr std::string_view kLocalZones[] = {"arpa", "local",     "internal", "lan",  "home",    "localdomain",
+                                            "corp", "localhost", "intranet", "test", "private", "invalid"};
 // Services that are asked with hashes or addresses in the name, by design: reputation of antivirus programs, of mail, of
 // web pages. Who runs a tunnel cannot have a name there.
-constexpr std::string_view kLookupServices[] = {
-    "abuseat.org",     "avast.com",      "avg.com",         "avira.com",        "barracudacentral.org", "bitdefender.net",
-    "comodo.com",      "cymru.com",      "dnswl.org",       "eset.com",         "fireeye.com",          "f-secure.com",
-    "fortinet.net",    "habeas.com",     "kaspersky.com",   "kaspersky-labs.com", "mailspike.net",      "mcafee.com",
-    "msbl.org",        "nszones.com",    "opendns.com",     "razor2.net",       "senderbase.org",       "senderscore.com",
-    "sophosxl.com",    "sophosxl.net",   "sorbs.net",       "spamcop.net",      "spameatingmonkey.net", "spamhaus.net",
-    "spamhaus.org",    "sucuri.net",     "support-intelligence.net",            "surbl.org",            "trendmicro.com",
-    "uceprotect.net",  "uribl.com",      "webrootcloudav.com",                  "zscaler.com",          "zscaler.net"};
+constexpr std::string_view kLookupServices[] = {"abuseat.org",
+                                                "avast.com",
+                                                "avg.com",
+                                                "avira.com",
+                                                "barracudacentral.org",
+                                                "bitdefender.net",
+                                                "comodo.com",
+                                                "cymru.com",
+                                                "dnswl.org",
+                                                "eset.com",
+                                                "fireeye.com",
+                                                "f-secure.com",
+                                                "fortinet.net",
+                                                "habeas.com",
+                                                "kaspersky.com",
+                                                "kaspersky-labs.com",
+                                                "mailspike.net",
+                                                "mcafee.com",
+                                                "msbl.org",
+                                                "nszones.com",
+                                                "opendns.com",
+                                                "razor2.net",
+                                                "senderbase.org",
+                                                "senderscore.com",
+                                                "sophosxl.com",
+                                                "sophosxl.net",
+                                                "sorbs.net",
+                                                "spamcop.net",
+                                                "spameatingmonkey.net",
+                                                "spamhaus.net",
+                                                "spamhaus.org",
+                                                "sucuri.net",
+                                                "support-intelligence.net",
+                                                "surbl.org",
+                                                "trendmicro.com",
+                                                "uceprotect.net",
+                                                "uribl.com",
+                                                "webrootcloudav.com",
+                                                "zscaler.com",
+                                                "zscaler.net"};
 
-constexpr std::string_view kSecondLevels[] = {"ac",  "co",  "com", "edu", "firm", "gen", "go",  "gob", "gouv", "gov",
-                                              "gv",  "ltd", "me",  "mil", "ne",   "net", "nom", "or",  "org",  "plc",
-                                              "res", "sch", "web"};
+constexpr std::string_view kSecondLevels[] = {"ac",   "co",  "com", "edu", "firm", "gen", "go", "gob",
+                                              "gouv", "gov", "gv",  "ltd", "me",   "mil", "ne", "net",
+                                              "nom",  "or",  "org", "plc", "res",  "sch", "web"};
 
 template <std::size_t kSize>
 bool IsOneOf(const std::string_view (&list)[kSize], std::string_view text) {
@@ -40,9 +72,8 @@ std::string_view TakeLast(std::string_view* name) {
 }
 
 bool IsNumber(std::string_view label) {
-  return !label.empty() && label.size() <= 3 && std::all_of(label.begin(), label.end(), [](char c) {
-    return c >= '0' && c <= '9';
-  });
+  return !label.empty() && label.size() <= 3 &&
+         std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 bool IsNibble(std::string_view label) {

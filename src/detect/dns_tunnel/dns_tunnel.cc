@@ -71,8 +71,7 @@ void DnsTunnel::OnDns(const IpAddress& client, const IpAddress& server, const Dn
   pair->last_mono_ns = std::max(pair->last_mono_ns, mono_ns);
   pair->queries++;
   pair->nxdomain += transaction.rcode == kNxdomain;
-  pair->carriers +=
-      transaction.type == kTypeTxt || transaction.type == kTypeNull || transaction.type == kTypePrivate;
+  pair->carriers += transaction.type == kTypeTxt || transaction.type == kTypeNull || transaction.type == kTypePrivate;
   if (pair->names.Add(HashText(split->subdomain))) NoteName(transaction.name, split->subdomain, pair);
   pair->changed = changed_ = true;
 }
@@ -159,9 +158,12 @@ void DnsTunnel::Tell(const Key& key, const Pair& pair, const Verdict& verdict, s
     alert.distinct_sources = clients.size();
   alert.evidence_sources = clients;
   alert.target = Endpoint{.ip = pair.server, .port = 53};
-  alert.facts = {{"subdomains", pair.distinct},        {"queries", pair.queries},
-                 {"entropy_bits", verdict.entropy},    {"new_bytes_a_name", verdict.fresh},
-                 {"name_length_p95", verdict.length},  {"nxdomain_share", verdict.nxdomain},
+  alert.facts = {{"subdomains", pair.distinct},
+                 {"queries", pair.queries},
+                 {"entropy_bits", verdict.entropy},
+                 {"new_bytes_a_name", verdict.fresh},
+                 {"name_length_p95", verdict.length},
+                 {"nxdomain_share", verdict.nxdomain},
                  {"txt_a_minute", verdict.carriers_a_minute}};
   alert.summary =
       fmt::format("{}{} asked for {} names below {}, with {:.0f} new characters of {:.1f} bits each: they carry data",

@@ -32,8 +32,8 @@ class DnsTunnel : public Detector {
   void Finish(std::uint64_t mono_ns) override { Advance(mono_ns); }
 
  private:
-  static constexpr unsigned kSymbols = 40;         // letters, digits, '-', '_', the rest
-  static constexpr std::size_t kLengthStep = 8;    // bytes of a name in one place of the histogram
+  static constexpr unsigned kSymbols = 40;       // letters, digits, '-', '_', the rest
+  static constexpr std::size_t kLengthStep = 8;  // bytes of a name in one place of the histogram
   struct Key {
     IpAddress client;
     std::string domain;
@@ -45,10 +45,10 @@ class DnsTunnel : public Detector {
   struct Pair {
     std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
     IpAddress server;
-    SeenFilter<4096, 2> names;   // whole subdomains
-    SeenFilter<2048, 1> labels;  // so that what all names share counts once
-    std::array<std::uint32_t, kSymbols> symbols{};  // of new labels
-    std::array<std::uint16_t, 32> lengths{};        // of new names
+    SeenFilter<4096, 2> names;                                            // whole subdomains
+    SeenFilter<2048, 1> labels;                                           // so that what all names share counts once
+    std::array<std::uint32_t, kSymbols> symbols{};                        // of new labels
+    std::array<std::uint16_t, 32> lengths{};                              // of new names
     std::uint32_t distinct = 0, queries = 0, nxdomain = 0, carriers = 0;  // carriers: questions for TXT and the like
     std::uint64_t fresh_bytes = 0;                                        // of new labels in new names
     std::vector<std::string> examples;

@@ -40,7 +40,8 @@ void Failures::OnStage(const Contact& contact, Stage before) {
   opened_ += before == Stage::kNone && contact.protocol == IPPROTO_TCP;
   Tally* const service = services_.Use({contact.server, contact.server_port, contact.protocol}, contact.mono_ns);
   // A datagram that nobody takes is a failure where datagrams are answered.
-  if (contact.protocol == IPPROTO_UDP && contact.stage != Stage::kTalked && !(service && service->had_success())) return;
+  if (contact.protocol == IPPROTO_UDP && contact.stage != Stage::kTalked && !(service && service->had_success()))
+    return;
   if (service) service->Move(contact, before, contact.client, now_slot_);
   if (Tally* tally = hosts_.Use(contact.server, contact.mono_ns))
     tally->Move(contact, before, contact.client, now_slot_);
@@ -153,7 +154,8 @@ void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is
                 .observed = half_open ? static_cast<double>(sum.half) : static_cast<double>(failures),
                 .threshold = told.threshold,
                 .window_s = 60};
-  (is_server ? alert.target : alert.source) = Endpoint{.ip = address, .port = is_server ? trouble.port : std::uint16_t{0}};
+  (is_server ? alert.target : alert.source) =
+      Endpoint{.ip = address, .port = is_server ? trouble.port : std::uint16_t{0}};
   alert.evidence_ports = trouble.tally->Ports();
   std::optional<Endpoint>& other = is_server ? alert.source : alert.target;
   const double others = std::round(trouble.tally->Others());
@@ -166,15 +168,16 @@ void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is
   const std::string where =
       trouble.port != 0 ? fmt::format("{} port {}", ProtocolName(trouble.protocol), trouble.port) : "several ports";
   if (half_open)
-    alert.summary = fmt::format("{} connections to {} at {} are answered and not completed", sum.half,
-                                address.ToString(), where);
-  else if (is_server)
-    alert.summary = fmt::format("{} attempts at {} at {} failed within a minute ({} refused, {} unanswered), {} succeeded",
-                                failures, address.ToString(), where, sum.bad, sum.pending, sum.good);
-  else
     alert.summary =
-        fmt::format("{} of {}'s attempts failed within a minute ({} refused, {} unanswered, about {:.0f} servers), {} succeeded",
-                    failures, address.ToString(), sum.bad, sum.pending, others, sum.good);
+        fmt::format("{} connections to {} at {} are answered and not completed", sum.half, address.ToString(), where);
+  else if (is_server)
+    alert.summary =
+        fmt::format("{} attempts at {} at {} failed within a minute ({} refused, {} unanswered), {} succeeded",
+                    failures, address.ToString(), where, sum.bad, sum.pending, sum.good);
+  else
+    alert.summary = fmt::format(
+        "{} of {}'s attempts failed within a minute ({} refused, {} unanswered, about {:.0f} servers), {} succeeded",
+        failures, address.ToString(), sum.bad, sum.pending, others, sum.good);
   finding.key = fmt::format("{} {}", is_server ? "server" : "client", address.ToString());
   finding.first_mono_ns = told.first_mono_ns;
   finding.last_mono_ns = mono_ns;
@@ -182,8 +185,7 @@ void Failures::TellOne(const IpAddress& address, const Trouble& trouble, bool is
   alerts_.Tell(finding, mono_ns);
 }
 
-void Failures::TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns,
-                        bool at_end) {
+void Failures::TellMany(const std::vector<IpAddress>& addresses, bool are_servers, std::uint64_t mono_ns, bool at_end) {
   std::uint64_t& since_ns = are_servers ? many_servers_ns_ : many_clients_ns_;
   if (addresses.empty()) {
     since_ns = 0;

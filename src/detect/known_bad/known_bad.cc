@@ -100,8 +100,8 @@ void KnownBad::Tell(const Key& key, const Track& track, std::uint64_t mono_ns) {
     if (std::find(listed.begin(), listed.end(), peer.listed.ip) == listed.end()) listed.push_back(peer.listed.ip);
     if (std::find(ours.begin(), ours.end(), peer.ours.ip) == ours.end()) ours.push_back(peer.ours.ip);
     const std::uint16_t port = key.asked_by_it ? peer.ours.port : peer.listed.port;
-    if (port != 0 && std::find(alert.evidence_ports.begin(), alert.evidence_ports.end(), port) ==
-                         alert.evidence_ports.end())
+    if (port != 0 &&
+        std::find(alert.evidence_ports.begin(), alert.evidence_ports.end(), port) == alert.evidence_ports.end())
       alert.evidence_ports.push_back(port);
   }
   if (alert.evidence_sources.size() == 1) alert.source = Endpoint{.ip = alert.evidence_sources[0]};
@@ -117,12 +117,11 @@ void KnownBad::Tell(const Key& key, const Track& track, std::uint64_t mono_ns) {
   const std::string who = track.label.empty() ? entry : fmt::format("{} ({})", entry, track.label);
   const std::string how = track.severity == 2 ? "with an answer" : "without a connection";
   const Peer& peer = track.peers.front();
-  alert.summary =
-      key.asked_by_it
-          ? fmt::format("{}, on the list as {}, came to {}{}, {}", peer.listed.ip.ToString(), who,
-                        peer.ours.ip.ToString(), ours.size() > 1 ? " and others" : "", how)
-          : fmt::format("{}{} went to {}, on the list as {}, {}", peer.ours.ip.ToString(),
-                        ours.size() > 1 ? " and others" : "", peer.listed.ip.ToString(), who, how);
+  alert.summary = key.asked_by_it
+                      ? fmt::format("{}, on the list as {}, came to {}{}, {}", peer.listed.ip.ToString(), who,
+                                    peer.ours.ip.ToString(), ours.size() > 1 ? " and others" : "", how)
+                      : fmt::format("{}{} went to {}, on the list as {}, {}", peer.ours.ip.ToString(),
+                                    ours.size() > 1 ? " and others" : "", peer.listed.ip.ToString(), who, how);
   finding.key = fmt::format("{} {}", entry, key.asked_by_it ? "from" : "to");
   finding.first_mono_ns = track.first_mono_ns;
   finding.last_mono_ns = track.last_mono_ns;

@@ -48,8 +48,8 @@ void Limits::Add(const IpAddress& address, bool from_it, const Amount& amount, s
                                  [&](std::size_t i) { return options_.rules[i].prefix.Contains(address); });
   if (rule == by_length_.end()) return;
   const Prefix& prefix = options_.rules[*rule].prefix;
-  const Key key = options_.rules[*rule].whole ? Key{prefix.address, prefix.length}
-                                              : Key{address, Prefix::Host(address).length};
+  const Key key =
+      options_.rules[*rule].whole ? Key{prefix.address, prefix.length} : Key{address, Prefix::Host(address).length};
   Host* const host = hosts_.Use(key, mono_ns);
   if (!host) return;
   host->rule = *rule;

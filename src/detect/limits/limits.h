@@ -37,13 +37,13 @@ class Limits : public Detector {
     std::array<Amount, kSlots> slots{};
     bool over = false;
     std::uint64_t since_ns = 0, peak_ns = 0;
-    double peak = 0;            // of the limit that was exceeded first
-    std::uint8_t limit = 0;     // which one
+    double peak = 0;         // of the limit that was exceeded first
+    std::uint8_t limit = 0;  // which one
     std::vector<AlertCount> counts;
   };
   struct Host {
     std::size_t rule = 0;
-    std::uint64_t slot = 0;  // number of the newest one
+    std::uint64_t slot = 0;   // number of the newest one
     std::array<Way, 2> ways;  // to it, from it
   };
   struct Key {

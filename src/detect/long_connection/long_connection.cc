@@ -58,10 +58,10 @@ void LongConnection::Tell(const FlowRecord& record, std::uint64_t age_ns, std::u
   alert.facts = {{"duration_s", static_cast<double>(age_ns) / 1e9},
                  {"bytes_sent", static_cast<double>(record.sent.bytes)},
                  {"bytes_received", static_cast<double>(record.received.bytes)}};
-  alert.summary = fmt::format("{} has a {} conversation with {} port {} for {} s already, {} bytes to it and {} back",
-                              record.source.ip.ToString(), ProtocolName(record.protocol),
-                              record.destination.ip.ToString(), record.destination.port, age_ns / kSecond,
-                              record.sent.bytes, record.received.bytes);
+  alert.summary =
+      fmt::format("{} has a {} conversation with {} port {} for {} s already, {} bytes to it and {} back",
+                  record.source.ip.ToString(), ProtocolName(record.protocol), record.destination.ip.ToString(),
+                  record.destination.port, age_ns / kSecond, record.sent.bytes, record.received.bytes);
   finding.key = std::to_string(record.id);
   finding.first_mono_ns = mono_ns - std::min(mono_ns, age_ns);
   finding.last_mono_ns = mono_ns;

@@ -92,11 +92,12 @@ void NewPeer::Tell(const IpAddress& address, const News& news, std::uint64_t mon
                  {"learnt_pairs", known_->Distinct()},
                  {"taken_for_known_share", known_->FalseRate()}};
   const std::string more = news.count > 1 ? fmt::format(", and {} more new peers", news.count - 1) : "";
-  alert.summary = first.is_client
-                      ? fmt::format("{} talks to {} at {} port {}, which it never did before{}", first.address.ToString(),
-                                    address.ToString(), ProtocolName(first.protocol), first.port, more)
-                      : fmt::format("{} talks to {} at {} port {}, which it never did before{}", address.ToString(),
-                                    first.address.ToString(), ProtocolName(first.protocol), first.port, more);
+  alert.summary =
+      first.is_client
+          ? fmt::format("{} talks to {} at {} port {}, which it never did before{}", first.address.ToString(),
+                        address.ToString(), ProtocolName(first.protocol), first.port, more)
+          : fmt::format("{} talks to {} at {} port {}, which it never did before{}", address.ToString(),
+                        first.address.ToString(), ProtocolName(first.protocol), first.port, more);
   finding.key = address.ToString();
   finding.first_mono_ns = news.first_mono_ns;
   finding.last_mono_ns = news.last_mono_ns;

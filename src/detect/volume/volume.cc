@@ -41,24 +41,24 @@ void Volume::OnCarried(const Contact& contact, const Carried& carried) {
   if (contact.folded) return;
   const Peer server{contact.server, contact.server_port, contact.protocol};
   const Peer client{contact.client, contact.server_port, contact.protocol};
-  if (networks_.IsInternal(contact.client)) {
-    Add(contact.client, server, true, carried.sent, contact.mono_ns);
-    Add(contact.client, server, false, carried.received, contact.mono_ns);
-  }
-  if (networks_.IsInternal(contact.server)) {
-    Add(contact.server, client, true, carried.received, contact.mono_ns);
-    Add(contact.server, client, false, carried.sent, contact.mono_ns);
-  }
+  if (networks_.IsInternal(contact.client))
+    Add(contact.client, server, carried.sent, carried.received, contact.mono_ns);
+  if (networks_.IsInternal(contact.server))
+    Add(contact.server, client, carried.received, carried.sent, contact.mono_ns);
 }
 
-void Volume::Add(const IpAddress& address, const Peer& peer, bool from_it, const Count& count, std::uint64_t mono_ns) {
-  if (count.packets == 0) return;
-  Host* const host = count.bytes >= kAdmission ? hosts_.Use(address, mono_ns) : hosts_.Find(address);
+void Volume::Add(const IpAddress& address, const Peer& peer, const Count& from_it, const Count& to_it,
+                 std::uint64_t mono_ns) {
+  Host* const host = from_it.bytes + to_it.bytes >= kAdmission ? hosts_.Use(address, mono_ns) : hosts_.Find(address);
   if (!host) return;
-  Way& way = host->ways[from_it];
-  way.bytes += count.bytes;
-  way.packets += count.packets;
-  way.peers.Add(peer, count.bytes);
+  for (const bool from : {false, true}) {
+    const Count& count = from ? from_it : to_it;
+    if (count.packets == 0) continue;
+    Way& way = host->ways[from];
+    way.bytes += count.bytes;
+    way.packets += count.packets;
+    way.peers.Add(peer, count.bytes);
+  }
 }
 
 void Volume::Advance(std::uint64_t mono_ns) {
@@ -128,8 +128,8 @@ void Volume::Judge(const IpAddress& address, const Host& host, bool from_it, Way
   }
   way->over++;
   way->greatest = std::max(way->greatest, bytes);
-  way->counts.push_back({.time_unix_ns = unix_ns_(mono_ns - std::min(mono_ns, kMinuteNs)),
-                         .count = {way->packets, way->bytes}});
+  way->counts.push_back(
+      {.time_unix_ns = unix_ns_(mono_ns - std::min(mono_ns, kMinuteNs)), .count = {way->packets, way->bytes}});
   if (way->counts.size() > kMostCounts) way->counts.erase(way->counts.begin());
   Tell(address, from_it, *way, mono_ns);
 }
@@ -151,8 +151,7 @@ void Volume::Tell(const IpAddress& address, bool from_it, const Way& way, std::u
   std::vector<IpAddress>& others = from_it ? alert.evidence_targets : alert.evidence_sources;
   const std::vector<Peers::Place> top = way.peers.Top();
   for (const Peers::Place& place : top) {
-    if (std::find(others.begin(), others.end(), place.key.address) == others.end())
-      others.push_back(place.key.address);
+    if (std::find(others.begin(), others.end(), place.key.address) == others.end()) others.push_back(place.key.address);
     if (std::find(alert.evidence_ports.begin(), alert.evidence_ports.end(), place.key.port) ==
         alert.evidence_ports.end())
       alert.evidence_ports.push_back(place.key.port);
@@ -166,9 +165,9 @@ void Volume::Tell(const IpAddress& address, bool from_it, const Way& way, std::u
     with = fmt::format(", most of it {} {} ({} port {})", from_it ? "to" : "from", most.address.ToString(),
                        ProtocolName(most.protocol), most.port);
   }
-  alert.summary = fmt::format("{} {} {:.1f} MB in a minute; after what it did so far, up to {:.1f} MB were to be expected{}",
-                              address.ToString(), from_it ? "sent" : "received", static_cast<double>(way.bytes) / 1e6,
-                              way.limit / 1e6, with);
+  alert.summary = fmt::format(
+      "{} {} {:.1f} MB in a minute; after what it did so far, up to {:.1f} MB were to be expected{}",
+      address.ToString(), from_it ? "sent" : "received", static_cast<double>(way.bytes) / 1e6, way.limit / 1e6, with);
   finding.key = KeyOf(address, from_it);
   finding.first_mono_ns = way.since_ns;
   finding.last_mono_ns = mono_ns;

@@ -51,11 +51,11 @@ class Volume : public Detector {
     std::vector<AlertCount> counts;
   };
   struct Host {
-    std::uint32_t known = 0;      // minutes
-    std::array<Way, 2> ways{};    // to it, from it
+    std::uint32_t known = 0;    // minutes
+    std::array<Way, 2> ways{};  // to it, from it
   };
 
-  void Add(const IpAddress& host, const Peer& peer, bool from_it, const Count& count, std::uint64_t mono_ns);
+  void Add(const IpAddress& address, const Peer& peer, const Count& from_it, const Count& to_it, std::uint64_t mono_ns);
   void EndMinute(const IpAddress& address, Host* host, std::uint64_t mono_ns);
   void Judge(const IpAddress& address, const Host& host, bool from_it, Way* way, std::uint64_t mono_ns);
   double LimitOf(const Way& way, std::uint32_t known) const;
