@@ -12,7 +12,8 @@ namespace knp {
 class AgedBloom {
  public:
   // `bits`: of each of the two, a power of two.
-  AgedBloom(std::size_t bits, std::uint64_t age_ns) : mask_(bits - 1), age_ns_(age_ns), now_(bits / 64), before_(bits / 64) {}
+  AgedBloom(std::size_t bits, std::uint64_t age_ns)
+      : mask_(bits - 1), age_ns_(age_ns), now_(bits / 64), before_(bits / 64) {}
 
   // `hash`: all 64 bits well mixed.
   void Add(std::uint64_t hash, std::uint64_t mono_ns) {

@@ -19,7 +19,8 @@ class HyperLogLog {
 
   // `hash`: all 64 bits well mixed.
   void Add(std::uint64_t hash) {
-    const auto rank = static_cast<std::uint8_t>(std::countl_zero(hash << kBits | (std::uint64_t{1} << (kBits - 1))) + 1);
+    const auto rank =
+        static_cast<std::uint8_t>(std::countl_zero(hash << kBits | (std::uint64_t{1} << (kBits - 1))) + 1);
     std::uint8_t& reg = registers_[hash >> (64 - kBits)];
     reg = std::max(reg, rank);
   }

@@ -13,6 +13,7 @@
 #include "src/detect/new_peer/new_peer.h"
 #include "src/detect/odd_flags/odd_flags.h"
 #include "src/detect/scan/scan.h"
+#include "src/detect/slow_requests/slow_requests.h"
 #include "src/detect/volume/volume.h"
 
 namespace knp::detect {
@@ -21,8 +22,8 @@ namespace {
 using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 
 constexpr Factory kDetectors[] = {
-    MakeBeacon,         MakeDnsTunnel, MakeFlood,    MakeKnownBad, MakeLimits,
-    MakeLongConnection, MakeNewPeer,   MakeOddFlags, MakeScan,     MakeVolume,
+    MakeBeacon,   MakeDnsTunnel, MakeFlood, MakeKnownBad,     MakeLimits, MakeLongConnection,
+    MakeNewPeer,  MakeOddFlags,  MakeScan,  MakeSlowRequests, MakeVolume,
     MakeFailures,  // last: it is silent about what the others have told
 };
 

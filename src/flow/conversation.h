@@ -121,9 +121,10 @@ struct Conversation {
   // For its stage (stage.h). Asked, answered: packets of the source's, of the destination's; ICMP: a request, a reply.
   bool asked : 1 = false, answered : 1 = false;
   bool payload_sent : 1 = false, payload_received : 1 = false;
-  bool refused : 1 = false;    // by an ICMP error, or an ABORT
-  bool aborted : 1 = false;    // SCTP: an ABORT of the source
-  Stage stage = Stage::kNone;  // as it was told last
+  bool refused : 1 = false;               // by an ICMP error, or an ABORT
+  bool aborted : 1 = false;               // SCTP: an ABORT of the source
+  Stage stage = Stage::kNone;             // as it was told last,
+  bool stage_source_is_high : 1 = false;  // and of whom as the source
   Opener opener = Opener::kFirstPacket;
   std::uint8_t flags_sent = 0, flags_received = 0;
   std::uint8_t ttl = 0, dscp = 0;

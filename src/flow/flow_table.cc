@@ -151,8 +151,12 @@ void FlowTable::TellStage(Conversation* c, InterfaceId interface, std::uint64_t 
   const Stage before = c->stage, now = StageOf(*c);
   if (now == before) return;
   c->stage = now;
-  if (context_.on_stage && c->key.tunnel == TunnelType::kNone)
-    context_.on_stage(ContactOf(*c, interface, mono_ns), before);
+  const bool swapped = before != Stage::kNone && c->stage_source_is_high != c->source_is_high;
+  c->stage_source_is_high = c->source_is_high;
+  if (!context_.on_stage || c->key.tunnel != TunnelType::kNone) return;
+  Contact contact = ContactOf(*c, interface, mono_ns);
+  contact.swapped = swapped;
+  context_.on_stage(contact, before);
 }
 
 void FlowTable::Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns) {

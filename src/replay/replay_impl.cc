@@ -13,7 +13,7 @@
 namespace knp {
 namespace {
 
-constexpr unsigned kFramesAConsume = 64;  // a detector hears of a first contact within so many frames,
+constexpr unsigned kFramesAConsume = 64;          // a detector hears of a first contact within so many frames,
 constexpr std::uint64_t kConsumeNs = 20'000'000;  // or so long
 constexpr std::uint64_t kFramesAScan = 4096;  // a detector hears of what live flows carry within so many, or a second
 constexpr std::uint64_t kFramesAProgress = 1024;

@@ -21,9 +21,9 @@ constexpr double kCriticalFactor = 50, kPacketsAPort = 12;
 IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
 
 // As attacks are told: one that comes with others says what they are.
-constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn, FloodKind::kAck,
-                                    FloodKind::kUdp,           FloodKind::kFragment,   FloodKind::kIcmp,
-                                    FloodKind::kOther};
+constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn,
+                                    FloodKind::kAck,           FloodKind::kUdp,        FloodKind::kFragment,
+                                    FloodKind::kIcmp,          FloodKind::kOther};
 
 std::string Quantity(double value) {
   if (value >= 1e6) return fmt::format("{:.1f} million", value / 1e6);
@@ -44,7 +44,7 @@ std::unique_ptr<Detector> MakeFlood(const Surroundings& surroundings) {
 void Flood::OnStage(const Contact& contact, Stage before) {
   if (contact.folded) return;  // by its counts
   if (const auto redeemed = Redeemed(contact, before)) {
-    const bool back = *redeemed == FloodKind::kReflection;
+    const bool back = (*redeemed == FloodKind::kReflection) != contact.swapped;
     Count({.kind = *redeemed,
            .source = back ? contact.server : contact.client,
            .host = back ? contact.client : contact.server,
@@ -136,8 +136,8 @@ Flood::Entry* Flood::Admit(Level* level, const IpAddress& key, std::uint64_t wei
     auto idle = level->targets.end();
     for (auto it = level->targets.begin(); it != level->targets.end(); ++it) {
       const bool open = std::find(it->second->open.begin(), it->second->open.end(), true) != it->second->open.end();
-      if (!open && (idle == level->targets.end() ||
-                    it->second->counts.last_mono_ns() < idle->second->counts.last_mono_ns()))
+      if (!open &&
+          (idle == level->targets.end() || it->second->counts.last_mono_ns() < idle->second->counts.last_mono_ns()))
         idle = it;
     }
     if (idle == level->targets.end()) return nullptr;
@@ -178,7 +178,8 @@ bool Flood::CoveredByHosts(const IpAddress& prefix) const {
 // A scan that repeats what was not answered; its source is known, and told.
 bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
   const std::vector<IpAddress> sources = detail.top_sources.Values();
-  if (sources.size() != 1 || static_cast<double>(detail.packets) > kPacketsAPort * detail.ports.Estimate()) return false;
+  if (sources.size() != 1 || static_cast<double>(detail.packets) > kPacketsAPort * detail.ports.Estimate())
+    return false;
   const std::string source = sources[0].ToString();
   return alerts_.IsOpen("scan.vertical", source) || alerts_.IsOpen("scan.horizontal", source);
 }
@@ -203,8 +204,8 @@ void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::u
   }
 }
 
-void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind, const FloodJudgement& judgement,
-                 std::uint64_t mono_ns) {
+void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind,
+                 const FloodJudgement& judgement, std::uint64_t mono_ns) {
   const auto k = static_cast<std::size_t>(kind);
   const FloodTarget::Detail& d = *entry->counts.detail(kind);
   if (!entry->open[k]) {
@@ -219,8 +220,7 @@ void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKi
   Alert& alert = finding.alert;
   alert.type = TypeOf(kind);
   alert.severity = judgement.observed >= kCriticalFactor * judgement.threshold ? "critical" : "high";
-  const std::string whom =
-      level.prefix ? Prefix::Of(key, key.version == 6 ? 64 : 24).ToString() : key.ToString();
+  const std::string whom = level.prefix ? Prefix::Of(key, key.version == 6 ? 64 : 24).ToString() : key.ToString();
   alert.distinct_targets = level.prefix ? static_cast<std::uint64_t>(std::lround(d.hosts.Estimate())) : 1;
   if (level.prefix)
     alert.evidence_targets = d.top_hosts.Values();
@@ -251,13 +251,14 @@ void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKi
     alert.facts["refused_per_second"] = static_cast<double>(last.refused);
   }
   const std::string from =
-      alert.source            ? alert.source->ip.ToString()
-      : judgement.spoofed     ? fmt::format("about {} addresses, as good as each packet from another: they are invented",
-                                            Quantity(static_cast<double>(alert.distinct_sources)))
-      : alert.distinct_sources <= kFewSources ? fmt::format("{} sources", alert.distinct_sources)
-                                              : fmt::format("about {} sources", Quantity(static_cast<double>(alert.distinct_sources)));
-  alert.summary = fmt::format("{} gets {} {} a second, where {} are allowed, from {}", whom, Quantity(judgement.observed),
-                              WhatOf(kind), Quantity(judgement.threshold), from);
+      alert.source        ? alert.source->ip.ToString()
+      : judgement.spoofed ? fmt::format("about {} addresses, as good as each packet from another: they are invented",
+                                        Quantity(static_cast<double>(alert.distinct_sources)))
+      : alert.distinct_sources <= kFewSources
+          ? fmt::format("{} sources", alert.distinct_sources)
+          : fmt::format("about {} sources", Quantity(static_cast<double>(alert.distinct_sources)));
+  alert.summary = fmt::format("{} gets {} {} a second, where {} are allowed, from {}", whom,
+                              Quantity(judgement.observed), WhatOf(kind), Quantity(judgement.threshold), from);
   finding.key = whom;
   finding.first_mono_ns = entry->first_mono_ns[k];
   finding.last_mono_ns = entry->last_mono_ns[k];

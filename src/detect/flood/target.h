@@ -78,8 +78,8 @@ class FloodTarget {
     TopFew<IpAddress> top_sources;
     TopFew<std::uint16_t> top_ports;
     TopFew<IpAddress> top_hosts;
-    std::vector<AlertSample> samples;  // times monotonic
-    std::vector<AlertCount> series;    // by second, times monotonic; at most 60
+    std::vector<AlertSample> samples;                         // times monotonic
+    std::vector<AlertCount> series;                           // by second, times monotonic; at most 60
     std::uint64_t flows = 0, packets = 0, first_mono_ns = 0;  // those of which the source is known
   };
 
@@ -87,8 +87,8 @@ class FloodTarget {
   // In the bucket of now.
   FloodCount& Now(FloodKind kind) { return buckets_[at_][static_cast<std::size_t>(kind)]; }
   // Who, where; `contact` as the attacker's: client attacks server.
-  void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port, const Contact& contact,
-               std::uint64_t packets, std::uint64_t bytes, bool opened);
+  void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
+               const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened);
   void CountFirstFragments(std::uint64_t packets) { first_fragments_[at_] += packets; }
 
   // From `from` to `to` buckets ago, the one of now being 0.

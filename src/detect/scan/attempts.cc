@@ -105,7 +105,7 @@ std::optional<Attempt> AttemptOf(const Contact& contact) {
     case IPPROTO_ICMP:
     case IPPROTO_ICMPV6:
       return IsEchoRequest(contact) && contact.stage != Stage::kUnsolicited ? std::optional<Attempt>(Make(contact))
-                                                                             : std::nullopt;
+                                                                            : std::nullopt;
     default: return std::nullopt;
   }
 }

@@ -31,9 +31,7 @@ bool IsWeakOfHosts(const Attempt& a, Verdict verdict) {
 }
 
 std::uint64_t HostOf(const Attempt& a) { return HashOf(a.target); }
-std::uint64_t PairOf(const Attempt& a) {
-  return Mix(HostOf(a) + (std::uint64_t{a.protocol} << 16 | a.port));
-}
+std::uint64_t PairOf(const Attempt& a) { return Mix(HostOf(a) + (std::uint64_t{a.protocol} << 16 | a.port)); }
 
 // Weights by key; there are few keys or many with little each, and at most kMostFailures.
 class Tally {
@@ -84,8 +82,7 @@ const char* ProbeName(const Attempt& a) {
 }  // namespace
 
 void Prober::ForgetFailure(std::uint64_t pair) {
-  const auto found =
-      std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.pair == pair; });
+  const auto found = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.pair == pair; });
   if (found == failures_.end()) return;
   if (WeightOf(found->verdict) >= 1) likelihood_ = std::max(0.0, likelihood_ - kStep);
   failures_.erase(found);
@@ -103,7 +100,8 @@ bool Prober::Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns
     return true;
   }
   last_mono_ns_ = std::max(last_mono_ns_, mono_ns);
-  const auto found = std::find_if(failures_.rbegin(), failures_.rend(), [&](const Failure& f) { return f.pair == pair; });
+  const auto found =
+      std::find_if(failures_.rbegin(), failures_.rend(), [&](const Failure& f) { return f.pair == pair; });
   if (found != failures_.rend()) {
     if (open_) open_->last_mono_ns = std::max(open_->last_mono_ns, mono_ns);
     if (found->verdict != Verdict::kDoubtful) return false;
@@ -146,31 +144,35 @@ std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double fa
                 f.attempt.mono_ns);
   }
   const auto reached = [&](auto&& counts) {
-    return kFailuresToSuccesses * static_cast<double>(std::count_if(successes_.begin(), successes_.end(), [&](const Success& s) {
+    return kFailuresToSuccesses *
+           static_cast<double>(std::count_if(successes_.begin(), successes_.end(), [&](const Success& s) {
              return s.mono_ns + window_ns >= mono_ns && counts(s);
            }));
   };
   if (const auto* host = by_host.Most(); host && options.ports != 0 && host->weight >= options.ports * factor) {
     if (host->weight >= reached([&](const Success& s) { return s.host == host->key; })) {
-      const auto it = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.host == host->key; });
-      return ScanDecision{Shape::kVertical, it->attempt.target,      "scan.vertical.ports",
+      const auto it =
+          std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.host == host->key; });
+      return ScanDecision{Shape::kVertical, it->attempt.target,     "scan.vertical.ports",
                           host->weight,     options.ports * factor, host->first_ns};
     }
   }
   if (const auto* port = by_port.Most(); port && options.hosts != 0) {
     // On one port; or, of few, each host once on any of them.
     const bool few = by_port.size() <= kFewPorts;
-    const double hosts = few ? std::max(port->weight, static_cast<double>(by_host.size()) - static_cast<double>(by_port.size()))
-                             : port->weight;
+    const double hosts =
+        few ? std::max(port->weight, static_cast<double>(by_host.size()) - static_cast<double>(by_port.size()))
+            : port->weight;
     const auto p = static_cast<std::uint16_t>(port->key);
     if (hosts >= options.hosts * factor && port->weight >= options.hosts * factor / 2 &&
         hosts >= reached([&](const Success& s) { return few || s.port == p; }))
-      return ScanDecision{Shape::kHorizontal, std::nullopt,          "scan.horizontal.hosts",
-                          hosts,              options.hosts * factor, port->first_ns};
+      return ScanDecision{Shape::kHorizontal,     std::nullopt,  "scan.horizontal.hosts", hosts,
+                          options.hosts * factor, port->first_ns};
   }
   if (const auto* row = pinged.Most(); row && options.pinged_hosts != 0 && row->weight >= options.pinged_hosts * factor)
-    return ScanDecision{Shape::kSweep, std::nullopt,                 "scan.horizontal.pinged_hosts",
-                        row->weight,   options.pinged_hosts * factor, row->first_ns};
+    return ScanDecision{
+        Shape::kSweep, std::nullopt, "scan.horizontal.pinged_hosts", row->weight, options.pinged_hosts * factor,
+        row->first_ns};
   return DecideSlow(options, factor);
 }
 
@@ -193,8 +195,9 @@ std::optional<ScanDecision> Prober::DecideSlow(const ScanOptions& options, doubl
   const auto* host = by_host.Most();
   if (auto decision = decide(host, options.slow_ports * factor, "scan.slow.ports"))
     if (host->weight >= reached([&](const Success& s) { return s.host == host->key; })) {
-      decision->target =
-          std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.host == host->key; })->attempt.target;
+      decision->target = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) {
+                           return f.host == host->key;
+                         })->attempt.target;
       return decision;
     }
   const auto* port = by_port.Most();
@@ -259,9 +262,10 @@ std::string Prober::Sentence(const Evidence& e) const {
                              : v == Verdict::kAborted ? "answered and then dropped by the asker"
                              : v == Verdict::kSilent  ? "unanswered"
                                                       : "unanswered so far");
-  return fmt::format("{} tried {} of {}{}{}{} in {:.1f} s: {}", source_.ToString(),
-                     e.distinct_ports == 1 ? fmt::format("port {}", e.first_ports[0]) : fmt::format("{} ports", e.distinct_ports),
-                     where, *probe ? " by " : "", probe, *probe ? " packets" : "", seconds, outcome);
+  return fmt::format(
+      "{} tried {} of {}{}{}{} in {:.1f} s: {}", source_.ToString(),
+      e.distinct_ports == 1 ? fmt::format("port {}", e.first_ports[0]) : fmt::format("{} ports", e.distinct_ports),
+      where, *probe ? " by " : "", probe, *probe ? " packets" : "", seconds, outcome);
 }
 
 void Prober::Describe(Alert* alert, const std::function<std::uint64_t(std::uint64_t)>& unix_ns) const {

@@ -39,11 +39,12 @@ Scan::Scan(const Surroundings& surroundings)
     : options_(surroundings.options.scan),
       alerts_(surroundings.alerts),
       unix_ns_(surroundings.unix_ns),
-      attempts_([this](const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns) {
-        OnVerdict(attempt, verdict, mono_ns);
-      }, [this](const Attempt& attempt) {
-        if (const auto found = probers_.find(attempt.source); found != probers_.end()) found->second->Begin(attempt);
-      }),
+      attempts_([this](const Attempt& attempt, Verdict verdict,
+                       std::uint64_t mono_ns) { OnVerdict(attempt, verdict, mono_ns); },
+                [this](const Attempt& attempt) {
+                  if (const auto found = probers_.find(attempt.source); found != probers_.end())
+                    found->second->Begin(attempt);
+                }),
       shared_(options_, unix_ns_,
               [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns) {
                 alerts_.Tell({.alert = alert,
@@ -112,8 +113,9 @@ Prober* Scan::ProberOf(const IpAddress& source) {
 // A flood at one host's many ports begins as a fast scan does. A scan asks for each thing once or twice.
 bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
   if (!prober->hold) {
-    const bool fast = attempts_.Recent(prober->source()) >= kFastPerSecond ||
-                      prober->Rate(std::min<std::size_t>(prober->failures(), options_.ports), mono_ns) >= kFastPerSecond;
+    const bool fast =
+        attempts_.Recent(prober->source()) >= kFastPerSecond ||
+        prober->Rate(std::min<std::size_t>(prober->failures(), options_.ports), mono_ns) >= kFastPerSecond;
     if (!fast || finish) return false;
     prober->hold = std::make_unique<Prober::Hold>();
     prober->hold->since_mono_ns = mono_ns;
@@ -201,7 +203,8 @@ void Scan::Finish(std::uint64_t mono_ns) {
   attempts_.Advance(mono_ns);
   for (auto& [source, prober] : probers_) {
     if (prober->hold) Consider(prober.get(), mono_ns, true);
-    if (prober->is_open() && alerts_.IsOpen(TypeOf(prober->decision().shape), source.ToString())) Tell(*prober, mono_ns);
+    if (prober->is_open() && alerts_.IsOpen(TypeOf(prober->decision().shape), source.ToString()))
+      Tell(*prober, mono_ns);
   }
   shared_.Advance(mono_ns, true);
 }

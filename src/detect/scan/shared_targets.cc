@@ -124,7 +124,8 @@ void SharedTargets::Tell(const IpAddress& address, Target* target, const std::ve
   alert.evidence_sources = sources;
   alert.distinct_sources = sources.size();
   if (alert.evidence_sources.size() > kMostSources) alert.evidence_sources.resize(kMostSources);
-  alert.distinct_ports = std::max<std::uint64_t>(ports, static_cast<std::uint64_t>(std::lround(target->ports.Estimate())));
+  alert.distinct_ports =
+      std::max<std::uint64_t>(ports, static_cast<std::uint64_t>(std::lround(target->ports.Estimate())));
   alert.rule = {.name = "scan.distributed.ports",
                 .observed = static_cast<double>(ports),
                 .threshold = static_cast<double>(options_.distributed_ports),
@@ -142,8 +143,8 @@ void SharedTargets::Tell(const IpAddress& address, Target* target, const std::ve
                                .note = VerdictName(f.verdict)});
     alert.facts[VerdictName(f.verdict)]++;
   }
-  alert.summary = fmt::format("{} sources together tried {} ports of {}, each several of them, in vain",
-                              sources.size(), alert.distinct_ports, address.ToString());
+  alert.summary = fmt::format("{} sources together tried {} ports of {}, each several of them, in vain", sources.size(),
+                              alert.distinct_ports, address.ToString());
   sink_(alert, target->first_mono_ns, target->last_mono_ns);
 }
 

@@ -1,9 +1,9 @@
 // See json_lines.h. Statistics, alerts, losses and the summary: a few lines an interval.
+#include <netinet/in.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
-#include <netinet/in.h>
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_lines.h"
