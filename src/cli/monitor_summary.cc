@@ -67,6 +67,11 @@ std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& 
   lines.emplace_back();
   lines.emplace_back(fmt::format("{} flows, {} alerts, {} malformed packets", Grouped(summary.flows),
                                  Grouped(summary.alerts), Grouped(malformed)));
+  if (stats.folded.packets > 0)
+    lines.emplace_back(
+        fmt::format("{} packets, {} bytes of a flood are in folded flows: counted, each by itself not told",
+                    Grouped(stats.folded.packets), Grouped(stats.folded.bytes)),
+        Style::kWarning);
   lines.emplace_back();
   lines.emplace_back("LEDGER of all interfaces", Style::kTitle);
   for (TextLine& line : RenderLedger(stats.total, canvas)) lines.push_back(std::move(line));

@@ -57,6 +57,8 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   EXPECT_EQ(Apply("datapath.table_budget=1M").options.table_budget_bytes, std::size_t{1} << 20);
   EXPECT_EQ(Apply("datapath.ring_size=64K").options.ring_bytes, std::size_t{64} << 10);
   EXPECT_EQ(Apply("datapath.events_per_second=0").options.events_per_second, 0u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=500").options.new_flows_per_second, 500u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=0").options.new_flows_per_second, 0u);
   EXPECT_FALSE(Apply("applications.enabled=off").options.identify_applications);
   EXPECT_TRUE(Apply("applications.enabled=on").options.identify_applications);
   EXPECT_EQ(Apply("datapath.sample_bytes_per_second=2M").options.sample_bytes_per_second, std::uint64_t{2} << 20);
@@ -64,7 +66,7 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   const std::vector<std::string> keys = SettingKeys();
   const auto detectors =
       std::count_if(keys.begin(), keys.end(), [](const std::string& key) { return key.starts_with("detectors."); });
-  EXPECT_EQ(keys.size(), 8u + PatternKeys().size() + static_cast<std::size_t>(detectors))
+  EXPECT_EQ(keys.size(), 9u + PatternKeys().size() + static_cast<std::size_t>(detectors))
       << "a key that is tested neither above nor in cli_detection_settings_test.cc";
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
 }
