@@ -112,10 +112,11 @@ enum class EventType : std::uint16_t {
   kInterfaceRenamed,   // the event has the new name
   kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
   kDns,                // a question to a name server was answered, or was not in time
+  kKnownBadList,       // the list of known bad addresses was read, or could not be, or a line of it
 };
 
 // "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
-// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns".
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns", "known_bad_list".
 const char* EventTypeName(EventType type);
 
 struct Event {

@@ -5,38 +5,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <limits>
+#include <string_view>
 #include <type_traits>
 
+#include "src/cli/detection_settings.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/setting_row.h"
 
 namespace knp::cli {
 namespace {
 
 using std::chrono::milliseconds;
-
-struct Setting {
-  const char* key;
-  const char* range;  // also what a refusal says
-  const char* meaning;
-  absl::Status (*store)(const std::string& text, const SettingTargets& targets, const char* range);
-};
-
-// Stores what was parsed if it lies between `least` and `most`.
-template <typename Value, typename Target>
-absl::Status Store(const absl::StatusOr<Value>& value, Value least, Value most, const char* range, Target& target) {
-  if (!value.ok()) return value.status();
-  if (*value < least || *value > most) return absl::InvalidArgumentError(fmt::format("must be {}", range));
-  target = static_cast<Target>(*value);
-  return absl::OkStatus();
-}
-
-absl::Status StoreNumber(const std::string& text, std::uint64_t least, std::uint64_t most, const char* range,
-                         auto& target) {
-  return Store<std::uint64_t>(ParseNumber(text, std::numeric_limits<std::uint64_t>::max()), least, most, range, target);
-}
 
 absl::Status StoreTimeout(const std::string& text, const char* range, milliseconds& target) {
   return Store<milliseconds>(ParseDuration(text), milliseconds(1), milliseconds::max(), range, target);
@@ -44,12 +25,6 @@ absl::Status StoreTimeout(const std::string& text, const char* range, millisecon
 
 absl::Status StoreSize(const std::string& text, const char* range, std::size_t& target) {
   return Store<std::size_t>(ParseSize(text), 4096, std::size_t{1} << 40, range, target);
-}
-
-absl::Status StoreSwitch(const std::string& text, const char* range, bool& target) {
-  if (text != "on" && text != "off") return absl::InvalidArgumentError(fmt::format("must be {}", range));
-  target = text == "on";
-  return absl::OkStatus();
 }
 
 template <auto kField, std::uint64_t kLeast, std::uint64_t kMost>
@@ -107,11 +82,6 @@ constexpr Setting kSettings[] = {
     {"datapath.table_budget", "4K to 1T", "memory of the kernel's flow table",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.table_budget_bytes);
-     }},
-    {"detectors.scan.vertical.ports", "0 to 65535",
-     "one source that tries more ports than this a second raises scan.vertical, 0: off",
-     [](const std::string& text, const SettingTargets& t, const char* range) {
-       return StoreNumber(text, 0, 65535, range, t.port_scan_ports_per_second);
      }},
     {"flows.capacity", "1 to 100000000", "conversations kept in user space, about 300 bytes each",
      [](const std::string& text, const SettingTargets& t, const char* range) {
@@ -178,6 +148,16 @@ constexpr Setting kSettings[] = {
      StoreThreshold<&Thresholds::tcp_payload_bytes, 0, 65'535>},
 };
 
+// By key: those of detection stand between others.
+std::vector<const Setting*> AllSettings() {
+  std::vector<const Setting*> all;
+  for (const Setting& setting : kSettings) all.push_back(&setting);
+  for (const Setting& setting : DetectionSettings()) all.push_back(&setting);
+  std::sort(all.begin(), all.end(),
+            [](const Setting* a, const Setting* b) { return std::string_view(a->key) < std::string_view(b->key); });
+  return all;
+}
+
 absl::Status NoSuchKey(const std::string& key) {
   const std::vector<std::string> keys = SettingKeys();
   if (const auto nearest = NearestMatch(key, keys))
@@ -190,9 +170,11 @@ absl::Status NoSuchKey(const std::string& key) {
 absl::Status ApplySetting(const std::string& assignment, const SettingTargets& targets) {
   const std::size_t equals = assignment.find('=');
   const std::string key = assignment.substr(0, equals);
-  const auto* row = std::find_if(std::begin(kSettings), std::end(kSettings),
-                                 [&key](const Setting& setting) { return setting.key == key; });
-  if (row == std::end(kSettings)) return NoSuchKey(key);
+  const std::vector<const Setting*> all = AllSettings();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&key](const Setting* setting) { return setting->key == key; });
+  if (found == all.end()) return NoSuchKey(key);
+  const Setting* const row = *found;
   if (equals == std::string::npos)
     return absl::InvalidArgumentError(fmt::format("{} has no value: write {}=VALUE, {}", key, key, row->range));
   if (absl::Status status = row->store(assignment.substr(equals + 1), targets, row->range); !status.ok())
@@ -202,14 +184,14 @@ absl::Status ApplySetting(const std::string& assignment, const SettingTargets& t
 
 std::vector<std::string> SettingKeys() {
   std::vector<std::string> keys;
-  for (const Setting& setting : kSettings) keys.emplace_back(setting.key);
+  for (const Setting* setting : AllSettings()) keys.emplace_back(setting->key);
   return keys;
 }
 
 std::string SettingsHelp() {
   std::string text = "Settings (--set):\n";
-  for (const Setting& setting : kSettings)
-    text += fmt::format("  {}={}\n      {}\n", setting.key, setting.range, setting.meaning);
+  for (const Setting* setting : AllSettings())
+    text += fmt::format("  {}={}\n      {}\n", setting->key, setting->range, setting->meaning);
   return text;
 }
 

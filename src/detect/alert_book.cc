@@ -57,6 +57,17 @@ std::string AlertBook::MapKey(std::string_view type, std::string_view key) {
 
 bool AlertBook::IsOpen(std::string_view type, std::string_view key) const { return open_.contains(MapKey(type, key)); }
 
+bool AlertBook::NamesInAttack(const IpAddress& address) const {
+  const auto names = [&address](const std::optional<Endpoint>& one, const std::vector<IpAddress>& several) {
+    return (one && one->ip == address) || std::find(several.begin(), several.end(), address) != several.end();
+  };
+  return std::any_of(open_.begin(), open_.end(), [&](const auto& entry) {
+    const Alert& alert = entry.second.alert;
+    return (alert.type.starts_with("scan.") || alert.type.starts_with("ddos.")) &&
+           (names(alert.source, alert.evidence_sources) || names(alert.target, alert.evidence_targets));
+  });
+}
+
 bool AlertBook::IsSuppressed(const Alert& alert) const {
   return std::any_of(options_.suppress.begin(), options_.suppress.end(), [&](const Suppression& s) {
     return TypeMatches(s.type, alert.type) && SideMatches(s.source, alert.source, alert.evidence_sources) &&

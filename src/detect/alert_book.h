@@ -48,6 +48,8 @@ class AlertBook {
   void Tell(const Finding& finding, std::uint64_t mono_ns);
   // Whether one is open (not only folded): its detector may then tell less often.
   bool IsOpen(std::string_view type, std::string_view key) const;
+  // Whether an open alert of a scan or a flood names the address, as source or as target.
+  bool NamesInAttack(const IpAddress& address) const;
   // The attack is over, whatever the quiet time says.
   void Close(std::string_view type, std::string_view key, std::uint64_t mono_ns);
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "src/flow/icmp_quote.h"
@@ -77,6 +78,13 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
                                      .packets_seen = source_.packets_seen}) {}
 
 absl::Status Pipeline::Open() {
+  if (const DetectionOptions& detection = options_.detection;
+      detection.enabled && !detection.anomaly.known_bad_file.empty()) {
+    KnownBadFile::News news;
+    known_bad_file_.emplace(detection.anomaly.known_bad_file);
+    if (absl::Status status = known_bad_file_->Open(&news); !status.ok()) return status;
+    TakeList(std::move(news));
+  }
   if (!options_.identify_applications) return absl::OkStatus();
   app::ClassifierOptions classifying;
   classifying.max_flows = options_.flow_capacity;
@@ -94,6 +102,9 @@ void Pipeline::OnDelta(const FlowDelta& delta) {
 void Pipeline::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Meeting contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
+  // Of odd flags each packet is told, the first one as the start of its flow.
+  if (notice.tuple.protocol == IPPROTO_TCP && notice.tuple.tunnel.type == TunnelType::kNone)
+    detection_.OnTcpPacket(notice.tuple, notice.tcp_flags, notice.interface, notice.mono_ns);
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
   const bool is_event = started || notice.kind == PacketNotice::Kind::kConnectionReset ||
@@ -236,7 +247,30 @@ void Pipeline::OnUserEvent(std::uint16_t type, std::span<const std::byte> payloa
   outbox_.emplace_back(UserEvent{type, {payload.begin(), payload.end()}});
 }
 
-void Pipeline::Housekeep(std::uint64_t now_mono_ns) { port_rate_.Advance(now_mono_ns, source_.unix_ns(now_mono_ns)); }
+void Pipeline::Housekeep(std::uint64_t now_mono_ns) {
+  port_rate_.Advance(now_mono_ns, source_.unix_ns(now_mono_ns));
+  if (!known_bad_file_) return;
+  if (std::optional<KnownBadFile::News> news = known_bad_file_->Check()) TakeList(*std::move(news));
+  TellRemarks(now_mono_ns);
+}
+
+void Pipeline::TakeList(KnownBadFile::News news) {
+  if (news.list) detection_.OnKnownBad(news.list);
+  list_remarks_.insert(list_remarks_.end(), std::make_move_iterator(news.remarks.begin()),
+                       std::make_move_iterator(news.remarks.end()));
+}
+
+// The first ones come before anybody can listen.
+void Pipeline::TellRemarks(std::uint64_t now_mono_ns) {
+  for (std::string& remark : std::exchange(list_remarks_, {})) {
+    if (!handlers_->wants_events()) continue;
+    Event event;
+    event.type = EventType::kKnownBadList;
+    event.time_unix_ns = source_.unix_ns(now_mono_ns);
+    event.detail = std::move(remark);
+    outbox_.emplace_back(std::move(event));
+  }
+}
 
 void Pipeline::Close(std::uint64_t now_mono_ns) {
   dns_.Finish(now_mono_ns);

@@ -14,8 +14,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "src/app/classifier.h"
 #include "src/datapath/sink.h"
@@ -23,6 +25,7 @@
 #include "src/detect/port_rate/port_rate.h"
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
+#include "src/monitor/known_bad_file.h"
 #include "src/monitor/outbox.h"
 #include "src/traffic/traffic_meter.h"
 
@@ -75,6 +78,9 @@ class Pipeline : public datapath::Sink {
                  const flow::Attribution& carried);
   void OnRecord(const FlowRecord& record);
   void OnRefusal(const PayloadSample& sample);
+  // What a look at the list of known bad addresses brought.
+  void TakeList(KnownBadFile::News news);
+  void TellRemarks(std::uint64_t now_mono_ns);
   void OnCompletion(const dns::Completion& completion);
   void Complete(FlowRecord* record);
   void NameEnds(FlowRecord* record);
@@ -92,6 +98,8 @@ class Pipeline : public datapath::Sink {
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
   detect::Detection detection_;
+  std::optional<KnownBadFile> known_bad_file_;
+  std::vector<std::string> list_remarks_;  // that nobody was told yet
   Outbox outbox_;
 };
 
