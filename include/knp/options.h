@@ -2,6 +2,7 @@
 #ifndef KNP_OPTIONS_H_
 #define KNP_OPTIONS_H_
 
+#include <knp/mitigation.h>
 #include <knp/patterns.h>
 
 #include <chrono>
@@ -59,6 +60,9 @@ struct MonitorOptions {
   bool identify_applications = true;
 
   PatternThresholds patterns;
+
+  // Dropping what attacks; off. Live only: a replay drops nothing.
+  MitigationOptions mitigation;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

@@ -8,6 +8,7 @@
 #define KNP_TYPES_H_
 
 #include <knp/flow_record.h>
+#include <knp/mitigation.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -84,10 +85,11 @@ struct PacketStats {
   std::uint64_t since_unix_ns = 0;
   std::vector<InterfaceStats> interfaces;  // in order of attachment
   Ledger total;
-  std::uint64_t events_suppressed = 0;   // optional events over the configured rate; no count hangs on them
-  std::uint64_t samples_suppressed = 0;  // payload samples over MonitorOptions::sample_bytes_per_second; likewise
-  std::uint64_t events_lost = 0;         // optional events and samples that found the ring half full
-  std::vector<std::string> degraded;     // "ringbuf: perf buffer instead", …: what this kernel does without
+  std::uint64_t events_suppressed = 0;         // optional events over the configured rate; no count hangs on them
+  std::uint64_t samples_suppressed = 0;        // payload samples over MonitorOptions::sample_bytes_per_second; likewise
+  std::uint64_t events_lost = 0;               // optional events and samples that found the ring half full
+  std::vector<std::string> degraded;           // "ringbuf: perf buffer instead", …: what this kernel does without
+  std::optional<MitigationReport> mitigation;  // absent: it is off
 };
 
 struct FlowStats {
@@ -111,10 +113,11 @@ enum class EventType : std::uint16_t {
   kInterfaceRenamed,   // the event has the new name
   kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
   kDns,                // a question to a name server was answered, or was not in time
+  kMitigation,         // a source is dropped, or no more, or was not; detail says which, why and until when
 };
 
 // "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
-// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns".
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns", "mitigation".
 const char* EventTypeName(EventType type);
 
 struct Event {
@@ -154,8 +157,10 @@ struct Alert {
   AlertRule rule;
   std::vector<std::uint16_t> evidence_ports;  // the first ones, at most 64
   std::vector<IpAddress> evidence_targets;    // the first ones, at most 16
+  std::vector<IpAddress> evidence_sources;    // those that did most, at most 16
   std::uint64_t distinct_ports = 0;
   std::uint64_t distinct_targets = 0;
+  std::uint64_t distinct_sources = 0;
   std::string summary;  // one sentence for a person
 };
 

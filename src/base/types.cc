@@ -130,6 +130,7 @@ const char* EventTypeName(EventType type) {
     case EventType::kInterfaceRenamed: return "interface_renamed";
     case EventType::kInterfaceReturned: return "interface_returned";
     case EventType::kDns: return "dns";
+    case EventType::kMitigation: return "mitigation";
   }
   return "unknown";
 }

@@ -39,6 +39,12 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
+  if (options.mitigation.mode != MitigationMode::kOff) {
+    auto mitigator = monitor::Mitigator::Create(
+        options, {.mono_ns = MonoNow, .unix_ns = [raw = impl.get()](std::uint64_t ns) { return raw->ToUnix(ns); }});
+    if (!mitigator.ok()) return mitigator.status();
+    impl->mitigator_ = *std::move(mitigator);
+  }
   return impl;
 }
 
@@ -66,9 +72,16 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
   {
     const std::lock_guard lock(state_mutex_);
     work();
+    Act();
     posted = handlers_.Post(&pipeline_.outbox());
   }
   if (posted) handlers_.Deliver();
+}
+
+void NetworkMonitor::Impl::Act() {
+  if (!mitigator_) return;
+  mitigator_->OnOutbox(&pipeline_.outbox(), *datapath_);
+  mitigator_->Advance(*datapath_, &pipeline_.outbox());
 }
 
 std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
@@ -90,6 +103,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
     if (!id.ok()) return;
     rates_.resize(std::max<std::size_t>(rates_.size(), *id + 1));
     rates_[*id].Sample(MonoNow(), {}, {});
+    if (mitigator_) mitigator_->LookAgain();
   });
   return status;
 }
@@ -111,7 +125,10 @@ absl::Status NetworkMonitor::Impl::ReadEarlierOwners() {
 
 absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
   absl::Status status;
-  Locked([&] { status = datapath_->Detach(interface); });
+  Locked([&] {
+    status = datapath_->Detach(interface);
+    if (mitigator_) mitigator_->LookAgain();
+  });
   return status;
 }
 
@@ -214,6 +231,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
   if (!datapath_) return absl::OkStatus();
   Locked([&] {
     Housekeep(MonoNow());
+    if (mitigator_) mitigator_->Close();
     datapath_->DetachAll();
   });
   absl::Status status = ReadEverything();
@@ -251,6 +269,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
+    if (mitigator_) stats.mitigation = mitigator_->Report();
   });
   return stats;
 }

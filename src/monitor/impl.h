@@ -15,6 +15,7 @@
 
 #include "src/base/rate_meter.h"
 #include "src/datapath/datapath.h"
+#include "src/monitor/mitigator.h"
 #include "src/monitor/outbox.h"
 #include "src/monitor/pipeline.h"
 
@@ -46,6 +47,8 @@ class NetworkMonitor::Impl {
   bool Turn();
   void Housekeep(std::uint64_t now);
   void Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now);
+  // Alerts that are about to leave are acted on first.
+  void Act();
   // Reads all that the kernel has, in slices, and hands on what comes of it.
   absl::Status ReadEverything();
   absl::Status ReadEarlierOwners();  // state_mutex_ held
@@ -61,8 +64,9 @@ class NetworkMonitor::Impl {
 
   std::mutex state_mutex_;  // guards all down to scan_credit_
   monitor::Pipeline pipeline_;
-  std::unique_ptr<datapath::Datapath> datapath_;  // calls the pipeline
-  std::vector<RateMeter> rates_;                  // by InterfaceId
+  std::unique_ptr<datapath::Datapath> datapath_;   // calls the pipeline
+  std::unique_ptr<monitor::Mitigator> mitigator_;  // null: off
+  std::vector<RateMeter> rates_;                   // by InterfaceId
   std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
   double scan_credit_ = 0;
 
