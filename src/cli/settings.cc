@@ -120,6 +120,40 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreTimeout(text, range, t.options.idle_timeout);
      }},
+    {"mitigation.allow", "prefixes, separated by commas", "sources that are never dropped, besides those of before",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParsePrefixes(text, t.options.mitigation.allow);
+     }},
+    {"mitigation.duration", "1s to 1h", "a dropped source is dropped for so long, and longer while its alert lasts",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.duration);
+     }},
+    {"mitigation.lift_when_closed", "on or off", "whether an alert's end ends its drops at once",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreSwitch(text, range, t.options.mitigation.lift_when_closed);
+     }},
+    {"mitigation.max_duration", "1s to 1h", "no drop is set for longer than this at a time",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.max_duration);
+     }},
+    {"mitigation.max_rules", "1 to 4096", "sources that are dropped at one time, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 4096, range, t.options.mitigation.max_rules);
+     }},
+    {"mitigation.max_sources_per_alert", "0 to 16", "an alert with more sources than this has none of them dropped",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 0, 16, range, t.options.mitigation.max_sources_per_alert);
+     }},
+    {"mitigation.mode", "off, dry-run or drop", "whether sources of attacks are dropped, or only counted as if",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParseMitigationMode(text, t.options.mitigation.mode);
+     }},
+    {"mitigation.packets_per_second", "1 to 1000000000000", "all drops together; packets beyond it pass",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 1'000'000'000'000, range, t.options.mitigation.packets_per_second);
+     }},
     {"patterns.bulk_bytes", "0 to 1000000000000", "a side that sent less is not bulk",
      StoreThreshold<&Thresholds::bulk_bytes, 0, kMostBytes>},
     {"patterns.bulk_bytes_per_second", "0 to 1000000000000", "bulk: its least rate while it carries anything",

@@ -113,6 +113,33 @@ Json EvidenceJson(const Alert& alert) {
   return json;
 }
 
+Json RuleJson(const MitigationRule& rule) {
+  return {{"id", rule.id},
+          {"prefix", rule.prefix.ToString()},
+          {"state", MitigationRuleStateName(rule.state)},
+          {"alert", rule.alert_id},
+          {"reason", rule.reason},
+          {"since", TimeText(rule.since_unix_ns)},
+          {"until", TimeText(rule.until_unix_ns)},
+          {"dropped", CountJson(rule.dropped)},
+          {"would_drop", CountJson(rule.would_drop)},
+          {"over_cap", CountJson(rule.over_cap)},
+          {"allowed", CountJson(rule.allowed)}};
+}
+
+Json MitigationJson(const MitigationReport& report) {
+  Json json = {{"mode", MitigationModeName(report.mode)},
+               {"active", report.active},
+               {"refused", report.refused},
+               {"dropped", CountJson(report.dropped)},
+               {"would_drop", CountJson(report.would_drop)},
+               {"over_cap", CountJson(report.over_cap)},
+               {"allowed", CountJson(report.allowed)},
+               {"rules", Json::array()}};
+  for (const MitigationRule& rule : report.rules) json["rules"].push_back(RuleJson(rule));
+  return json;
+}
+
 Json StatsJson(const PacketStats& stats, const InterfaceStats& interface, std::chrono::milliseconds interval) {
   Json json = {{"kind", "stats"},
                {"time", TimeText(stats.time_unix_ns)},
@@ -205,6 +232,8 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
+    if (stats.mitigation && &interface == stats.interfaces.data())
+      json["mitigation"] = MitigationJson(*stats.mitigation);
     if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
@@ -248,6 +277,7 @@ void AppendSummary(std::string& out, const Summary& summary) {
                {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
                {"ledger", WholeLedgerJson(stats)}};
   PutSuppressed(json, stats);
+  if (stats.mitigation) json["mitigation"] = MitigationJson(*stats.mitigation);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
 }
