@@ -43,6 +43,10 @@ struct MitigationOptions {
   // rather be flooded than cut off by a mistake: set it to what one attacker can be worth.
   std::uint64_t packets_per_second = 1'000'000;
 
+  // Scans of this severity and above lead to drops, and floods whose sources are few: "low", "medium", "high", "critical". A
+  // flood with one source does so in any case.
+  std::string min_severity = "high";
+
   // An alert that names no single source may name a few: with more than this many nothing is dropped. 0: only single ones.
   std::uint32_t max_sources_per_alert = 8;
 

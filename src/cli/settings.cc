@@ -146,6 +146,14 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 0, 16, range, t.options.mitigation.max_sources_per_alert);
      }},
+    {"mitigation.min_severity", "low, medium, high or critical",
+     "alerts below it lead to no drops, but for floods of one source",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       if (text != "low" && text != "medium" && text != "high" && text != "critical")
+         return absl::InvalidArgumentError(fmt::format("must be {}", range));
+       t.options.mitigation.min_severity = text;
+       return absl::OkStatus();
+     }},
     {"mitigation.mode", "off, dry-run or drop", "whether sources of attacks are dropped, or only counted as if",
      [](const std::string& text, const SettingTargets& t, const char*) {
        return ParseMitigationMode(text, t.options.mitigation.mode);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -18,7 +19,14 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMostRemembered = 1024;  // alerts of which a refusal was told
 
 bool IsReflected(const std::string& type) { return type == "ddos.amplification" || type == "ddos.reflection"; }
-bool IsGrave(const Alert& alert) { return alert.severity == "high" || alert.severity == "critical"; }
+
+// "low" to "critical"; of another word 0, which is less than any.
+int Rank(const std::string& severity) {
+  constexpr std::array<const char*, 4> kSeverities = {"low", "medium", "high", "critical"};
+  for (std::size_t i = 0; i < kSeverities.size(); i++)
+    if (severity == kSeverities[i]) return static_cast<int>(i) + 1;
+  return 0;
+}
 
 std::string SecondsText(std::uint64_t ns) { return fmt::format("{} s", (ns + kSecond / 2) / kSecond); }
 
@@ -27,19 +35,21 @@ std::string SecondsText(std::uint64_t ns) { return fmt::format("{} s", (ns + kSe
 std::vector<IpAddress> SourcesToDrop(const Alert& alert, const MitigationOptions& options) {
   if (alert.state == AlertState::kClosed) return {};
   const bool flood = alert.type.starts_with("ddos.");
+  const bool grave = Rank(alert.severity) >= Rank(options.min_severity);
   if ((!flood && !alert.type.starts_with("scan.")) || IsReflected(alert.type)) return {};
   if (alert.source) {
-    if (flood || IsGrave(alert)) return {alert.source->ip};
+    if (flood || grave) return {alert.source->ip};
     return {};
   }
   // All of them are named, and they are few: what is spread over forged addresses is neither.
   const std::size_t named = alert.evidence_sources.size();
-  if (!IsGrave(alert) || named == 0 || named > options.max_sources_per_alert || alert.distinct_sources > named)
-    return {};
+  if (!grave || named == 0 || named > options.max_sources_per_alert || alert.distinct_sources > named) return {};
   return alert.evidence_sources;
 }
 
 absl::StatusOr<std::unique_ptr<Mitigator>> Mitigator::Create(const MonitorOptions& options, Clock clock) {
+  if (Rank(options.mitigation.min_severity) == 0)
+    return absl::InvalidArgumentError("mitigation.min_severity must be low, medium, high or critical");
   auto mitigation = datapath::Mitigation::Create(options.mitigation, options.disable_features);
   if (!mitigation.ok()) return mitigation.status();
   return std::unique_ptr<Mitigator>(new Mitigator(std::move(clock), *std::move(mitigation)));
