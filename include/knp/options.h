@@ -2,6 +2,7 @@
 #ifndef KNP_OPTIONS_H_
 #define KNP_OPTIONS_H_
 
+#include <knp/evidence.h>
 #include <knp/mitigation.h>
 #include <knp/patterns.h>
 
@@ -60,6 +61,9 @@ struct MonitorOptions {
   bool identify_applications = true;
 
   PatternThresholds patterns;
+
+  // Packets of what alerts are about, as files; off.
+  EvidenceOptions evidence;
 
   // Dropping what attacks; off. Live only: a replay drops nothing.
   MitigationOptions mitigation;

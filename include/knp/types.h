@@ -7,6 +7,7 @@
 #ifndef KNP_TYPES_H_
 #define KNP_TYPES_H_
 
+#include <knp/evidence.h>
 #include <knp/flow_record.h>
 #include <knp/mitigation.h>
 
@@ -89,6 +90,7 @@ struct PacketStats {
   std::uint64_t samples_suppressed = 0;        // payload samples over MonitorOptions::sample_bytes_per_second; likewise
   std::uint64_t events_lost = 0;               // optional events and samples that found the ring half full
   std::vector<std::string> degraded;           // "ringbuf: perf buffer instead", …: what this kernel does without
+  std::optional<EvidenceReport> evidence;      // likewise
   std::optional<MitigationReport> mitigation;  // absent: it is off
 };
 

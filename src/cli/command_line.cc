@@ -182,6 +182,12 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
       ->type_name("FILE");
 }
 
+void AddEvidence(CLI::App* app, EvidenceOptions& options) {
+  app->add_option("--evidence", options.directory,
+                  "Keep packets of each alert as DIR/<alert id>.pcapng, at most 64 an alert and 64M in all (off)")
+      ->type_name("DIR");
+}
+
 void AddMitigation(CLI::App* app, Values& values, MitigationOptions& options) {
   const auto text = [](const std::string& value) -> absl::StatusOr<std::string> { return value; };
   values.Add(app, "--mitigate",
@@ -223,6 +229,7 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.identify_applications);
+  AddEvidence(app, command.options.evidence);
   AddMitigation(app, values, command.options.mitigation);
   AddMonitorTuning(app, values, command);
 }
@@ -233,6 +240,7 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   AddOutputFlag(app, command.json);
   AddSettings(app, values, {command.options.monitor, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.monitor.identify_applications);
+  AddEvidence(app, command.options.monitor.evidence);
   values.Add(app, "--interval", "Statistics each DURATION of capture time, too (none)", "DURATION", ParseDuration,
              [&command](const milliseconds& interval) {
                if (interval < milliseconds(100) || interval > std::chrono::hours(24))

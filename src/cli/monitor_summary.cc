@@ -80,6 +80,14 @@ std::vector<TextLine> Mitigation(MitigationReport report, const Canvas& canvas) 
   return lines;
 }
 
+TextLine EvidenceLine(const EvidenceReport& report, const Canvas& canvas) {
+  std::string text = fmt::format("Evidence: {} packets in {} files of {}", Grouped(report.packets),
+                                 Grouped(report.files), Printable(report.directory, canvas.utf8));
+  if (report.skipped_alerts != 0) text += fmt::format("; none of {} alerts", Grouped(report.skipped_alerts));
+  if (!report.trouble.empty()) text += "; " + Printable(report.trouble, canvas.utf8);
+  return TextLine(text, report.trouble.empty() ? Style::kPlain : Style::kWarning);
+}
+
 }  // namespace
 
 std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& canvas) {
@@ -94,6 +102,7 @@ std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& 
   lines.emplace_back();
   lines.emplace_back(fmt::format("{} flows, {} alerts, {} malformed packets", Grouped(summary.flows),
                                  Grouped(summary.alerts), Grouped(malformed)));
+  if (stats.evidence) lines.push_back(EvidenceLine(*stats.evidence, canvas));
   if (stats.mitigation) {
     lines.emplace_back();
     for (TextLine& line : Mitigation(*stats.mitigation, canvas)) lines.push_back(std::move(line));

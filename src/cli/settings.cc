@@ -108,6 +108,24 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 0, 65535, range, t.port_scan_ports_per_second);
      }},
+    {"evidence.directory", "a path", "where alerts' packets are kept as files, nothing: off",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       t.options.evidence.directory = text;
+       return absl::OkStatus();
+     }},
+    {"evidence.max_total_bytes", "64K to 1T", "room for all of them; beyond it the oldest are removed",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<std::size_t>(ParseSize(text), 65536, std::size_t{1} << 40, range,
+                                 t.options.evidence.max_total_bytes);
+     }},
+    {"evidence.packets", "1 to 65536", "packets of one alert, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 65536, range, t.options.evidence.packets);
+     }},
+    {"evidence.snap_bytes", "64 to 256", "bytes of one packet, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 64, 256, range, t.options.evidence.snap_bytes);
+     }},
     {"flows.capacity", "1 to 100000000", "conversations kept in user space, about 300 bytes each",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 1, 100'000'000, range, t.options.flow_capacity);

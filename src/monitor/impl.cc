@@ -39,13 +39,24 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
-  if (options.mitigation.mode != MitigationMode::kOff) {
-    auto mitigator = monitor::Mitigator::Create(
-        options, {.mono_ns = MonoNow, .unix_ns = [raw = impl.get()](std::uint64_t ns) { return raw->ToUnix(ns); }});
-    if (!mitigator.ok()) return mitigator.status();
-    impl->mitigator_ = *std::move(mitigator);
-  }
+  if (absl::Status status = impl->OpenSides(); !status.ok()) return status;
   return impl;
+}
+
+// What stands beside the data plane, on request.
+absl::Status NetworkMonitor::Impl::OpenSides() {
+  const auto to_unix = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); };
+  if (!options_.evidence.directory.empty()) {
+    auto evidence = monitor::LiveEvidence::Create(options_, {.mono_ns = MonoNow, .unix_ns = to_unix});
+    if (!evidence.ok()) return evidence.status();
+    evidence_ = *std::move(evidence);
+  }
+  if (options_.mitigation.mode != MitigationMode::kOff) {
+    auto mitigator = monitor::Mitigator::Create(options_, {.mono_ns = MonoNow, .unix_ns = to_unix});
+    if (!mitigator.ok()) return mitigator.status();
+    mitigator_ = *std::move(mitigator);
+  }
+  return absl::OkStatus();
 }
 
 NetworkMonitor::Impl::Impl(const MonitorOptions& options)
@@ -79,9 +90,19 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
 }
 
 void NetworkMonitor::Impl::Act() {
+  if (evidence_) {  // first: it is to see what will be dropped
+    evidence_->OnOutbox(pipeline_.outbox(), *datapath_);
+    evidence_->Advance(*datapath_);
+  }
   if (!mitigator_) return;
   mitigator_->OnOutbox(&pipeline_.outbox(), *datapath_);
   mitigator_->Advance(*datapath_, &pipeline_.outbox());
+}
+
+// A counting hook came or went.
+void NetworkMonitor::Impl::LookAgain() {
+  if (evidence_) evidence_->LookAgain();
+  if (mitigator_) mitigator_->LookAgain();
 }
 
 std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
@@ -103,7 +124,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
     if (!id.ok()) return;
     rates_.resize(std::max<std::size_t>(rates_.size(), *id + 1));
     rates_[*id].Sample(MonoNow(), {}, {});
-    if (mitigator_) mitigator_->LookAgain();
+    LookAgain();
   });
   return status;
 }
@@ -127,7 +148,7 @@ absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
   absl::Status status;
   Locked([&] {
     status = datapath_->Detach(interface);
-    if (mitigator_) mitigator_->LookAgain();
+    LookAgain();
   });
   return status;
 }
@@ -231,6 +252,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
   if (!datapath_) return absl::OkStatus();
   Locked([&] {
     Housekeep(MonoNow());
+    if (evidence_) evidence_->Close(*datapath_);
     if (mitigator_) mitigator_->Close();
     datapath_->DetachAll();
   });
@@ -269,6 +291,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
+    if (evidence_) stats.evidence = evidence_->Report();
     if (mitigator_) stats.mitigation = mitigator_->Report();
   });
   return stats;

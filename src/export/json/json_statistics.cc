@@ -140,6 +140,17 @@ Json MitigationJson(const MitigationReport& report) {
   return json;
 }
 
+Json EvidenceReportJson(const EvidenceReport& report) {
+  Json json = {{"directory", report.directory},
+               {"files", report.files},
+               {"packets", report.packets},
+               {"removed_files", report.removed_files},
+               {"skipped_alerts", report.skipped_alerts},
+               {"lost_packets", report.lost_packets}};
+  if (!report.trouble.empty()) json["trouble"] = report.trouble;
+  return json;
+}
+
 Json StatsJson(const PacketStats& stats, const InterfaceStats& interface, std::chrono::milliseconds interval) {
   Json json = {{"kind", "stats"},
                {"time", TimeText(stats.time_unix_ns)},
@@ -277,6 +288,7 @@ void AppendSummary(std::string& out, const Summary& summary) {
                {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
                {"ledger", WholeLedgerJson(stats)}};
   PutSuppressed(json, stats);
+  if (stats.evidence) json["evidence"] = EvidenceReportJson(*stats.evidence);
   if (stats.mitigation) json["mitigation"] = MitigationJson(*stats.mitigation);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
