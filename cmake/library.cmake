@@ -14,7 +14,7 @@ configure_file(cmake/embedded_object.S.in embedded_object.S @ONLY)
 set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS "${KNP_OBJECT_FILE};${KNP_OBJECT_FILE_4_18};${KNP_REPLAY_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE_4_18};${KNP_CAPTURE_OBJECT_FILE}")
 
 file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/dns/*.cc src/app/*.cc src/traffic/*.cc
-     src/replay/*.cc src/detect/*/*.cc src/export/pcapng/*.cc
+     src/replay/*.cc src/detect/*.cc src/detect/*/*.cc src/export/pcapng/*.cc
      src/monitor/*.cc)
 add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
 add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)

@@ -103,6 +103,8 @@ static __always_inline int knp_is_name_service(__be16 port_be) {
   return port_be == knp_htons(53) || port_be == knp_htons(5353) || port_be == knp_htons(5355);
 }
 
+static __always_inline int knp_is_icmp(__u8 protocol) { return protocol == KNP_P_ICMP || protocol == KNP_P_ICMP6; }
+
 /* The same for a flow's first packet, which has been counted with its slot. */
 static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const struct knp_packet *p, struct knp_flow *f,
                                                      struct knp_cpu_state *cpu) {
@@ -112,7 +114,7 @@ static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const stru
   f->bits |= knp_memory(p);
   if (!config || !config->samples || p->tunnel_type)
     f->bits |= KNP_F_SAMPLED;
-  else if (knp_is_name_service(p->sport_be) || knp_is_name_service(p->dport_be))
+  else if (knp_is_name_service(p->sport_be) || knp_is_name_service(p->dport_be) || knp_is_icmp(p->protocol))
     f->bits |= KNP_F_ALL_PAYLOAD;
   knp_offer(skb, p, cpu, KNP_EVENT_flow_started);
   KNP_FORGET_RARE(skb, type);

@@ -171,6 +171,8 @@ static __always_inline int knp_parse_l4(const struct knp_cursor *c, const struct
     p->dport_be = p->sport_be; /* type, code */
     p->sport_be = has_id ? knp_field16(h + 4) : 0;
     if (protocol == KNP_P_ICMP6 ? has_id : type == 0 || type == 8) p->ask = KNP_ASK_ALWAYS;
+    /* "Unreachable" quotes the packet that it refuses. */
+    if (type == (protocol == KNP_P_ICMP6 ? 1 : 3) && l3->fragment == KNP_WHOLE) p->ask = KNP_ASK_SAMPLE;
   }
   p->header_len = offset + need;
   p->payload_len = l3->end - p->header_len;

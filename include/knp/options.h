@@ -2,6 +2,7 @@
 #ifndef KNP_OPTIONS_H_
 #define KNP_OPTIONS_H_
 
+#include <knp/detection.h>
 #include <knp/evidence.h>
 #include <knp/mitigation.h>
 #include <knp/patterns.h>
@@ -61,6 +62,9 @@ struct MonitorOptions {
   bool identify_applications = true;
 
   PatternThresholds patterns;
+
+  // What is an attack.
+  DetectionOptions detection;
 
   // Packets of what alerts are about, as files; off.
   EvidenceOptions evidence;

@@ -144,7 +144,24 @@ struct AlertRule {
   double window_s = 0;
 };
 
-// One attack is one alert: opened, updated while it lasts, closed after it, always with the same id.
+// A packet, or a conversation's beginning, that proves an alert.
+struct AlertSample {
+  std::uint64_t time_unix_ns = 0;
+  std::uint8_t protocol = 0;
+  Endpoint source;
+  Endpoint destination;
+  std::uint8_t tcp_flags = 0;  // seen from the source
+  std::string note;            // what became of it: "refused", "silent", …
+};
+
+// What an attack carried in one interval.
+struct AlertCount {
+  std::uint64_t time_unix_ns = 0;  // its beginning
+  Count count;
+};
+
+// One attack is one alert: opened, updated while it lasts, closed after it, always with the same id. Attacked again within
+// the cool-down, it is updated and closed anew.
 struct Alert {
   std::string id;        // ULID
   std::string type;      // "scan.vertical", …
@@ -160,10 +177,16 @@ struct Alert {
   std::vector<std::uint16_t> evidence_ports;  // the first ones, at most 64
   std::vector<IpAddress> evidence_targets;    // the first ones, at most 16
   std::vector<IpAddress> evidence_sources;    // those that did most, at most 16
-  std::uint64_t distinct_ports = 0;
+  std::uint64_t distinct_ports = 0;           // 0 in all three: not counted
   std::uint64_t distinct_targets = 0;
   std::uint64_t distinct_sources = 0;
-  std::string summary;  // one sentence for a person
+  std::vector<AlertCount> counts;    // over time, the newest last, at most 60
+  std::vector<AlertSample> samples;  // at most 8
+  std::map<std::string, double>
+      facts;                       // what else was measured: "refused", "interval_s", …; docs/detection.md names them
+  std::vector<std::string> names;  // DNS names, list entries, …; at most 16
+  std::uint64_t folded = 0;        // further attacks of this type that found no room of their own
+  std::string summary;             // one sentence for a person
 };
 
 // A program of ours in the kernel.

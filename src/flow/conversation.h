@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "src/base/contact.h"
 #include "src/base/flow_delta.h"
 #include "src/flow/pattern.h"
 
@@ -117,6 +118,12 @@ struct Conversation {
   bool has_macs : 1 = false;
   // The workload's interface misses what the node's own one sees (attribution.h).
   bool bypassed_sent : 1 = false, bypassed_received : 1 = false;
+  // For its stage (stage.h). Asked, answered: packets of the source's, of the destination's; ICMP: a request, a reply.
+  bool asked : 1 = false, answered : 1 = false;
+  bool payload_sent : 1 = false, payload_received : 1 = false;
+  bool refused : 1 = false;    // by an ICMP error, or an ABORT
+  bool aborted : 1 = false;    // SCTP: an ABORT of the source
+  Stage stage = Stage::kNone;  // as it was told last
   Opener opener = Opener::kFirstPacket;
   std::uint8_t flags_sent = 0, flags_received = 0;
   std::uint8_t ttl = 0, dscp = 0;
@@ -135,12 +142,22 @@ struct Conversation {
     source_is_high = !source_is_high;
     std::swap(flags_sent, flags_received);
     std::swap(source_mac, destination_mac);
+    if (!IsIcmp(key.protocol)) SwapBits();
     std::swap(told_sent, told_received);
     const bool sent = bypassed_sent;
     bypassed_sent = bypassed_received;
     bypassed_received = sent;
     has_header = false;  // they were the other side's
     for (Sight& sight : sights) sight.forward ^= 1;
+  }
+
+ private:
+  void SwapBits() {
+    const bool was_asked = asked, had_payload = payload_sent;
+    asked = answered;
+    answered = was_asked;
+    payload_sent = payload_received;
+    payload_received = had_payload;
   }
 };
 

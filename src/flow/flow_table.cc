@@ -9,12 +9,30 @@
 
 #include "src/flow/flow_state.h"
 #include "src/flow/opener.h"
+#include "src/flow/stage.h"
 
 namespace knp::flow {
 namespace {
 
 constexpr std::uint64_t kSameMomentNs = 10'000'000;
-constexpr std::uint64_t kTwoClockReadsNs = 100'000;  // the kernel's, of one packet
+constexpr std::uint64_t kTwoClockReadsNs = 100'000;           // the kernel's, of one packet
+constexpr std::uint64_t kMostHeaderBytes = 14 + 4 + 40 + 60;  // a TCP packet without payload: VLAN, IPv6, all options
+
+// Who has sent: for the conversation's stage.
+void NoteSide(Conversation* c, const FlowTuple& tuple, bool from_opener) {
+  const bool answer = IsIcmp(tuple.protocol) ? IsEchoReply(tuple.protocol, tuple.destination_port) : !from_opener;
+  if (answer)
+    c->answered = true;
+  else
+    c->asked = true;
+}
+
+void NotePayload(Conversation* c, bool from_opener) {
+  if (from_opener)
+    c->payload_sent = true;
+  else
+    c->payload_received = true;
+}
 
 }  // namespace
 
@@ -122,65 +140,96 @@ void FlowTable::Add(const FlowDelta& delta) {
     sums_[delta.interface].received += delta.count;
     sums_[delta.interface].protocols[delta.tuple.protocol] += delta.count;
   }
-  TellTraffic(&c, delta.last_mono_ns);
+  NoteSide(&c, delta.tuple, forward);
+  if (delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) NotePayload(&c, forward);
+  TellStage(&c, delta.interface, delta.last_mono_ns);
+  TellTraffic(&c, delta.interface, delta.last_mono_ns);
   Touch(index, delta.last_mono_ns);
 }
 
-void FlowTable::TellTraffic(Conversation* c, std::uint64_t mono_ns) {
+void FlowTable::TellStage(Conversation* c, InterfaceId interface, std::uint64_t mono_ns) {
+  const Stage before = c->stage, now = StageOf(*c);
+  if (now == before) return;
+  c->stage = now;
+  if (context_.on_stage && c->key.tunnel == TunnelType::kNone)
+    context_.on_stage(ContactOf(*c, interface, mono_ns), before);
+}
+
+void FlowTable::Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns) {
+  bool source_is_high = false;
+  const auto found = index_.find(MakeKey(tuple, &source_is_high));
+  if (found == index_.end()) return;
+  Conversation& c = slab_[*found];
+  if (source_is_high != c.source_is_high) return;  // an answer's: its sender has closed meanwhile
+  c.refused = true;
+  TellStage(&c, interface, mono_ns);
+}
+
+void FlowTable::TellTraffic(Conversation* c, InterfaceId interface, std::uint64_t mono_ns) {
   const Attribution now = Attribute(c, context_.places);
   const Attribution news{c->told_sent.Take(now.sent), c->told_received.Take(now.received)};
   if (news.sent.packets + news.received.packets == 0) return;
   c->pattern.Add(mono_ns - std::min(mono_ns, c->first_mono_ns), news.sent.bytes + news.received.bytes,
                  options_.patterns.burst_gap_ns);
-  if (context_.on_traffic && c->key.tunnel == TunnelType::kNone)
-    context_.on_traffic(c->id, c->key, c->source_is_high, news);
+  if (c->key.tunnel != TunnelType::kNone) return;
+  if (context_.on_traffic) context_.on_traffic(c->id, c->key, c->source_is_high, news);
+  if (context_.on_carried) context_.on_carried(ContactOf(*c, interface, mono_ns), {news.sent, news.received});
 }
 
-FlowTable::Contact FlowTable::Notice(const PacketNotice& notice) {
+FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   bool source_is_high = false;
-  Contact contact;
-  Index index = FindOrOpen(notice.tuple, notice.mono_ns, notice.mono_ns, &source_is_high, &contact.new_conversation);
-  if (!contact.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
+  Meeting meeting;
+  Index index = FindOrOpen(notice.tuple, notice.mono_ns, notice.mono_ns, &source_is_high, &meeting.new_conversation);
+  if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
     index = Supersede(index, source_is_high, notice.mono_ns);
-    contact.new_conversation = true;
+    meeting.new_conversation = true;
   }
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted);
-  contact.from_opener = source_is_high == c.source_is_high;
-  (contact.from_opener ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
+  meeting.from_opener = source_is_high == c.source_is_high;
+  (meeting.from_opener ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
   // The kernel reads the clock for the slot and again for the notice. A later start is of another slot: another
   // interface's, or this one's after an eviction.
   const bool is_start =
-      contact.new_conversation || (contact.from_opener && notice.mono_ns < c.first_mono_ns + kSameMomentNs);
+      meeting.new_conversation || (meeting.from_opener && notice.mono_ns < c.first_mono_ns + kSameMomentNs);
   if (notice.kind == PacketNotice::Kind::kFlowStarted && is_start) {
-    contact.start = !c.start_told;
+    meeting.start = !c.start_told;
     c.start_told = true;
   }
-  KeepHeader(&c, notice, contact.from_opener);
-  TimeHandshake(&c, notice, contact.from_opener);
-  contact.id = c.id;
+  KeepHeader(&c, notice, meeting.from_opener);
+  NoteSide(&c, notice.tuple, meeting.from_opener);
+  TellStage(&c, notice.interface, notice.mono_ns);
+  TimeHandshake(&c, notice, meeting.from_opener);
+  meeting.id = c.id;
   const bool starts = notice.kind == PacketNotice::Kind::kFlowStarted;
   if ((starts || notice.kind == PacketNotice::Kind::kEcho) &&
       IsEcho(notice.tuple.protocol, notice.tuple.destination_port))
     echoes_.OnEcho(c.id, notice.interface, IsEchoReply(notice.tuple.protocol, notice.tuple.destination_port),
                    static_cast<std::uint16_t>(notice.sequence), notice.mono_ns);
   Touch(index, notice.mono_ns);
-  return contact;
+  return meeting;
 }
 
-FlowTable::Contact FlowTable::Payload(const PayloadSample& sample) {
+FlowTable::Meeting FlowTable::Payload(const PayloadSample& sample) {
   bool source_is_high = false;
-  Contact contact;
+  Meeting meeting;
   const Index index =
-      FindOrOpen(sample.tuple, sample.mono_ns, sample.mono_ns, &source_is_high, &contact.new_conversation);
+      FindOrOpen(sample.tuple, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
-  contact.from_opener = source_is_high == c.source_is_high;
-  contact.id = c.id;
-  (contact.from_opener ? c.flags_sent : c.flags_received) |= sample.tcp_flags;
-  TimePayload(&c, sample, contact.from_opener);
+  meeting.from_opener = source_is_high == c.source_is_high;
+  meeting.id = c.id;
+  (meeting.from_opener ? c.flags_sent : c.flags_received) |= sample.tcp_flags;
+  TimePayload(&c, sample, meeting.from_opener);
+  NoteSide(&c, sample.tuple, meeting.from_opener);
+  if (sample.tuple.protocol == IPPROTO_SCTP) {
+    if (!sample.data.empty()) NoteSctpChunk(&c, sample.data[0], meeting.from_opener);
+  } else if (sample.length != 0) {
+    NotePayload(&c, meeting.from_opener);
+  }
+  TellStage(&c, sample.interface, sample.mono_ns);
   Touch(index, sample.mono_ns);
-  return contact;
+  return meeting;
 }
 
 // Of the opener's first packet, as the first interface saw it; the addresses of either side's.

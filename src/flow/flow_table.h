@@ -48,6 +48,9 @@ class FlowTable {
     // flows, whose outer ones are told.
     std::function<void(std::uint64_t id, const ConversationKey& key, bool source_is_high, const Attribution& carried)>
         on_traffic;
+    // The same for detectors, at each news; and when a conversation reaches another stage. Not of inner flows either.
+    std::function<void(const Contact& contact, const Carried& carried)> on_carried;
+    std::function<void(const Contact& contact, Stage before)> on_stage;
     // After the last record of an id, or if there was none.
     std::function<void(std::uint64_t id)> on_end;
   };
@@ -62,7 +65,7 @@ class FlowTable {
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
 
-  struct Contact {
+  struct Meeting {
     bool new_conversation = false;
     // The notice tells the conversation's start, and none did before: true too if its counts were read first, which
     // happens when the tables are scanned before the ring.
@@ -72,9 +75,11 @@ class FlowTable {
   };
   void Add(const FlowDelta& delta);
   // A packet worth a notice; makes its conversation known before its counts come.
-  Contact Notice(const PacketNotice& notice);
+  Meeting Notice(const PacketNotice& notice);
   // A packet with payload, the same way.
-  Contact Payload(const PayloadSample& sample);
+  Meeting Payload(const PayloadSample& sample);
+  // An ICMP error says that a packet of `tuple` did not arrive. Of a conversation that is not known nothing is told.
+  void Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns);
 
   // Ends what has timed out, and reports live conversations that changed, each once in the report interval; does at most
   // `most` of each, so that a call stays short.
@@ -119,7 +124,8 @@ class FlowTable {
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
   bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
   void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
-  void TellTraffic(Conversation* c, std::uint64_t mono_ns);
+  void TellTraffic(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);
+  void TellStage(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);
   void Touch(Index index, std::uint64_t mono_ns);
   void Link(Index index);
   void Unlink(Index index);

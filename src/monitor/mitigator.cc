@@ -41,9 +41,11 @@ std::vector<IpAddress> SourcesToDrop(const Alert& alert, const MitigationOptions
     if (flood || grave) return {alert.source->ip};
     return {};
   }
-  // All of them are named, and they are few: what is spread over forged addresses is neither.
+  // All of them are named, and they are few: what is spread over forged addresses is neither. (0: they were not counted.)
   const std::size_t named = alert.evidence_sources.size();
-  if (!grave || named == 0 || named > options.max_sources_per_alert || alert.distinct_sources > named) return {};
+  if (!grave || named == 0 || named > options.max_sources_per_alert || alert.distinct_sources > named ||
+      alert.distinct_sources == 0)
+    return {};
   return alert.evidence_sources;
 }
 

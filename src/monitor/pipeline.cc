@@ -8,6 +8,8 @@
 #include <chrono>
 #include <utility>
 
+#include "src/flow/icmp_quote.h"
+
 namespace knp::monitor {
 namespace {
 
@@ -61,15 +63,18 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
            .patterns = options.patterns},
           {.places = {.name = source_.interface_name, .vantage = source_.vantage},
            .unix_ns = source_.unix_ns,
-           .emit =
-               [this](const FlowRecord& record) {
-                 if (handlers_->wants_flows()) outbox_.emplace_back(record);
-               },
+           .emit = [this](const FlowRecord& record) { OnRecord(record); },
            .complete = [this](FlowRecord* record) { Complete(record); },
            .on_traffic = [this](std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
                                 const flow::Attribution& carried) { OnTraffic(flow_id, key, source_is_high, carried); },
+           .on_carried = [this](const Contact& contact,
+                                const Carried& carried) { detection_.OnCarried(contact, carried); },
+           .on_stage = [this](const Contact& contact, Stage before) { detection_.OnStage(contact, before); },
            .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
-      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen) {}
+      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen),
+      detection_(options.detection, {.raise = [this](const Alert& alert) { outbox_.emplace_back(alert); },
+                                     .unix_ns = source_.unix_ns,
+                                     .packets_seen = source_.packets_seen}) {}
 
 absl::Status Pipeline::Open() {
   if (!options_.identify_applications) return absl::OkStatus();
@@ -87,7 +92,7 @@ void Pipeline::OnDelta(const FlowDelta& delta) {
 }
 
 void Pipeline::OnNotice(const PacketNotice& notice) {
-  const flow::FlowTable::Contact contact = flows_.Notice(notice);
+  const flow::FlowTable::Meeting contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
@@ -109,7 +114,8 @@ void Pipeline::OnNotice(const PacketNotice& notice) {
 }
 
 void Pipeline::OnPayload(const PayloadSample& sample) {
-  const flow::FlowTable::Contact contact = flows_.Payload(sample);
+  if (sample.tuple.protocol == IPPROTO_ICMP || sample.tuple.protocol == IPPROTO_ICMPV6) return OnRefusal(sample);
+  const flow::FlowTable::Meeting contact = flows_.Payload(sample);
   if (dns::Tracker::IsNameService(sample.tuple)) dns_.OnPayload(sample, contact.id);
   if (applications_) applications_->OnPayload(sample, contact.id, contact.from_opener);
 }
@@ -157,7 +163,22 @@ TrafficReport Pipeline::Traffic(std::uint64_t now_mono_ns, std::size_t top) {
   return report;
 }
 
+void Pipeline::OnRecord(const FlowRecord& record) {
+  if (handlers_->wants_flows()) outbox_.emplace_back(record);
+  detection_.OnRecord(record, now_mono_ns_);
+}
+
+// An ICMP error quotes the packet that did not arrive.
+void Pipeline::OnRefusal(const PayloadSample& sample) {
+  if (const std::optional<FlowTuple> quoted = flow::QuotedTuple(sample))
+    flows_.Refused(*quoted, sample.interface, sample.mono_ns);
+}
+
 void Pipeline::OnCompletion(const dns::Completion& completion) {
+  const FlowTuple& asked = completion.client;
+  detection_.OnDns({.bytes = asked.source, .version = asked.ip_version},
+                   {.bytes = asked.destination, .version = asked.ip_version}, completion.transaction,
+                   completion.mono_ns);
   if (!handlers_->wants_events()) return;
   Event event;
   event.type = EventType::kDns;
@@ -204,6 +225,7 @@ void Pipeline::Advance(std::uint64_t now_mono_ns, std::size_t most) {
   now_mono_ns_ = now_mono_ns;
   dns_.Advance(now_mono_ns, most);
   flows_.Advance(now_mono_ns, most);
+  detection_.Advance(now_mono_ns);
 }
 
 void Pipeline::OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) {
@@ -215,6 +237,7 @@ void Pipeline::Housekeep(std::uint64_t now_mono_ns) { port_rate_.Advance(now_mon
 void Pipeline::Close(std::uint64_t now_mono_ns) {
   dns_.Finish(now_mono_ns);
   port_rate_.CloseAll(source_.unix_ns(now_mono_ns));
+  detection_.Finish(now_mono_ns);
 }
 
 absl::Status Pipeline::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value, std::uint64_t now_mono_ns) {

@@ -19,6 +19,7 @@
 
 #include "src/app/classifier.h"
 #include "src/datapath/sink.h"
+#include "src/detect/detection.h"
 #include "src/detect/port_rate/port_rate.h"
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
@@ -48,6 +49,8 @@ class Pipeline : public datapath::Sink {
 
   // Each turn: ends what has timed out, reports what is due; at most `most` of each.
   void Advance(std::uint64_t now_mono_ns, std::size_t most);
+  // For detectors alone, between two calls of Advance.
+  void Detect(std::uint64_t now_mono_ns) { detection_.Advance(now_mono_ns); }
   // Once a second.
   void Housekeep(std::uint64_t now_mono_ns);
   // At the end, once everything has been read: closes alerts and what waits for an answer, then ends conversations, at
@@ -70,6 +73,8 @@ class Pipeline : public datapath::Sink {
  private:
   void OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
                  const flow::Attribution& carried);
+  void OnRecord(const FlowRecord& record);
+  void OnRefusal(const PayloadSample& sample);
   void OnCompletion(const dns::Completion& completion);
   void Complete(FlowRecord* record);
   void NameEnds(FlowRecord* record);
@@ -86,6 +91,7 @@ class Pipeline : public datapath::Sink {
   traffic::TrafficMeter traffic_;
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
+  detect::Detection detection_;
   Outbox outbox_;
 };
 

@@ -13,7 +13,9 @@
 namespace knp {
 namespace {
 
-constexpr unsigned kFramesAConsume = 64;  // a detector hears of a first contact within so many frames
+constexpr unsigned kFramesAConsume = 64;          // a detector hears of a first contact within so many frames,
+constexpr std::uint64_t kConsumeNs = 20'000'000;  // or so long
+constexpr std::uint64_t kFramesAScan = 4096;  // a detector hears of what live flows carry within so many, or a second
 constexpr std::uint64_t kFramesAProgress = 1024;
 constexpr std::size_t kConversationsAStep = 1024;
 constexpr std::uint64_t kSecond = 1'000'000'000;
@@ -123,6 +125,8 @@ void CaptureReplay::Impl::Start(std::uint64_t time_ns) {
 
 absl::Status CaptureReplay::Impl::OneFrame(const replay::CapturedFrame& frame) {
   if (!started_) Start(frame.time_ns);
+  if (frame.time_ns >= consume_by_ns_)
+    if (absl::Status status = Consume(frame.time_ns); !status.ok()) return status;
   if (frame.time_ns >= next_turn_ns_)
     if (absl::Status status = Turn(frame.time_ns); !status.ok()) return status;
   const absl::StatusOr<InterfaceId> interface = InterfaceOf(frame.interface);
@@ -142,8 +146,18 @@ absl::Status CaptureReplay::Impl::OneFrame(const replay::CapturedFrame& frame) {
     status = engine_->CountUnreadable(*interface, frame.direction.value_or(Direction::kIngress), frame.original_length);
   }
   if (!status.ok() || --until_consume_ != 0) return status;
+  return Consume(frame.time_ns);
+}
+
+absl::Status CaptureReplay::Impl::Consume(std::uint64_t time_ns) {
   until_consume_ = kFramesAConsume;
-  status = engine_->Consume();
+  consume_by_ns_ = time_ns + kConsumeNs;
+  const absl::Status status = engine_->Consume();
+  if (report_.frames >= scan_at_frame_) {
+    scan_at_frame_ = report_.frames + kFramesAScan;
+    engine_->ScanAll();
+  }
+  pipeline_.Detect(time_ns);
   Deliver();
   return status;
 }

@@ -39,6 +39,8 @@ class CaptureReplay::Impl {
 
   absl::Status Frames(const Progress& progress, const std::stop_token& stop);
   absl::Status OneFrame(const replay::CapturedFrame& frame);
+  // Empties the ring; now and then the tables are looked at too.
+  absl::Status Consume(std::uint64_t time_ns);
   absl::StatusOr<InterfaceId> InterfaceOf(std::uint32_t index);
   void Start(std::uint64_t time_ns);
   // Reads all there is, then moves the clock to `time_ns`.
@@ -68,6 +70,7 @@ class CaptureReplay::Impl {
   std::uint64_t now_ns_ = 0;    // the pipeline's clock
   std::uint64_t next_turn_ns_ = 0;
   unsigned until_consume_ = 0;
+  std::uint64_t scan_at_frame_ = 0, consume_by_ns_ = 0;
   std::chrono::milliseconds interval_{0};
   IntervalHandler on_interval_;
   std::uint64_t next_interval_ns_ = 0;

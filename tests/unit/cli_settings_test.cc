@@ -80,9 +80,9 @@ TEST(Settings, EvidenceAndMitigationKeys_StoredWhereTheyBelong) {
   EXPECT_EQ(Apply("mitigation.min_severity=critical").options.mitigation.min_severity, "critical");
   EXPECT_EQ(Apply("mitigation.packets_per_second=5000").options.mitigation.packets_per_second, 5000u);
   EXPECT_FALSE(Apply("mitigation.lift_when_closed=off").options.mitigation.lift_when_closed);
-  for (const std::string wrong : {"mitigation.mode=on", "mitigation.allow=", "mitigation.allow=10.0.0.0/8,,",
-                                  "mitigation.allow=example.com", "mitigation.min_severity=grave",
-                                  "mitigation.duration=500ms", "evidence.snap_bytes=1500"})
+  for (const std::string wrong :
+       {"mitigation.mode=on", "mitigation.allow=", "mitigation.allow=10.0.0.0/8,,", "mitigation.allow=example.com",
+        "mitigation.min_severity=grave", "mitigation.duration=500ms", "evidence.snap_bytes=1500"})
     EXPECT_TRUE(absl::IsInvalidArgument(Apply(wrong).status)) << wrong;
 }
 

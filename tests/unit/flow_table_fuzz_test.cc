@@ -238,7 +238,7 @@ class Fuzz {
     notice.mono_ns = now_;
     notice.tcp_flags = static_cast<std::uint8_t>(random_());
     const std::size_t size = table_.size();
-    const FlowTable::Contact contact = table_.Notice(notice);
+    const FlowTable::Meeting contact = table_.Notice(notice);
     if (size < capacity_) {
       ASSERT_EQ(contact.new_conversation, table_.size() == size + 1);
     }

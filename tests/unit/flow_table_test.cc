@@ -185,7 +185,7 @@ TEST_F(FlowTableTest, EndSome_EndsThatManyAndSaysWhenNoneIsLeft) {
 // ---- notices ----------------------------------------------------------------------------------------------------
 
 TEST_F(FlowTableTest, NoticeAlone_NeverBecomesARecord) {
-  const FlowTable::Contact contact = table_->Notice(Notice(kThere, kSyn));
+  const FlowTable::Meeting contact = table_->Notice(Notice(kThere, kSyn));
   EXPECT_TRUE(contact.new_conversation);
   EXPECT_EQ(table_->size(), 1u);
   table_->Visit([](const FlowRecord&) { ADD_FAILURE() << "a record without counts"; });
@@ -213,7 +213,7 @@ TEST_F(FlowTableTest, StartNotice_TellsTheStartOnce) {
 
 TEST_F(FlowTableTest, CountsReadBeforeTheNotice_ItStillTellsTheStart) {
   table_->Add(At(Delta(kThere, kSyn), 10 * kSecond, 10 * kSecond));
-  const FlowTable::Contact contact = table_->Notice(Notice(kThere, kSyn, 10 * kSecond + 500));
+  const FlowTable::Meeting contact = table_->Notice(Notice(kThere, kSyn, 10 * kSecond + 500));
   EXPECT_FALSE(contact.new_conversation);
   EXPECT_TRUE(contact.start);
   EXPECT_FALSE(table_->Notice(Notice(kThere, kSyn, 10 * kSecond + 600)).start);

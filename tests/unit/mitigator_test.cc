@@ -55,6 +55,7 @@ TEST(MitigationPolicy, ForgedOrManySources_NothingIsDropped) {
   EXPECT_EQ(Drops(Raised("ddos.syn", "critical", "")), 0u);
   EXPECT_EQ(Drops(Spread("ddos.syn", 16, 50'000)), 0u) << "sixteen of fifty thousand";
   EXPECT_EQ(Drops(Spread("ddos.syn", 4, 5)), 0u) << "one is not named";
+  EXPECT_EQ(Drops(Spread("ddos.syn", 4, 0)), 0u) << "nobody counted them";
   EXPECT_EQ(Drops(Spread("ddos.syn", 9, 9)), 0u) << "more than max_sources_per_alert";
 }
 

@@ -1,4 +1,5 @@
 // See json_lines.h. Statistics, alerts, losses and the summary: a few lines an interval.
+#include <netinet/in.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -102,14 +103,36 @@ const char* AlertStateName(AlertState state) {
   return "unknown";
 }
 
+void PutAddresses(Json& json, const char* name, const std::vector<IpAddress>& addresses) {
+  for (const IpAddress& ip : addresses) json[name].push_back({{"ip", ip.ToString()}});
+}
+
+Json SampleJson(const AlertSample& sample) {
+  Json json = {{"time", TimeText(sample.time_unix_ns)},
+               {"protocol", ProtocolName(sample.protocol)},
+               {"source", EndpointJson(sample.source)},
+               {"destination", EndpointJson(sample.destination)}};
+  if (sample.protocol == IPPROTO_TCP && sample.tcp_flags != 0) json["tcp_flags"] = TcpFlagNames(sample.tcp_flags);
+  if (!sample.note.empty()) json["note"] = sample.note;
+  return json;
+}
+
 Json EvidenceJson(const Alert& alert) {
   Json json = Json::object();
   if (!alert.evidence_ports.empty()) json["ports"] = alert.evidence_ports;
-  if (!alert.evidence_targets.empty()) {
-    json["targets"] = Json::array();
-    for (const IpAddress& ip : alert.evidence_targets) json["targets"].push_back({{"ip", ip.ToString()}});
-  }
-  json["counts"] = {{"ports", alert.distinct_ports}, {"targets", alert.distinct_targets}};
+  PutAddresses(json, "targets", alert.evidence_targets);
+  PutAddresses(json, "sources", alert.evidence_sources);
+  Json& counts = json["counts"] = Json::object();
+  if (alert.distinct_ports != 0) counts["ports"] = alert.distinct_ports;
+  if (alert.distinct_targets != 0) counts["targets"] = alert.distinct_targets;
+  if (alert.distinct_sources != 0) counts["sources"] = alert.distinct_sources;
+  if (alert.folded != 0) counts["folded_alerts"] = alert.folded;
+  for (const AlertCount& count : alert.counts)
+    json["series"].push_back(
+        {{"time", TimeText(count.time_unix_ns)}, {"packets", count.count.packets}, {"bytes", count.count.bytes}});
+  for (const AlertSample& sample : alert.samples) json["samples"].push_back(SampleJson(sample));
+  if (!alert.facts.empty()) json["facts"] = alert.facts;
+  if (!alert.names.empty()) json["names"] = alert.names;
   return json;
 }
 

@@ -1,0 +1,252 @@
+// See flood.h.
+#include "src/detect/flood/flood.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "src/detect/flood/kinds.h"
+
+namespace knp::detect {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
+constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
+constexpr double kCriticalFactor = 50;
+
+IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
+
+// As attacks are told: one that comes with others says what they are.
+constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn,
+                                    FloodKind::kAck,           FloodKind::kUdp,        FloodKind::kFragment,
+                                    FloodKind::kIcmp,          FloodKind::kOther};
+
+std::string Quantity(double value) {
+  if (value >= 1e6) return fmt::format("{:.1f} million", value / 1e6);
+  if (value >= 1e4) return fmt::format("{:.0f},000", value / 1e3);
+  return fmt::format("{:.0f}", value);
+}
+
+}  // namespace
+
+Flood::Flood(const Surroundings& surroundings)
+    : options_(surroundings.options.flood), alerts_(surroundings.alerts), unix_ns_(surroundings.unix_ns) {}
+
+std::unique_ptr<Detector> MakeFlood(const Surroundings& surroundings) {
+  if (!surroundings.options.flood.enabled) return nullptr;
+  return std::make_unique<Flood>(surroundings);
+}
+
+void Flood::OnStage(const Contact& contact, Stage before) {
+  if (contact.folded) return;  // by its counts
+  if (const auto redeemed = Redeemed(contact, before)) {
+    const bool back = *redeemed == FloodKind::kReflection;
+    Count({.kind = *redeemed,
+           .source = back ? contact.server : contact.client,
+           .host = back ? contact.client : contact.server,
+           .port = contact.server_port,
+           .completed = true},
+          contact);
+    return;
+  }
+  const bool begins = before == Stage::kNone, refused = contact.stage == Stage::kRefused && before != Stage::kRefused;
+  if (!begins && !refused) return;
+  const auto kind = KindOf(contact);
+  if (!kind || *kind == FloodKind::kFragment) return;
+  const bool back = *kind == FloodKind::kReflection;
+  Count({.kind = *kind,
+         .source = back ? contact.server : contact.client,
+         .host = back ? contact.client : contact.server,
+         .port = contact.server_port,
+         .opened = begins,
+         .refused = refused},
+        contact);
+}
+
+void Flood::OnCarried(const Contact& contact, const Carried& carried) {
+  const auto kind = KindOf(contact);
+  if (contact.fragments && !contact.fragment_rest && carried.sent.packets != 0) {
+    const auto found = hosts_.targets.find(contact.server);
+    if (found != hosts_.targets.end()) found->second->counts.CountFirstFragments(carried.sent.packets);
+  }
+  if (!kind) return;
+  const bool back = *kind == FloodKind::kReflection;
+  const auto& count = back ? carried.received : carried.sent;
+  if (count.packets == 0) return;
+  // What a long connection carries, of which the other direction passes elsewhere or has not been read yet.
+  if (*kind == FloodKind::kAck && contact.client_sent_payload && count.packets > 3) return;
+  News news{.kind = *kind,
+            .source = back ? contact.server : contact.client,
+            .host = back ? contact.client : contact.server,
+            .port = contact.server_port,
+            .packets = count.packets,
+            .bytes = count.bytes,
+            .opened = false};
+  // Errors go to whoever sends what cannot be delivered; who floods gets many of them.
+  const bool error = *kind == FloodKind::kIcmp &&
+                     (contact.icmp >> 8 == 3 || (contact.protocol == IPPROTO_ICMPV6 && contact.icmp >> 8 < 128));
+  if (error) {
+    const auto sender = hosts_.targets.find(contact.client);
+    if (sender != hosts_.targets.end() && sender->second->counts.last_mono_ns() + 5 * kSecond > contact.mono_ns) return;
+  }
+  Count(news, contact);
+}
+
+void Flood::Count(const News& news, const Contact& contact) {
+  CountIn(&hosts_, news.host, news, contact);
+  CountIn(&prefixes_, PrefixOf(news.host), news, contact);
+}
+
+void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const Contact& contact) {
+  auto found = level->targets.find(key);
+  Entry* entry = found != level->targets.end() ? found->second.get() : nullptr;
+  if (!entry) {
+    if (news.completed) return;
+    entry = Admit(level, key, std::max<std::uint64_t>(news.packets, 1));
+    if (!entry) return;
+  }
+  entry->counts.Advance(contact.mono_ns);
+  FloodCount& count = entry->counts.Now(news.kind);
+  count.packets += news.packets;
+  count.bytes += news.bytes;
+  count.opened += news.opened ? 1 : contact.folded ? news.packets : 0;
+  count.completed += news.completed;
+  count.refused += news.refused;
+  if (!news.completed && !(news.refused && !news.opened))
+    entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
+}
+
+// Who gets little is only counted, roughly; and nobody who gets much is put out for who gets less.
+Flood::Entry* Flood::Admit(Level* level, const IpAddress& key, std::uint64_t weight) {
+  const std::uint32_t estimate =
+      level->newcomers.Add(HashOf(key), static_cast<std::uint32_t>(std::min<std::uint64_t>(weight, 1U << 30)));
+  if (estimate < level->admission) return nullptr;
+  if (level->targets.size() >= kMostTargets) {
+    auto idle = level->targets.end();
+    for (auto it = level->targets.begin(); it != level->targets.end(); ++it) {
+      const bool open = std::find(it->second->open.begin(), it->second->open.end(), true) != it->second->open.end();
+      if (!open &&
+          (idle == level->targets.end() || it->second->counts.last_mono_ns() < idle->second->counts.last_mono_ns()))
+        idle = it;
+    }
+    if (idle == level->targets.end()) return nullptr;
+    level->targets.erase(idle);
+    level->admission = std::min<std::uint32_t>(level->admission * 2, 1U << 20);
+  }
+  return level->targets.try_emplace(key, std::make_unique<Entry>()).first->second.get();
+}
+
+void Flood::Advance(std::uint64_t mono_ns) {
+  if (mono_ns >= halved_ns_ + kSecond) {
+    halved_ns_ = mono_ns;
+    hosts_.newcomers.Halve();
+    prefixes_.newcomers.Halve();
+  }
+  JudgeAll(mono_ns, false);
+}
+
+void Flood::JudgeAll(std::uint64_t mono_ns, bool finish) {
+  for (Level* level : {&hosts_, &prefixes_}) {
+    for (auto it = level->targets.begin(); it != level->targets.end();) {
+      const auto current = it++;
+      current->second->counts.Advance(mono_ns);
+      JudgeTarget(level, current->first, current->second.get(), mono_ns, finish);
+      if (current->second->counts.last_mono_ns() + kForgetNs < mono_ns) level->targets.erase(current);
+    }
+    if (level->targets.size() < kMostTargets / 2) level->admission = level->prefix ? 256 : 32;
+  }
+}
+
+bool Flood::CoveredByHosts(const IpAddress& prefix) const {
+  return std::any_of(hosts_.targets.begin(), hosts_.targets.end(), [&](const auto& target) {
+    const auto& open = target.second->open;
+    return PrefixOf(target.first) == prefix && std::find(open.begin(), open.end(), true) != open.end();
+  });
+}
+
+void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish) {
+  bool told = level->prefix && CoveredByHosts(key);
+  for (const FloodKind kind : kByMeaning) {
+    const auto k = static_cast<std::size_t>(kind);
+    const FloodTarget::Detail* detail = entry->counts.detail(kind);
+    if (!detail) continue;
+    const auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
+    if (judgement && (entry->open[k] || !told)) {
+      Tell(*level, key, entry, kind, *judgement, mono_ns);
+      told = true;
+    } else if (entry->open[k]) {
+      told = true;
+      if (entry->last_mono_ns[k] + kQuietNs <= mono_ns) entry->open[k] = false;
+    } else if (detail->first_mono_ns + kFreshNs < mono_ns) {
+      entry->counts.ForgetDetail(kind);
+    }
+  }
+}
+
+void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind,
+                 const FloodJudgement& judgement, std::uint64_t mono_ns) {
+  const auto k = static_cast<std::size_t>(kind);
+  const FloodTarget::Detail& d = *entry->counts.detail(kind);
+  if (!entry->open[k]) {
+    entry->first_mono_ns[k] = d.first_mono_ns;
+    entry->peak[k] = 0;
+  }
+  entry->open[k] = true;
+  entry->last_mono_ns[k] = std::max(entry->last_mono_ns[k], entry->counts.last_mono_ns());
+  entry->peak[k] = std::max(entry->peak[k], judgement.observed);
+
+  Finding finding;
+  Alert& alert = finding.alert;
+  alert.type = TypeOf(kind);
+  alert.severity = judgement.observed >= kCriticalFactor * judgement.threshold ? "critical" : "high";
+  const std::string whom = level.prefix ? Prefix::Of(key, key.version == 6 ? 64 : 24).ToString() : key.ToString();
+  alert.distinct_targets = level.prefix ? static_cast<std::uint64_t>(std::lround(d.hosts.Estimate())) : 1;
+  if (level.prefix)
+    alert.evidence_targets = d.top_hosts.Values();
+  else
+    alert.target = Endpoint{.ip = key, .port = 0}, alert.evidence_targets = {key};
+  alert.distinct_sources = static_cast<std::uint64_t>(std::lround(d.sources.Estimate()));
+  alert.evidence_sources = d.top_sources.Values();
+  if (alert.evidence_sources.size() > kMostSources) alert.evidence_sources.resize(kMostSources);
+  if (alert.evidence_sources.size() == 1) alert.source = Endpoint{.ip = alert.evidence_sources[0], .port = 0};
+  alert.distinct_ports = static_cast<std::uint64_t>(std::lround(d.ports.Estimate()));
+  alert.evidence_ports = d.top_ports.Values();
+  if (alert.evidence_ports.size() > kMostPorts) alert.evidence_ports.resize(kMostPorts);
+  alert.rule = {.name = judgement.rule,
+                .observed = judgement.observed,
+                .threshold = judgement.threshold,
+                .window_s = judgement.window_s};
+  alert.counts = d.series;
+  for (AlertCount& count : alert.counts) count.time_unix_ns = unix_ns_(count.time_unix_ns);
+  alert.samples = d.samples;
+  for (AlertSample& sample : alert.samples) sample.time_unix_ns = unix_ns_(sample.time_unix_ns);
+  const FloodCount last = entry->counts.Sum(kind, 0, 4);
+  alert.facts = {{"packets_per_second", static_cast<double>(last.packets)},
+                 {"bytes_per_second", static_cast<double>(last.bytes)},
+                 {"peak_per_second", entry->peak[k]}};
+  if (kind == FloodKind::kSyn) {
+    alert.facts["opened_per_second"] = static_cast<double>(last.opened);
+    alert.facts["completed_per_second"] = static_cast<double>(last.completed);
+    alert.facts["refused_per_second"] = static_cast<double>(last.refused);
+  }
+  const std::string from =
+      alert.source        ? alert.source->ip.ToString()
+      : judgement.spoofed ? fmt::format("about {} addresses, as good as each packet from another: they are invented",
+                                        Quantity(static_cast<double>(alert.distinct_sources)))
+      : alert.distinct_sources <= kFewSources
+          ? fmt::format("{} sources", alert.distinct_sources)
+          : fmt::format("about {} sources", Quantity(static_cast<double>(alert.distinct_sources)));
+  alert.summary = fmt::format("{} gets {} {} a second, where {} are allowed, from {}", whom,
+                              Quantity(judgement.observed), WhatOf(kind), Quantity(judgement.threshold), from);
+  finding.key = whom;
+  finding.first_mono_ns = entry->first_mono_ns[k];
+  finding.last_mono_ns = entry->last_mono_ns[k];
+  finding.quiet_ns = kQuietNs;
+  alerts_.Tell(finding, mono_ns);
+}
+
+}  // namespace knp::detect

@@ -1,0 +1,192 @@
+// See rules.h. Windows are in buckets of a quarter of a second, the one of now being 0.
+#include "src/detect/flood/rules.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace knp::detect {
+namespace {
+
+constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
+constexpr double kSpoofed = 0.3;              // sources by conversations: more have invented addresses
+constexpr double kAlwaysNew = 0.8;
+constexpr double kConcentrated = 10;         // conversations a port: a scan has one or two
+constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
+constexpr double kSmallFragment = 256;
+constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
+constexpr double kPerSourceUdp = 2000;
+constexpr double kPrefixFactor = 2;
+constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
+
+struct Who {
+  double sources = 0, ports = 0, hosts = 0;
+  double each = 0;  // sources by conversations
+};
+
+Who Describe(const FloodTarget& target, FloodKind kind) {
+  const FloodTarget::Detail* detail = target.detail(kind);
+  if (!detail) return {};
+  Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
+  if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
+  return who;
+}
+
+// Conversations a second that came to nothing, over `seconds`. What began just now may still.
+double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bool finish) {
+  const std::size_t lag = finish ? 0 : kLag;
+  const FloodCount began = target.Sum(kind, lag, seconds * kSecond + lag);
+  const FloodCount since = target.Sum(kind, 0, seconds * kSecond + lag);
+  const double failed = static_cast<double>(began.opened) - static_cast<double>(since.completed);
+  return std::max(failed, 0.0) / static_cast<double>(seconds);
+}
+
+bool IsScan(const Who& who, double failed_per_second) {
+  return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
+}
+
+// Clients whose server is away try again, and again: each of them now and then. At first each of them is new, as invented
+// ones always are.
+bool AreRetries(const FloodTarget& target, FloodKind kind, const Who& who, const FloodCount& all, double failed,
+                double threshold) {
+  const double per_source = failed / std::max(who.sources, 1.0);
+  if (all.refused * 5 <= all.opened * 4) return who.each < kSpoofed && per_source < 300 && failed < 50 * threshold;
+  const std::uint64_t before = target.Sum(kind, 2 * kSecond, 3 * kSecond).opened;
+  const bool lasts = static_cast<double>(before) >= threshold;
+  return !(who.each >= kAlwaysNew && lasts) && per_source < 300;
+}
+
+// SYN and ACK: conversations that come to nothing.
+std::optional<FloodJudgement> JudgeTcp(FloodKind kind, const FloodTarget& target, double threshold, double least_second,
+                                       bool finish) {
+  const Who who = Describe(target, kind);
+  for (const std::size_t seconds : {std::size_t{1}, std::size_t{3}}) {
+    const double failed = Failed(target, kind, seconds, finish);
+    const double needed = seconds == 1 ? least_second : threshold;
+    if (failed < needed) continue;
+    const FloodCount all = target.Sum(kind, 0, seconds * kSecond + kLag);
+    const double rate = static_cast<double>(all.opened) / static_cast<double>(seconds);
+    if (failed < 0.25 * rate || IsScan(who, failed * static_cast<double>(seconds))) continue;
+    const bool spoofed = who.each >= kSpoofed;
+    if (AreRetries(target, kind, who, all, failed, threshold)) continue;
+    return FloodJudgement{kind == FloodKind::kSyn ? "ddos.syn.incomplete_per_second" : "ddos.ack.stray_per_second",
+                          failed, threshold, static_cast<double>(seconds), spoofed};
+  }
+  return std::nullopt;
+}
+
+// Packets a second in the last `seconds`.
+double Packets(const FloodTarget& target, FloodKind kind, std::size_t seconds) {
+  return static_cast<double>(target.Sum(kind, 0, seconds * kSecond).packets) / static_cast<double>(seconds);
+}
+
+std::optional<FloodJudgement> JudgeAck(const FloodTarget& target, double threshold, bool finish) {
+  if (auto judgement = JudgeTcp(FloodKind::kAck, target, threshold, threshold, finish)) return judgement;
+  // One connection that is none, for longer than it takes to read both its directions.
+  const double now = Packets(target, FloodKind::kAck, 1);
+  const FloodCount before = target.Sum(FloodKind::kAck, kSecond, 2 * kSecond);
+  const Who who = Describe(target, FloodKind::kAck);
+  if (now < 10 * threshold || static_cast<double>(before.packets) < 10 * threshold || IsScan(who, now))
+    return std::nullopt;
+  return FloodJudgement{"ddos.ack.packets_per_second", now, 10 * threshold, 1, false};
+}
+
+std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double threshold, bool finish) {
+  const Who who = Describe(target, FloodKind::kUdp);
+  const bool spoofed = who.each >= kSpoofed;
+  const double failed = Failed(target, FloodKind::kUdp, 1, finish);
+  if (spoofed && failed >= threshold / 20)
+    return FloodJudgement{"ddos.udp.new_sources_per_second", failed, threshold / 20, 1, true};
+  if (failed >= threshold / 4 && !IsScan(who, failed))
+    return FloodJudgement{"ddos.udp.unanswered_per_second", failed, threshold / 4, 1, spoofed};
+  const double packets = Packets(target, FloodKind::kUdp, 1);
+  const double before = static_cast<double>(target.Sum(FloodKind::kUdp, kSecond, 2 * kSecond).packets);
+  // Many senders of a little each are telemetry.
+  const bool each_much = packets / std::max(who.sources, 1.0) >= kPerSourceUdp || packets >= 10 * threshold;
+  if (packets >= threshold && before >= threshold && each_much && !IsScan(who, packets))
+    return FloodJudgement{"ddos.udp.packets_per_second", packets, threshold, 1, spoofed};
+  return std::nullopt;
+}
+
+std::optional<FloodJudgement> JudgeFragments(const FloodTarget& target, double threshold) {
+  const FloodCount sum = target.Sum(FloodKind::kFragment, 0, kSecond);
+  const double packets = static_cast<double>(sum.packets);
+  if (packets < threshold) return std::nullopt;
+  const bool without_first = packets > kMostOfFragmentsRest * static_cast<double>(target.FirstFragments(2 * kSecond));
+  if (!without_first && static_cast<double>(sum.bytes) / packets >= kSmallFragment) return std::nullopt;
+  return FloodJudgement{"ddos.fragment.packets_per_second", packets, threshold, 1,
+                        Describe(target, FloodKind::kFragment).each >= kSpoofed};
+}
+
+std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, double threshold) {
+  const Who who = Describe(target, FloodKind::kAmplification);
+  const FloodCount second = target.Sum(FloodKind::kAmplification, 0, kSecond);
+  const auto packets = static_cast<double>(second.packets);
+  const double size = static_cast<double>(second.bytes) / std::max(packets, 1.0);
+  if (packets >= threshold && (size >= kSmallAnswer || packets >= 10 * threshold) &&
+      (who.sources >= 3 || packets >= 10 * threshold))
+    return FloodJudgement{"ddos.amplification.packets_per_second", packets, threshold, 1, false};
+  // Few, but large, and of several.
+  const FloodCount sum = target.Sum(FloodKind::kAmplification, 0, 10 * kSecond);
+  const auto few = static_cast<double>(sum.packets);
+  if (few >= 0.3 * threshold && static_cast<double>(sum.bytes) / std::max(few, 1.0) >= kLargeAnswer && who.sources >= 5)
+    return FloodJudgement{"ddos.amplification.large_answers_per_second", few / 10, 0.03 * threshold, 10, false};
+  return std::nullopt;
+}
+
+std::optional<FloodJudgement> JudgeReflection(const FloodTarget& target, double threshold, bool finish) {
+  const double failed = Failed(target, FloodKind::kReflection, 1, finish);
+  const Who who = Describe(target, FloodKind::kReflection);
+  if (failed < threshold || who.sources < 5) return std::nullopt;
+  return FloodJudgement{"ddos.reflection.syn_acks_per_second", failed, threshold, 1, false};
+}
+
+std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& target, double threshold, bool finish,
+                                           const char* rule) {
+  const double packets = Packets(target, kind, 1);
+  const double before = static_cast<double>(target.Sum(kind, kSecond, 2 * kSecond).packets);
+  // A burst that is over within a second was none, if it was not ten times as much.
+  if (packets < threshold || (!finish && before < threshold / 2 && packets < 10 * threshold)) return std::nullopt;
+  return FloodJudgement{rule, packets, threshold, 1, Describe(target, kind).each >= kSpoofed};
+}
+
+std::uint64_t ThresholdOf(FloodKind kind, const FloodOptions& o) {
+  switch (kind) {
+    case FloodKind::kSyn: return o.syn;
+    case FloodKind::kAck: return o.ack;
+    case FloodKind::kUdp: return o.udp;
+    case FloodKind::kIcmp: return o.icmp;
+    case FloodKind::kFragment: return o.fragments;
+    case FloodKind::kAmplification: return o.amplification;
+    case FloodKind::kReflection: return o.reflection;
+    case FloodKind::kOther: return o.other;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, const FloodOptions& options, bool prefix,
+                                    bool finish) {
+  const std::uint64_t configured = ThresholdOf(kind, options);
+  if (configured == 0 || !target.detail(kind)) return std::nullopt;
+  const double threshold = static_cast<double>(configured) * (prefix ? kPrefixFactor : 1);
+  if (prefix) {
+    const Who who = Describe(target, kind);
+    const double each = static_cast<double>(target.Sum(kind, 0, 2 * kSecond).packets) / std::max(who.hosts, 1.0);
+    // One that visits each host once or twice sweeps the prefix, and is told as that.
+    if (who.hosts < kLeastHosts || (who.sources < 4 && each < kPerHostOfSweep)) return std::nullopt;
+  }
+  switch (kind) {
+    case FloodKind::kSyn: return JudgeTcp(kind, target, threshold, 20 * threshold, finish);
+    case FloodKind::kAck: return JudgeAck(target, threshold, finish);
+    case FloodKind::kUdp: return JudgeUdp(target, threshold, finish);
+    case FloodKind::kIcmp: return JudgePackets(kind, target, threshold, finish, "ddos.icmp.packets_per_second");
+    case FloodKind::kFragment: return JudgeFragments(target, threshold);
+    case FloodKind::kAmplification: return JudgeAmplification(target, threshold);
+    case FloodKind::kReflection: return JudgeReflection(target, threshold, finish);
+    case FloodKind::kOther: return JudgePackets(kind, target, threshold, finish, "ddos.other.packets_per_second");
+  }
+  return std::nullopt;
+}
+
+}  // namespace knp::detect

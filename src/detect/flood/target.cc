@@ -1,0 +1,97 @@
+// See target.h.
+#include "src/detect/flood/target.h"
+
+#include <algorithm>
+
+#include "src/base/address_hash.h"
+
+namespace knp::detect {
+namespace {
+
+constexpr std::size_t kMostSamples = 8, kMostSeries = 60;
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+}  // namespace
+
+FloodCount& FloodCount::operator+=(const FloodCount& other) {
+  packets += other.packets;
+  bytes += other.bytes;
+  opened += other.opened;
+  completed += other.completed;
+  refused += other.refused;
+  return *this;
+}
+
+template <typename Value>
+std::vector<Value> TopFew<Value>::Values() const {
+  std::vector<Row> sorted = rows_;
+  std::sort(sorted.begin(), sorted.end(), [](const Row& a, const Row& b) { return a.count > b.count; });
+  std::vector<Value> values;
+  for (const Row& row : sorted) values.push_back(row.value);
+  return values;
+}
+template class TopFew<IpAddress>;
+template class TopFew<std::uint16_t>;
+
+void FloodTarget::Advance(std::uint64_t mono_ns) {
+  const std::uint64_t bucket_ns = mono_ns / kBucketNs * kBucketNs;
+  if (bucket_ns <= bucket_ns_) return;
+  const std::uint64_t steps = std::min<std::uint64_t>((bucket_ns - bucket_ns_) / kBucketNs, kBuckets);
+  for (std::uint64_t i = 0; i < steps; i++) {
+    at_ = (at_ + 1) % kBuckets;
+    buckets_[at_] = {};
+    first_fragments_[at_] = 0;
+  }
+  bucket_ns_ = bucket_ns;
+}
+
+void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
+                          const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened) {
+  last_mono_ns_ = std::max(last_mono_ns_, contact.mono_ns);
+  std::unique_ptr<Detail>& owned = details_[static_cast<std::size_t>(kind)];
+  if (!owned) {
+    owned = std::make_unique<Detail>();
+    owned->first_mono_ns = contact.mono_ns;
+  }
+  Detail& d = *owned;
+  // Of what is folded nobody knows the source.
+  if (!contact.folded) {
+    d.sources.Add(HashOf(source));
+    d.top_sources.Add(source, std::max<std::uint64_t>(packets, 1));
+    d.flows += opened;
+  }
+  d.ports.Add(Mix(port + 1U));
+  d.hosts.Add(HashOf(host));
+  d.top_ports.Add(port, std::max<std::uint64_t>(packets, 1));
+  d.top_hosts.Add(host, std::max<std::uint64_t>(packets, 1));
+  if (packets != 0) {
+    const std::uint64_t second = contact.mono_ns / kSecond * kSecond;
+    if (d.series.empty() || d.series.back().time_unix_ns < second) {
+      if (d.series.size() >= kMostSeries) d.series.erase(d.series.begin());
+      d.series.push_back({.time_unix_ns = second, .count = {}});
+    }
+    d.series.back().count += {packets, bytes};
+  }
+  if (d.samples.size() < kMostSamples && !contact.folded)
+    d.samples.push_back({.time_unix_ns = contact.first_mono_ns,
+                         .protocol = contact.protocol,
+                         .source = {.ip = contact.client, .port = contact.client_port},
+                         .destination = {.ip = contact.server, .port = contact.server_port},
+                         .tcp_flags = contact.flags_sent,
+                         .note = {}});
+}
+
+FloodCount FloodTarget::Sum(FloodKind kind, std::size_t from, std::size_t to) const {
+  FloodCount sum;
+  for (std::size_t i = from; i < std::min(to, kBuckets); i++)
+    sum += buckets_[(at_ + kBuckets - i) % kBuckets][static_cast<std::size_t>(kind)];
+  return sum;
+}
+
+std::uint64_t FloodTarget::FirstFragments(std::size_t buckets) const {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < buckets; i++) sum += first_fragments_[(at_ + kBuckets - i) % kBuckets];
+  return sum;
+}
+
+}  // namespace knp::detect

@@ -1,0 +1,115 @@
+// What one host, or one prefix, receives that nobody there can use: packets of no connection, by kind and quarter of a
+// second. Kept by the flood detector for whoever receives much of it; judged by rules.h.
+#ifndef KNP_DETECT_FLOOD_TARGET_H_
+#define KNP_DETECT_FLOOD_TARGET_H_
+
+#include <knp/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/contact.h"
+#include "src/base/hyper_log_log.h"
+
+namespace knp::detect {
+
+enum class FloodKind : std::uint8_t {
+  kSyn,
+  kAck,  // and all other TCP without a connection
+  kUdp,
+  kIcmp,
+  kFragment,
+  kAmplification,
+  kReflection,
+  kOther,
+};
+inline constexpr std::size_t kFloodKinds = 8;
+
+// Of one kind, in some time.
+struct FloodCount {
+  std::uint64_t packets = 0, bytes = 0;
+  std::uint64_t opened = 0;     // conversations that began
+  std::uint64_t completed = 0;  // that came to something
+  std::uint64_t refused = 0;
+  FloodCount& operator+=(const FloodCount& other);
+};
+
+// The few that did most (SpaceSaving, Metwally et al. 2005: errs by at most total / kRows).
+template <typename Value>
+class TopFew {
+ public:
+  static constexpr std::size_t kRows = 16;
+  void Add(const Value& value, std::uint64_t count) {
+    std::size_t least = 0;
+    for (std::size_t i = 0; i < rows_.size(); i++) {
+      if (rows_[i].value == value) {
+        rows_[i].count += count;
+        return;
+      }
+      if (rows_[i].count < rows_[least].count) least = i;
+    }
+    if (rows_.size() < kRows)
+      rows_.push_back({value, count});
+    else
+      rows_[least] = {value, rows_[least].count + count};
+  }
+  // By count, most first.
+  std::vector<Value> Values() const;
+
+ private:
+  struct Row {
+    Value value;
+    std::uint64_t count;
+  };
+  std::vector<Row> rows_;
+};
+
+class FloodTarget {
+ public:
+  static constexpr std::uint64_t kBucketNs = 250'000'000;
+  static constexpr std::size_t kBuckets = 48;  // 12 s
+
+  struct Detail {  // of the kinds that are much
+    HyperLogLog<9> sources, ports, hosts;
+    TopFew<IpAddress> top_sources;
+    TopFew<std::uint16_t> top_ports;
+    TopFew<IpAddress> top_hosts;
+    std::vector<AlertSample> samples;            // times monotonic
+    std::vector<AlertCount> series;              // by second, times monotonic; at most 60
+    std::uint64_t flows = 0, first_mono_ns = 0;  // flows: of which the source is known
+  };
+
+  void Advance(std::uint64_t mono_ns);
+  // In the bucket of now.
+  FloodCount& Now(FloodKind kind) { return buckets_[at_][static_cast<std::size_t>(kind)]; }
+  // Who, where; `contact` as the attacker's: client attacks server.
+  void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
+               const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened);
+  void CountFirstFragments(std::uint64_t packets) { first_fragments_[at_] += packets; }
+
+  // From `from` to `to` buckets ago, the one of now being 0.
+  FloodCount Sum(FloodKind kind, std::size_t from, std::size_t to) const;
+  std::uint64_t FirstFragments(std::size_t buckets) const;
+  const Detail* detail(FloodKind kind) const { return details_[static_cast<std::size_t>(kind)].get(); }
+  // A new attack begins with new evidence.
+  void ForgetDetail(FloodKind kind) { details_[static_cast<std::size_t>(kind)].reset(); }
+  std::uint64_t last_mono_ns() const { return last_mono_ns_; }
+  std::uint64_t total() const { return total_; }  // packets in the last kBuckets
+
+ private:
+  using Bucket = std::array<FloodCount, kFloodKinds>;
+
+  std::array<Bucket, kBuckets> buckets_{};
+  std::array<std::uint64_t, kBuckets> first_fragments_{};
+  std::array<std::unique_ptr<Detail>, kFloodKinds> details_;
+  std::array<std::uint64_t, kFloodKinds> quiet_buckets_{};
+  std::size_t at_ = 0;
+  std::uint64_t bucket_ns_ = 0, last_mono_ns_ = 0, total_ = 0;
+};
+
+}  // namespace knp::detect
+
+#endif  // KNP_DETECT_FLOOD_TARGET_H_

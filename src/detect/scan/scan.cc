@@ -1,0 +1,196 @@
+// See scan.h.
+#include "src/detect/scan/scan.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace knp::detect {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kQuietNs = 60 * kSecond, kSlowQuietNs = 900 * kSecond;
+constexpr std::uint64_t kForgetNs = 3600 * kSecond;
+constexpr double kSharedFactor = 10;
+// Faster than this a flood looks the same at first: what follows decides.
+constexpr double kFastPerSecond = 2000;
+constexpr std::uint64_t kLeastHoldNs = kSecond / 4, kHoldNs = kSecond, kMuteNs = 60 * kSecond;
+constexpr std::uint64_t kFloodAttempts = 5000;
+constexpr double kFloodRepeats = 1.3;
+constexpr std::size_t kKnownBits = std::size_t{1} << 20;
+
+std::uint64_t ServiceHash(const Attempt& a) {
+  return Mix(HashOf(a.target) ^ (std::uint64_t{a.protocol} << 16 | a.port));
+}
+std::uint64_t PairHash(const Attempt& a) { return Mix(HashOf(a.source) + ServiceHash(a)); }
+
+const char* TypeOf(Shape shape) {
+  switch (shape) {
+    case Shape::kVertical: return "scan.vertical";
+    case Shape::kHorizontal:
+    case Shape::kSweep: return "scan.horizontal";
+    case Shape::kSlow: return "scan.slow";
+  }
+  return "";
+}
+
+}  // namespace
+
+Scan::Scan(const Surroundings& surroundings)
+    : options_(surroundings.options.scan),
+      alerts_(surroundings.alerts),
+      unix_ns_(surroundings.unix_ns),
+      attempts_([this](const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns) {
+        OnVerdict(attempt, verdict, mono_ns);
+      }),
+      shared_(options_, unix_ns_,
+              [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns) {
+                alerts_.Tell({.alert = alert,
+                              .key = alert.target->ip.ToString(),
+                              .first_mono_ns = first_mono_ns,
+                              .last_mono_ns = last_mono_ns,
+                              .quiet_ns = kQuietNs},
+                             last_mono_ns);
+              }),
+      works_(kKnownBits, kForgetNs),
+      pinged_(kKnownBits, 6 * kForgetNs) {}
+
+std::unique_ptr<Detector> MakeScan(const Surroundings& surroundings) {
+  if (!surroundings.options.scan.enabled) return nullptr;
+  return std::make_unique<Scan>(surroundings);
+}
+
+double Scan::FactorOf(const IpAddress& source) const {
+  const auto& shared = options_.shared_sources;
+  return std::any_of(shared.begin(), shared.end(), [&](const Prefix& p) { return p.Contains(source); }) ? kSharedFactor
+                                                                                                        : 1;
+}
+
+void Scan::Succeeded(const Attempt& attempt, std::uint64_t mono_ns) {
+  works_.Add(ServiceHash(attempt), mono_ns);
+  works_.Add(PairHash(attempt), mono_ns);
+  shared_.OnSuccess(attempt);
+  if (const auto found = probers_.find(attempt.source); found != probers_.end())
+    found->second->Note(attempt, Verdict::kGood, mono_ns);
+}
+
+void Scan::OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns) {
+  if (verdict == Verdict::kGood) return Succeeded(attempt, mono_ns);
+  if (verdict == Verdict::kPinged) {
+    // Who pings the same hosts again and again watches over them.
+    if (pinged_.Has(PairHash(attempt))) return;
+    pinged_.Add(PairHash(attempt), mono_ns);
+  } else if (verdict != Verdict::kAborted && works_.Has(ServiceHash(attempt))) {
+    return;  // it worked within the hour: a failure now says something of the service, not of who asks
+  }
+  Prober* prober = ProberOf(attempt.source);
+  if (!prober || prober->muted_until_ns > mono_ns) return;
+  const bool news = prober->Note(attempt, verdict, mono_ns);
+  if (!news) return;
+  if (verdict != Verdict::kPinged && verdict != Verdict::kDoubtful) shared_.OnFailure(attempt, verdict);
+  if (!prober->is_open()) Consider(prober, mono_ns, false);
+}
+
+Prober* Scan::ProberOf(const IpAddress& source) {
+  auto found = probers_.find(source);
+  if (found != probers_.end()) return found->second.get();
+  const std::uint32_t met = newcomers_.Add(HashOf(source));
+  if (probers_.size() >= kMostProbers) {
+    // Invented sources come once: who is met again takes the place of who did least.
+    if (met < 3) return nullptr;
+    const auto least = std::min_element(probers_.begin(), probers_.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second->is_open() ? std::size_t{1'000'000} : a.second->failures(), a.second->last_mono_ns()) <
+             std::pair(b.second->is_open() ? std::size_t{1'000'000} : b.second->failures(), b.second->last_mono_ns());
+    });
+    if (least->second->is_open()) return nullptr;
+    probers_.erase(least);
+  }
+  return probers_.try_emplace(source, std::make_unique<Prober>(source)).first->second.get();
+}
+
+// A flood at one host's many ports begins as a fast scan does. A scan asks for each thing once or twice.
+bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
+  if (!prober->hold) {
+    if (prober->Rate(std::min<std::size_t>(prober->failures(), options_.ports), mono_ns) < kFastPerSecond || finish)
+      return false;
+    prober->hold = std::make_unique<Prober::Hold>();
+    prober->hold->since_mono_ns = mono_ns;
+    return true;
+  }
+  const Prober::Hold& hold = *prober->hold;
+  const std::uint64_t held_ns = mono_ns - std::min(hold.since_mono_ns, mono_ns);
+  const bool goes_on = static_cast<double>(hold.attempts) * 1e9 > kFastPerSecond * static_cast<double>(held_ns);
+  if (!finish && (held_ns < kLeastHoldNs || (goes_on && held_ns < kHoldNs))) return true;
+  const bool flood =
+      hold.attempts > kFloodAttempts && static_cast<double>(hold.attempts) > kFloodRepeats * hold.pairs.Estimate();
+  if (flood) prober->muted_until_ns = mono_ns + kMuteNs;
+  prober->hold.reset();
+  return flood;
+}
+
+void Scan::Consider(Prober* prober, std::uint64_t mono_ns, bool finish) {
+  if (prober->failures() < std::min({options_.slow_ports, options_.ports, options_.slow_hosts})) return;
+  const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), mono_ns);
+  if (!decision || IsHeldBack(prober, mono_ns, finish)) return;
+  Open(prober, *decision, mono_ns);
+}
+
+void Scan::Open(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns) {
+  const bool one_host = decision.shape == Shape::kVertical || (decision.shape == Shape::kSlow && decision.target);
+  prober->Open(decision);
+  // With decoys the same is done in several names.
+  if (one_host && decision.target && shared_.Joins(prober->source(), *decision.target, mono_ns)) return;
+  Tell(*prober, mono_ns);
+}
+
+void Scan::Tell(const Prober& prober, std::uint64_t mono_ns) {
+  const ScanDecision& decision = prober.decision();
+  Finding finding;
+  prober.Describe(&finding.alert, unix_ns_);
+  finding.alert.type = TypeOf(decision.shape);
+  finding.alert.severity = decision.shape == Shape::kSweep ? "low" : "medium";
+  finding.alert.rule.window_s =
+      decision.shape == Shape::kSlow ? 0 : static_cast<double>(options_.window.count()) / 1000;
+  finding.key = prober.source().ToString();
+  finding.first_mono_ns = decision.first_mono_ns;
+  finding.last_mono_ns = prober.last_mono_ns();
+  finding.quiet_ns = decision.shape == Shape::kSlow ? kSlowQuietNs : kQuietNs;
+  alerts_.Tell(finding, mono_ns);
+}
+
+// Folded in the kernel: more than anybody asks for who wants answers. Who seemed to scan that host floods it.
+void Scan::OnCarried(const Contact& contact, const Carried&) {
+  if (!contact.folded) return;
+  for (auto& [source, prober] : probers_)
+    if (prober->hold) prober->hold->attempts += kFloodAttempts;
+}
+
+void Scan::Advance(std::uint64_t mono_ns) {
+  attempts_.Advance(mono_ns);
+  for (auto it = probers_.begin(); it != probers_.end();) {
+    const auto current = it++;
+    Prober& prober = *current->second;
+    if (prober.hold) Consider(&prober, mono_ns, false);
+    if (prober.is_open()) {
+      const auto key = prober.source().ToString();
+      const std::uint64_t quiet = prober.decision().shape == Shape::kSlow ? kSlowQuietNs : kQuietNs;
+      if (prober.last_mono_ns() + quiet <= mono_ns)
+        prober.CloseUp();
+      else if (alerts_.IsOpen(TypeOf(prober.decision().shape), key))
+        Tell(prober, mono_ns);
+    }
+    if (!prober.is_open() && prober.last_mono_ns() + kForgetNs < mono_ns) probers_.erase(current);
+  }
+  shared_.Advance(mono_ns, false);
+}
+
+void Scan::Finish(std::uint64_t mono_ns) {
+  attempts_.Advance(mono_ns);
+  for (auto& [source, prober] : probers_) {
+    if (prober->hold) Consider(prober.get(), mono_ns, true);
+    if (prober->is_open() && alerts_.IsOpen(TypeOf(prober->decision().shape), source.ToString()))
+      Tell(*prober, mono_ns);
+  }
+  shared_.Advance(mono_ns, true);
+}
+
+}  // namespace knp::detect

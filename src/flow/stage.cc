@@ -1,0 +1,86 @@
+// See stage.h.
+#include "src/flow/stage.h"
+
+#include <netinet/in.h>
+
+namespace knp::flow {
+namespace {
+
+constexpr std::uint8_t kSctpData = 0, kSctpInit = 1, kSctpAbort = 6, kSctpCookieEcho = 10;
+
+bool HasPorts(std::uint8_t protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+         protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
+}
+
+Stage TcpStage(const Conversation& c) {
+  const std::uint8_t sent = c.flags_sent, received = c.flags_received;
+  if (sent & kSyn) {
+    if (sent & kAck && received & kAck && (c.payload_sent || c.payload_received)) return Stage::kTalked;
+    // The other side going on beyond its SYN-ACK has had the third ACK, whether we have read that or not.
+    if (received & kSyn && (sent & kAck || received & (kPsh | kFin))) return Stage::kCompleted;
+    if (received & kSyn) return sent & kRst ? Stage::kAborted : Stage::kAnswered;
+    // The other side passes somewhere else: the third ACK tells of it.
+    if (!c.answered && sent & kAck) return c.payload_sent ? Stage::kTalked : Stage::kCompleted;
+    return received & kRst || c.refused ? Stage::kRefused : Stage::kOpened;
+  }
+  if (sent == 0 && c.answered && !c.asked) {
+    if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
+    return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
+  }
+  if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
+  if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
+  if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;
+  return c.payload_sent || c.payload_received ? Stage::kTalked : Stage::kCompleted;
+}
+
+}  // namespace
+
+Stage StageOf(const Conversation& c) {
+  switch (c.key.protocol) {
+    case IPPROTO_TCP: return TcpStage(c);
+    case IPPROTO_SCTP:
+      if (c.payload_sent) return Stage::kTalked;
+      if (c.aborted) return Stage::kAborted;
+      if (c.refused) return Stage::kRefused;
+      return c.answered ? Stage::kAnswered : Stage::kOpened;
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+      if (!c.asked) return Stage::kUnsolicited;
+      return c.answered ? Stage::kAnswered : Stage::kOpened;
+    default:
+      if (c.answered) return Stage::kTalked;
+      return c.refused ? Stage::kRefused : Stage::kOpened;
+  }
+}
+
+Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mono_ns) {
+  Contact contact;
+  contact.flow_id = c.id;
+  contact.client = {.bytes = c.source_is_high ? c.key.high : c.key.low, .version = c.key.ip_version};
+  contact.server = {.bytes = c.source_is_high ? c.key.low : c.key.high, .version = c.key.ip_version};
+  contact.client_port = c.source_is_high ? c.key.high_port : c.key.low_port;
+  contact.server_port = c.source_is_high ? c.key.low_port : c.key.high_port;
+  contact.icmp = c.key.icmp;
+  contact.protocol = c.key.protocol;
+  contact.flags_sent = c.flags_sent;
+  contact.flags_received = c.flags_received;
+  contact.ttl = c.has_header ? c.ttl : 0;
+  contact.stage = c.stage;
+  contact.fragments = c.fragments;
+  contact.fragment_rest = HasPorts(c.key.protocol) && c.key.low_port == 0 && c.key.high_port == 0;
+  contact.client_sent_payload = c.payload_sent;
+  contact.server_sent_payload = c.payload_received;
+  contact.interface = interface;
+  contact.first_mono_ns = c.first_mono_ns;
+  contact.mono_ns = mono_ns;
+  return contact;
+}
+
+void NoteSctpChunk(Conversation* c, std::uint8_t type, bool from_opener) {
+  if (type == kSctpAbort) (from_opener ? c->aborted : c->refused) = true;
+  if (from_opener && (type == kSctpCookieEcho || type == kSctpData)) c->payload_sent = true;
+  if (from_opener && type == kSctpInit) c->asked = true;
+}
+
+}  // namespace knp::flow
