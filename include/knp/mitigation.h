@@ -77,7 +77,7 @@ struct MitigationRule {
 struct MitigationReport {
   MitigationMode mode = MitigationMode::kOff;
   std::uint64_t active = 0;   // rules
-  std::uint64_t refused = 0;  // sources that an alert named and that may not be dropped
+  std::uint64_t refused = 0;  // alerts that named a source that may not be dropped
   Count dropped;              // of all rules ever
   Count would_drop;
   Count over_cap;

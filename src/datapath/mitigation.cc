@@ -50,7 +50,8 @@ void Add(Mitigation::Counts* to, const Mitigation::Counts& counts) {
 SideHooks::Programs ProgramsOf(const SideObject& object) {
   return {.direction = Direction::kIngress,
           .ethernet_fd = object.ProgramFd("knp_mitigate"),
-          .ip_fd = object.ProgramFd("knp_mitigate_ip")};
+          .ip_fd = object.ProgramFd("knp_mitigate_ip"),
+          .behind_captures = true};
 }
 
 }  // namespace

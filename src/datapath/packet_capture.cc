@@ -35,8 +35,12 @@ knp_capture_key KeyOf(const PacketFilter& filter) {
 bool SameTwo(const PacketFilter& a, const PacketFilter& b) { return a.one == b.one && a.other == b.other; }
 
 std::vector<SideHooks::Programs> ProgramsOf(const SideObject& object) {
-  return {{Direction::kIngress, object.ProgramFd("knp_capture_in"), object.ProgramFd("knp_capture_iip")},
-          {Direction::kEgress, object.ProgramFd("knp_capture_out"), object.ProgramFd("knp_capture_oip")}};
+  return {{.direction = Direction::kIngress,
+           .ethernet_fd = object.ProgramFd("knp_capture_in"),
+           .ip_fd = object.ProgramFd("knp_capture_iip")},
+          {.direction = Direction::kEgress,
+           .ethernet_fd = object.ProgramFd("knp_capture_out"),
+           .ip_fd = object.ProgramFd("knp_capture_oip")}};
 }
 
 }  // namespace

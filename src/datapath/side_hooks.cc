@@ -13,14 +13,16 @@
 namespace knp::datapath {
 namespace {
 
-// Of several monitors on one interface each counts before any of them drops.
-std::uint32_t LastCountingProgram(const HookPlace& place) {
+// Of several monitors on one interface each counts before any of them drops; and what copies comes before what drops.
+std::uint32_t LastProgramBefore(const HookPlace& place, bool behind_captures) {
   const char* const name = place.direction == Direction::kIngress ? "knp_ingress" : "knp_egress";
   std::uint32_t last = place.program_id;
   const auto chain = ReadChain(place.ifindex, place.direction);
   if (!chain.ok()) return last;
   for (const ChainLink& link : *chain)
-    if (link.tcx == (place.mechanism == Mechanism::kTcx) && (link.program_name == name || link.program_id == last))
+    if (link.tcx == (place.mechanism == Mechanism::kTcx) &&
+        (link.program_name.starts_with(name) || link.program_id == place.program_id ||
+         (behind_captures && link.program_name.starts_with("knp_capture_"))))
       last = link.program_id;
   return last;
 }
@@ -87,7 +89,7 @@ absl::Status SideHooks::Keep(Hook* hook, const Programs& programs, std::uint64_t
   const Attachment::Target target{.ifindex = place.ifindex,
                                   .interface = place.interface,
                                   .direction = place.direction,
-                                  .after_program_id = LastCountingProgram(place)};
+                                  .after_program_id = LastProgramBefore(place, programs.behind_captures)};
   auto attachment =
       Attachment::Attach(target, ethernet ? programs.ethernet_fd : programs.ip_fd, place.mechanism, watchdog);
   if (!attachment.ok()) return attachment.status();

@@ -42,6 +42,7 @@ class SideHooks {
     Direction direction = Direction::kIngress;
     int ethernet_fd = -1;
     int ip_fd = -1;
+    bool behind_captures = false;  // of ours: what is dropped can be copied before
   };
   explicit SideHooks(std::vector<Programs> programs) : programs_(std::move(programs)) {}
   ~SideHooks() { Clear(); }

@@ -16,6 +16,7 @@ namespace knp::monitor {
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::size_t kMostReported = 256;     // rules
 constexpr std::size_t kMostRemembered = 1024;  // alerts of which a refusal was told
 
 bool IsReflected(const std::string& type) { return type == "ddos.amplification" || type == "ddos.reflection"; }
@@ -170,7 +171,8 @@ MitigationReport Mitigator::Report() {
   report.mode = mitigation_->options().mode;
   report.active = mitigation_->active();
   report.refused = refused_;
-  for (const datapath::Mitigation::Rule& rule : mitigation_->Rules())
+  for (const datapath::Mitigation::Rule& rule : mitigation_->Rules()) {
+    if (report.rules.size() == kMostReported) break;
     report.rules.push_back({.id = rule.id,
                             .prefix = rule.prefix,
                             .dry_run = mitigation_->dry_run(),
@@ -183,6 +185,7 @@ MitigationReport Mitigator::Report() {
                             .would_drop = rule.counts.would_drop,
                             .over_cap = rule.counts.over_cap,
                             .allowed = rule.counts.allowed});
+  }
   const datapath::Mitigation::Counts totals = mitigation_->Totals();
   report.dropped = totals.dropped;
   report.would_drop = totals.would_drop;

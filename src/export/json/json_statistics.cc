@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_lines.h"
+#include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
 #include "src/export/json/json_traffic.h"
 
@@ -133,44 +134,6 @@ Json EvidenceJson(const Alert& alert) {
   for (const AlertSample& sample : alert.samples) json["samples"].push_back(SampleJson(sample));
   if (!alert.facts.empty()) json["facts"] = alert.facts;
   if (!alert.names.empty()) json["names"] = alert.names;
-  return json;
-}
-
-Json RuleJson(const MitigationRule& rule) {
-  return {{"id", rule.id},
-          {"prefix", rule.prefix.ToString()},
-          {"state", MitigationRuleStateName(rule.state)},
-          {"alert", rule.alert_id},
-          {"reason", rule.reason},
-          {"since", TimeText(rule.since_unix_ns)},
-          {"until", TimeText(rule.until_unix_ns)},
-          {"dropped", CountJson(rule.dropped)},
-          {"would_drop", CountJson(rule.would_drop)},
-          {"over_cap", CountJson(rule.over_cap)},
-          {"allowed", CountJson(rule.allowed)}};
-}
-
-Json MitigationJson(const MitigationReport& report) {
-  Json json = {{"mode", MitigationModeName(report.mode)},
-               {"active", report.active},
-               {"refused", report.refused},
-               {"dropped", CountJson(report.dropped)},
-               {"would_drop", CountJson(report.would_drop)},
-               {"over_cap", CountJson(report.over_cap)},
-               {"allowed", CountJson(report.allowed)},
-               {"rules", Json::array()}};
-  for (const MitigationRule& rule : report.rules) json["rules"].push_back(RuleJson(rule));
-  return json;
-}
-
-Json EvidenceReportJson(const EvidenceReport& report) {
-  Json json = {{"directory", report.directory},
-               {"files", report.files},
-               {"packets", report.packets},
-               {"removed_files", report.removed_files},
-               {"skipped_alerts", report.skipped_alerts},
-               {"lost_packets", report.lost_packets}};
-  if (!report.trouble.empty()) json["trouble"] = report.trouble;
   return json;
 }
 
