@@ -108,7 +108,7 @@ TEST(MitigationJson, StatsAndSummary_HaveItOnce) {
   EXPECT_EQ(rule.at("prefix"), "192.0.2.1");
   EXPECT_EQ(rule.at("state"), "expired");
   EXPECT_EQ(rule.at("alert"), "01ALERT");
-  EXPECT_EQ(rule.at("until"), "2023-11-14T22:14:20Z");
+  EXPECT_EQ(rule.at("until"), "2023-11-14T22:14:20.000000000Z");
   std::string last;
   json::AppendSummary(last, {.stats = stats});
   EXPECT_EQ(nlohmann::json::parse(last).at("mitigation"), mitigation);

@@ -122,7 +122,7 @@ TEST(PcapngWriter, Append_CutAnywhere_EarlierPacketsAreReadable) {
   std::string whole = writer.Begin("a");
   for (std::uint64_t time : {1u, 2u}) whole += writer.Append(Of(time, "eth0", 15));
   EXPECT_EQ(ReadBack(whole).size(), 2u);
-  for (std::size_t cut = 1; cut < 60; cut += 7) {
+  for (std::size_t cut = 1; cut < 48; cut += 7) {
     const std::string path = ::testing::TempDir() + "/knp_cut.pcapng";
     std::ofstream(path, std::ios::binary) << whole.substr(0, whole.size() - cut);
     auto reader = replay::CaptureReader::Open(*replay::ByteSource::Open(path));
