@@ -36,6 +36,7 @@ struct Contact {
   bool fragments = false;
   bool fragment_rest = false;  // later fragments: they have no ports
   bool folded = false;         // stands for many: the client or server that is all zero
+  bool swapped = false;        // since the last stage it turned out that the other side is the client
   bool client_sent_payload = false, server_sent_payload = false;
   InterfaceId interface = 0;        // where the news was seen
   std::uint64_t first_mono_ns = 0;  // of the conversation

@@ -27,14 +27,20 @@ class CountMin {
     }
     return least;
   }
+  std::uint32_t Count(std::uint64_t hash) const {
+    std::uint32_t least = std::numeric_limits<std::uint32_t>::max();
+    for (std::size_t row = 0; row < kRows; row++) least = std::min(least, cells_[Index(row, hash)]);
+    return least;
+  }
   void Halve() {
     for (std::uint32_t& cell : cells_) cell /= 2;
   }
 
  private:
-  std::uint32_t& Cell(std::size_t row, std::uint64_t hash) {
-    return cells_[row * kColumns + ((hash >> (row * (64 / kRows))) & (kColumns - 1))];
+  static std::size_t Index(std::size_t row, std::uint64_t hash) {
+    return row * kColumns + ((hash >> (row * (64 / kRows))) & (kColumns - 1));
   }
+  std::uint32_t& Cell(std::size_t row, std::uint64_t hash) { return cells_[Index(row, hash)]; }
   std::array<std::uint32_t, kColumns * kRows> cells_{};
 };
 

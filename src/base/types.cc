@@ -9,7 +9,7 @@ namespace knp {
 
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(version == 6 ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text);
+  if (version != 0) inet_ntop(version == 6 ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text);
   return text;
 }
 

@@ -102,6 +102,11 @@ std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& 
   lines.emplace_back();
   lines.emplace_back(fmt::format("{} flows, {} alerts, {} malformed packets", Grouped(summary.flows),
                                  Grouped(summary.alerts), Grouped(malformed)));
+  if (stats.folded.packets > 0)
+    lines.emplace_back(
+        fmt::format("{} packets, {} bytes of a flood are in folded flows: counted, each by itself not told",
+                    Grouped(stats.folded.packets), Grouped(stats.folded.bytes)),
+        Style::kWarning);
   if (stats.evidence) lines.push_back(EvidenceLine(*stats.evidence, canvas));
   if (stats.mitigation) {
     lines.emplace_back();

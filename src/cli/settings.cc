@@ -90,6 +90,11 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 0, std::numeric_limits<std::uint32_t>::max(), range, t.options.events_per_second);
      }},
+    {"datapath.new_flows_per_second", "0 to 10000000",
+     "new flows of one endpoint on a CPU beyond which they are folded, 0: none is",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 0, 10'000'000, range, t.options.new_flows_per_second);
+     }},
     {"datapath.ring_size", "4K to 1T", "memory of the event ring",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.ring_bytes);

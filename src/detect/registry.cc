@@ -5,6 +5,7 @@
 
 #include "src/detect/flood/flood.h"
 #include "src/detect/scan/scan.h"
+#include "src/detect/slow_requests/slow_requests.h"
 
 namespace knp::detect {
 namespace {
@@ -14,6 +15,7 @@ using Factory = std::unique_ptr<Detector> (*)(const Surroundings& surroundings);
 constexpr Factory kDetectors[] = {
     MakeFlood,
     MakeScan,
+    MakeSlowRequests,
 };
 
 }  // namespace

@@ -287,6 +287,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
       stats.total += ledger;
     }
     const auto events = datapath_->ReadEventCounters();
+    stats.folded = events.folded;
     stats.events_suppressed = events.suppressed;
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;

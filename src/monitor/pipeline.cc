@@ -127,6 +127,9 @@ void Pipeline::OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key
   traffic::TrafficDelta delta;
   delta.source = {.bytes = source_is_high ? key.high : key.low, .version = key.ip_version};
   delta.destination = {.bytes = source_is_high ? key.low : key.high, .version = key.ip_version};
+  if (key.folded)  // whoever it is
+    for (IpAddress* end : {&delta.source, &delta.destination})
+      if (end->bytes == IpAddress().bytes) end->version = 0;
   delta.protocol = key.protocol;
   if (app) delta.application = app->application.empty() ? app->protocol : app->application;
   delta.sent = carried.sent;
@@ -202,6 +205,7 @@ void Pipeline::Complete(FlowRecord* record) {
 
 // Each end by the name that the other asked for, as soon as that is known; then it stays.
 void Pipeline::NameEnds(FlowRecord* record) {
+  if (record->folded) return;
   if (const auto known = names_.find(record->id); known != names_.end()) {
     record->source.dns_name = known->second.first;
     record->destination.dns_name = known->second.second;

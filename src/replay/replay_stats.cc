@@ -19,6 +19,7 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
     stats.total += one.ledger;
   }
   const datapath::EventCounters events = engine_->ReadEventCounters();
+  stats.folded = events.folded;
   stats.events_suppressed = events.suppressed;
   stats.samples_suppressed = events.samples_suppressed;
   stats.events_lost = events.ring_full + events.malformed_records;

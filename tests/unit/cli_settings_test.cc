@@ -56,11 +56,13 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   EXPECT_EQ(Apply("datapath.table_budget=1M").options.table_budget_bytes, std::size_t{1} << 20);
   EXPECT_EQ(Apply("datapath.ring_size=64K").options.ring_bytes, std::size_t{64} << 10);
   EXPECT_EQ(Apply("datapath.events_per_second=0").options.events_per_second, 0u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=500").options.new_flows_per_second, 500u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=0").options.new_flows_per_second, 0u);
   EXPECT_FALSE(Apply("applications.enabled=off").options.identify_applications);
   EXPECT_TRUE(Apply("applications.enabled=on").options.identify_applications);
   EXPECT_EQ(Apply("datapath.sample_bytes_per_second=2M").options.sample_bytes_per_second, std::uint64_t{2} << 20);
   EXPECT_EQ(Apply("datapath.sample_bytes_per_second=0").options.sample_bytes_per_second, 0u);
-  EXPECT_EQ(SettingKeys().size(), 22u + PatternKeys().size()) << "a key that is not tested above";
+  EXPECT_EQ(SettingKeys().size(), 23u + PatternKeys().size()) << "a key that is not tested above";
 }
 
 // Counted by the case above.

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
 constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
-constexpr double kCriticalFactor = 50;
+constexpr double kCriticalFactor = 50, kPacketsAPort = 12;
 
 IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
 
@@ -44,7 +44,7 @@ std::unique_ptr<Detector> MakeFlood(const Surroundings& surroundings) {
 void Flood::OnStage(const Contact& contact, Stage before) {
   if (contact.folded) return;  // by its counts
   if (const auto redeemed = Redeemed(contact, before)) {
-    const bool back = *redeemed == FloodKind::kReflection;
+    const bool back = (*redeemed == FloodKind::kReflection) != contact.swapped;
     Count({.kind = *redeemed,
            .source = back ? contact.server : contact.client,
            .host = back ? contact.client : contact.server,
@@ -54,7 +54,9 @@ void Flood::OnStage(const Contact& contact, Stage before) {
     return;
   }
   const bool begins = before == Stage::kNone, refused = contact.stage == Stage::kRefused && before != Stage::kRefused;
-  if (!begins && !refused) return;
+  const bool answered = contact.stage == Stage::kAnswered || contact.stage == Stage::kAborted;
+  const bool first_answer = answered && before != Stage::kAnswered;
+  if (!begins && !refused && !first_answer) return;
   const auto kind = KindOf(contact);
   if (!kind || *kind == FloodKind::kFragment) return;
   const bool back = *kind == FloodKind::kReflection;
@@ -63,7 +65,8 @@ void Flood::OnStage(const Contact& contact, Stage before) {
          .host = back ? contact.client : contact.server,
          .port = contact.server_port,
          .opened = begins,
-         .refused = refused},
+         .refused = refused,
+         .answered = first_answer},
         contact);
 }
 
@@ -86,17 +89,20 @@ void Flood::OnCarried(const Contact& contact, const Carried& carried) {
             .packets = count.packets,
             .bytes = count.bytes,
             .opened = false};
-  // Errors go to whoever sends what cannot be delivered; who floods gets many of them.
-  const bool error = *kind == FloodKind::kIcmp &&
-                     (contact.icmp >> 8 == 3 || (contact.protocol == IPPROTO_ICMPV6 && contact.icmp >> 8 < 128));
-  if (error) {
-    const auto sender = hosts_.targets.find(contact.client);
-    if (sender != hosts_.targets.end() && sender->second->counts.last_mono_ns() + 5 * kSecond > contact.mono_ns) return;
-  }
   Count(news, contact);
 }
 
+// Errors, resets and SYN-ACKs go to whoever sends what brings them about; who floods gets many of them.
+bool Flood::IsAnswer(const News& news, const Contact& contact) const {
+  const unsigned type = contact.icmp >> 8;
+  const bool error = contact.protocol == IPPROTO_ICMPV6 ? type < 128 : type == 3;
+  if (news.kind == FloodKind::kIcmp ? !error : contact.stage != Stage::kUnsolicited) return false;
+  const auto sender = hosts_.targets.find(news.source);
+  return sender != hosts_.targets.end() && sender->second->counts.last_mono_ns() + 5 * kSecond > contact.mono_ns;
+}
+
 void Flood::Count(const News& news, const Contact& contact) {
+  if (IsAnswer(news, contact)) return;
   CountIn(&hosts_, news.host, news, contact);
   CountIn(&prefixes_, PrefixOf(news.host), news, contact);
 }
@@ -116,7 +122,8 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   count.opened += news.opened ? 1 : contact.folded ? news.packets : 0;
   count.completed += news.completed;
   count.refused += news.refused;
-  if (!news.completed && !(news.refused && !news.opened))
+  count.answered += news.answered;
+  if (news.opened || news.packets != 0)
     entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
 }
 
@@ -168,13 +175,23 @@ bool Flood::CoveredByHosts(const IpAddress& prefix) const {
   });
 }
 
+// A scan that repeats what was not answered; its source is known, and told.
+bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
+  const std::vector<IpAddress> sources = detail.top_sources.Values();
+  if (sources.size() != 1 || static_cast<double>(detail.packets) > kPacketsAPort * detail.ports.Estimate())
+    return false;
+  const std::string source = sources[0].ToString();
+  return alerts_.IsOpen("scan.vertical", source) || alerts_.IsOpen("scan.horizontal", source);
+}
+
 void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish) {
   bool told = level->prefix && CoveredByHosts(key);
   for (const FloodKind kind : kByMeaning) {
     const auto k = static_cast<std::size_t>(kind);
     const FloodTarget::Detail* detail = entry->counts.detail(kind);
     if (!detail) continue;
-    const auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
+    auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
+    if (judgement && !entry->open[k] && IsToldAsScan(*detail)) judgement.reset();
     if (judgement && (entry->open[k] || !told)) {
       Tell(*level, key, entry, kind, *judgement, mono_ns);
       told = true;

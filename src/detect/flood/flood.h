@@ -56,9 +56,10 @@ class Flood : public Detector {
     IpAddress source, host;
     std::uint16_t port;
     std::uint64_t packets = 0, bytes = 0;
-    bool opened = false, completed = false, refused = false;
+    bool opened = false, completed = false, refused = false, answered = false;
   };
 
+  bool IsAnswer(const News& news, const Contact& contact) const;
   void Count(const News& news, const Contact& contact);
   void CountIn(Level* level, const IpAddress& key, const News& news, const Contact& contact);
   Entry* Admit(Level* level, const IpAddress& key, std::uint64_t weight);
@@ -66,6 +67,7 @@ class Flood : public Detector {
   void JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish);
   void Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind, const FloodJudgement& judgement,
             std::uint64_t mono_ns);
+  bool IsToldAsScan(const FloodTarget::Detail& detail) const;
   bool CoveredByHosts(const IpAddress& prefix) const;
 
   const FloodOptions& options_;

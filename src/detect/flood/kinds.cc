@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <utility>
+
 #include "src/base/reflector_ports.h"
 
 namespace knp::detect {
@@ -56,6 +58,11 @@ std::optional<FloodKind> Redeemed(const Contact& contact, Stage before) {
   if (before == Stage::kNone || before == Stage::kCompleted || before == Stage::kTalked) return std::nullopt;
   Contact earlier = contact;
   earlier.stage = before;
+  if (contact.swapped) {
+    std::swap(earlier.client, earlier.server);
+    std::swap(earlier.client_port, earlier.server_port);
+    std::swap(earlier.flags_sent, earlier.flags_received);
+  }
   if (before == Stage::kUnsolicited) earlier.flags_received |= kSyn;
   return KindOf(earlier);
 }

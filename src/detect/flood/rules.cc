@@ -8,12 +8,15 @@ namespace knp::detect {
 namespace {
 
 constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
-constexpr double kSpoofed = 0.3;              // sources by conversations: more have invented addresses
+constexpr std::size_t kReadingLag = 5;
+constexpr double kSpoofed = 0.3;  // sources by conversations: more have invented addresses
 constexpr double kAlwaysNew = 0.8;
-constexpr double kConcentrated = 10;         // conversations a port: a scan has one or two
+constexpr double kRefusedPerSource = 2000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
+constexpr double kConcentrated = 10;                                // conversations a port: a scan has one or two
 constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
+constexpr double kMostOfScan = 20000, kRepeats = 1.3;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kPrefixFactor = 2;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
@@ -21,12 +24,14 @@ constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
   double each = 0;  // sources by conversations
+  double packets = 0;
 };
 
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
   Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
+  who.packets = static_cast<double>(std::max(detail->flows, detail->packets));
   if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
   return who;
 }
@@ -40,7 +45,9 @@ double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bo
   return std::max(failed, 0.0) / static_cast<double>(seconds);
 }
 
+// Few sources that visit each port about once; who comes round again and again does not look for anything.
 bool IsScan(const Who& who, double failed_per_second) {
+  if (who.packets > kMostOfScan && who.packets > kRepeats * who.ports) return false;
   return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
 }
 
@@ -49,10 +56,12 @@ bool IsScan(const Who& who, double failed_per_second) {
 bool AreRetries(const FloodTarget& target, FloodKind kind, const Who& who, const FloodCount& all, double failed,
                 double threshold) {
   const double per_source = failed / std::max(who.sources, 1.0);
-  if (all.refused * 5 <= all.opened * 4) return who.each < kSpoofed && per_source < 300 && failed < 50 * threshold;
+  if (all.answered * 2 > all.opened) return false;  // nor does a client leave unused what it was given
+  if (all.refused * 5 <= all.opened * 4)
+    return who.each < kSpoofed && per_source < kSilentPerSource && failed < 50 * threshold;
   const std::uint64_t before = target.Sum(kind, 2 * kSecond, 3 * kSecond).opened;
   const bool lasts = static_cast<double>(before) >= threshold;
-  return !(who.each >= kAlwaysNew && lasts) && per_source < 300;
+  return !(who.each >= kAlwaysNew && lasts) && per_source < kRefusedPerSource;
 }
 
 // SYN and ACK: conversations that come to nothing.
@@ -90,7 +99,22 @@ std::optional<FloodJudgement> JudgeAck(const FloodTarget& target, double thresho
   return FloodJudgement{"ddos.ack.packets_per_second", now, 10 * threshold, 1, false};
 }
 
+// Where live flows are read once a second, a question and its answer may be read in either order, nearly a second apart: what
+// goes on unanswered beyond that, stays so.
+bool GoesOn(const FloodTarget& target, FloodKind kind) {
+  const FloodCount early = target.Sum(kind, kReadingLag, FloodTarget::kBuckets);
+  const FloodCount began = target.Sum(kind, kLag, kLag + 2), since = target.Sum(kind, 0, kLag + 2);
+  return early.opened + early.packets != 0 && (began.opened > since.completed || began.opened == 0);
+}
+
+// The share of it that did not turn out to be of answered conversations.
+double UnansweredShare(const FloodCount& count) {
+  if (count.opened == 0) return 1;
+  return std::max(0.0, 1 - static_cast<double>(count.completed) / static_cast<double>(count.opened));
+}
+
 std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double threshold, bool finish) {
+  if (!finish && !GoesOn(target, FloodKind::kUdp)) return std::nullopt;
   const Who who = Describe(target, FloodKind::kUdp);
   const bool spoofed = who.each >= kSpoofed;
   const double failed = Failed(target, FloodKind::kUdp, 1, finish);
@@ -117,18 +141,20 @@ std::optional<FloodJudgement> JudgeFragments(const FloodTarget& target, double t
                         Describe(target, FloodKind::kFragment).each >= kSpoofed};
 }
 
-std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, double threshold) {
+std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, double threshold, bool finish) {
+  if (!finish && !GoesOn(target, FloodKind::kAmplification)) return std::nullopt;
   const Who who = Describe(target, FloodKind::kAmplification);
   const FloodCount second = target.Sum(FloodKind::kAmplification, 0, kSecond);
-  const auto packets = static_cast<double>(second.packets);
-  const double size = static_cast<double>(second.bytes) / std::max(packets, 1.0);
+  const double packets = static_cast<double>(second.packets) * UnansweredShare(second);
+  const double size = static_cast<double>(second.bytes) / std::max<double>(static_cast<double>(second.packets), 1);
   if (packets >= threshold && (size >= kSmallAnswer || packets >= 10 * threshold) &&
       (who.sources >= 3 || packets >= 10 * threshold))
     return FloodJudgement{"ddos.amplification.packets_per_second", packets, threshold, 1, false};
   // Few, but large, and of several.
   const FloodCount sum = target.Sum(FloodKind::kAmplification, 0, 10 * kSecond);
-  const auto few = static_cast<double>(sum.packets);
-  if (few >= 0.3 * threshold && static_cast<double>(sum.bytes) / std::max(few, 1.0) >= kLargeAnswer && who.sources >= 5)
+  const double few = static_cast<double>(sum.packets) * UnansweredShare(sum);
+  const double mean = static_cast<double>(sum.bytes) / std::max<double>(static_cast<double>(sum.packets), 1);
+  if (few >= 0.3 * threshold && mean >= kLargeAnswer && who.sources >= 5)
     return FloodJudgement{"ddos.amplification.large_answers_per_second", few / 10, 0.03 * threshold, 10, false};
   return std::nullopt;
 }
@@ -182,7 +208,7 @@ std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, c
     case FloodKind::kUdp: return JudgeUdp(target, threshold, finish);
     case FloodKind::kIcmp: return JudgePackets(kind, target, threshold, finish, "ddos.icmp.packets_per_second");
     case FloodKind::kFragment: return JudgeFragments(target, threshold);
-    case FloodKind::kAmplification: return JudgeAmplification(target, threshold);
+    case FloodKind::kAmplification: return JudgeAmplification(target, threshold, finish);
     case FloodKind::kReflection: return JudgeReflection(target, threshold, finish);
     case FloodKind::kOther: return JudgePackets(kind, target, threshold, finish, "ddos.other.packets_per_second");
   }

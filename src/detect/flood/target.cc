@@ -19,6 +19,7 @@ FloodCount& FloodCount::operator+=(const FloodCount& other) {
   opened += other.opened;
   completed += other.completed;
   refused += other.refused;
+  answered += other.answered;
   return *this;
 }
 
@@ -59,6 +60,7 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.sources.Add(HashOf(source));
     d.top_sources.Add(source, std::max<std::uint64_t>(packets, 1));
     d.flows += opened;
+    d.packets += packets;
   }
   d.ports.Add(Mix(port + 1U));
   d.hosts.Add(HashOf(host));

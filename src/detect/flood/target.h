@@ -34,6 +34,7 @@ struct FloodCount {
   std::uint64_t opened = 0;     // conversations that began
   std::uint64_t completed = 0;  // that came to something
   std::uint64_t refused = 0;
+  std::uint64_t answered = 0;  // by the host: SYN-ACK
   FloodCount& operator+=(const FloodCount& other);
 };
 
@@ -77,9 +78,9 @@ class FloodTarget {
     TopFew<IpAddress> top_sources;
     TopFew<std::uint16_t> top_ports;
     TopFew<IpAddress> top_hosts;
-    std::vector<AlertSample> samples;            // times monotonic
-    std::vector<AlertCount> series;              // by second, times monotonic; at most 60
-    std::uint64_t flows = 0, first_mono_ns = 0;  // flows: of which the source is known
+    std::vector<AlertSample> samples;                         // times monotonic
+    std::vector<AlertCount> series;                           // by second, times monotonic; at most 60
+    std::uint64_t flows = 0, packets = 0, first_mono_ns = 0;  // those of which the source is known
   };
 
   void Advance(std::uint64_t mono_ns);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16, kUrg = 32;
 constexpr std::uint16_t kFirstEphemeral = 32768;
+constexpr std::uint64_t kHalfNs = 500'000'000;
 // UDP traceroute's ports, and how far its packets may still go when we see them.
 constexpr std::uint16_t kTracerouteFirst = 33434, kTracerouteLast = 33534;
 constexpr std::uint8_t kTracerouteTtl = 30;
@@ -64,7 +65,7 @@ Attempt Asked(const Contact& contact) {
   Attempt attempt = Make(contact);
   std::swap(attempt.source, attempt.target);
   std::swap(attempt.source_port, attempt.port);
-  attempt.tcp_flags = 0;
+  attempt.tcp_flags = kUnknownFlags;
   return attempt;
 }
 
@@ -117,6 +118,10 @@ void Attempts::OnStage(const Contact& contact, Stage before) {
   }
   const auto waiting = pending_.find(contact.flow_id);
   const Attempt attempt = waiting != pending_.end() ? waiting->second : *now;
+  if (before == Stage::kNone) {
+    recent_.Add(HashOf(attempt.source));
+    begin_(attempt);
+  }
   const auto settle = [&](Verdict verdict) {
     if (waiting != pending_.end()) pending_.erase(waiting);
     sink_(attempt, verdict, contact.mono_ns);
@@ -167,6 +172,11 @@ void Attempts::Drain(Queue* queue, std::uint64_t mono_ns) {
 }
 
 void Attempts::Advance(std::uint64_t mono_ns) {
+  // What is left of a steady rate after halving it each half second is about a second's.
+  if (mono_ns >= halved_ns_ + kHalfNs) {
+    halved_ns_ = mono_ns;
+    recent_.Halve();
+  }
   Drain(&tcp_doubt_, mono_ns);
   Drain(&udp_doubt_, mono_ns);
   Drain(&tcp_silent_, mono_ns);

@@ -14,7 +14,9 @@
 #include <functional>
 #include <optional>
 
+#include "src/base/address_hash.h"
 #include "src/base/contact.h"
+#include "src/base/count_min.h"
 
 namespace knp::detect {
 
@@ -30,11 +32,13 @@ enum class Verdict : std::uint8_t {
 // "doubtful", "silent", "refused", "aborted", "pinged", "good".
 const char* VerdictName(Verdict verdict);
 
+inline constexpr std::uint8_t kUnknownFlags = 0xff;
+
 struct Attempt {
   IpAddress source, target;
   std::uint16_t source_port = 0, port = 0;
   std::uint8_t protocol = 0;
-  std::uint8_t tcp_flags = 0;  // of the first packet, as far as it is known
+  std::uint8_t tcp_flags = 0;  // of the first packet, or kUnknownFlags
   std::uint64_t mono_ns = 0;
 };
 
@@ -47,10 +51,14 @@ class Attempts {
 
   // Gets each verdict; one attempt may have several: doubtful, silent, and an answer that came late after all.
   using Sink = std::function<void(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns)>;
-  explicit Attempts(Sink sink) : sink_(std::move(sink)) {}
+  // Gets each attempt when it begins.
+  using Begin = std::function<void(const Attempt& attempt)>;
+  Attempts(Sink sink, Begin begin) : sink_(std::move(sink)), begin_(std::move(begin)) {}
 
   void OnStage(const Contact& contact, Stage before);
   void Advance(std::uint64_t mono_ns);
+  // About how many attempts a source began within the last second; never too few.
+  std::uint32_t Recent(const IpAddress& source) const { return recent_.Count(HashOf(source)); }
 
  private:
   // Those of one kind, in the order of their beginning, to be looked at after `age_ns`.
@@ -64,6 +72,9 @@ class Attempts {
   void Drain(Queue* queue, std::uint64_t mono_ns);
 
   Sink sink_;
+  Begin begin_;
+  CountMin<4096> recent_;
+  std::uint64_t halved_ns_ = 0;
   absl::flat_hash_map<std::uint64_t, Attempt> pending_;
   Queue tcp_doubt_{kTcpDoubtNs, Verdict::kDoubtful, {}}, tcp_silent_{kTcpSilentNs, Verdict::kSilent, {}};
   Queue udp_doubt_{kUdpDoubtNs, Verdict::kDoubtful, {}}, udp_silent_{kUdpSilentNs, Verdict::kSilent, {}};

@@ -25,6 +25,10 @@ constexpr std::uint64_t kCountNs = 1'000'000'000;
 constexpr std::size_t kFewPorts = 5;  // of an address scan (simple-scan)
 
 double WeightOf(Verdict verdict) { return verdict == Verdict::kDoubtful ? 0.5 : 1; }
+// Many who speak UDP are never answered, and speak to many; to many ports of one host nobody has to.
+bool IsWeakOfHosts(const Attempt& a, Verdict verdict) {
+  return a.protocol == IPPROTO_UDP && (verdict == Verdict::kDoubtful || verdict == Verdict::kSilent);
+}
 
 std::uint64_t HostOf(const Attempt& a) { return HashOf(a.target); }
 std::uint64_t PairOf(const Attempt& a) { return Mix(HostOf(a) + (std::uint64_t{a.protocol} << 16 | a.port)); }
@@ -59,7 +63,9 @@ class Tally {
 
 std::uint64_t PortKey(const Attempt& a) { return std::uint64_t{a.protocol} << 16 | a.port; }
 
-const char* ProbeName(const AlertSample& a) {
+// By its first packet; "" where that says nothing.
+const char* ProbeName(const Attempt& a) {
+  if (a.tcp_flags == kUnknownFlags) return "";
   if (a.protocol == IPPROTO_ICMP || a.protocol == IPPROTO_ICMPV6) return "ping";
   if (a.protocol != IPPROTO_TCP) return "";
   if (a.tcp_flags & 2) return "SYN";
@@ -84,10 +90,6 @@ void Prober::ForgetFailure(std::uint64_t pair) {
 
 bool Prober::Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns) {
   const std::uint64_t pair = PairOf(attempt);
-  if (hold && verdict != Verdict::kDoubtful) {
-    hold->attempts++;
-    hold->pairs.Add(pair);
-  }
   if (verdict == Verdict::kGood) {
     ForgetFailure(pair);
     if (std::any_of(successes_.begin(), successes_.end(), [&](const Success& s) { return s.pair == pair; }))
@@ -116,10 +118,16 @@ bool Prober::Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns
 }
 
 double Prober::Rate(std::size_t count, std::uint64_t mono_ns) const {
-  if (failures_.size() < std::max<std::size_t>(count, 2)) return 0;
+  if (failures_.size() < count || count < 2) return 0;
   const std::uint64_t from = failures_[failures_.size() - count].attempt.mono_ns;
   return static_cast<double>(count - 1) * 1e9 /
          static_cast<double>(std::max<std::uint64_t>(mono_ns - std::min(from, mono_ns), 1));
+}
+
+void Prober::Begin(const Attempt& attempt) {
+  if (!hold) return;
+  hold->attempts++;
+  hold->pairs.Add(PairOf(attempt));
 }
 
 std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double factor, std::uint64_t mono_ns) const {
@@ -132,7 +140,8 @@ std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double fa
       continue;
     }
     by_host.Add(f.host, WeightOf(f.verdict), f.attempt.mono_ns);
-    by_port.Add(PortKey(f.attempt), WeightOf(f.verdict), f.attempt.mono_ns);
+    by_port.Add(PortKey(f.attempt), WeightOf(f.verdict) * (IsWeakOfHosts(f.attempt, f.verdict) ? 0.5 : 1),
+                f.attempt.mono_ns);
   }
   const auto reached = [&](auto&& counts) {
     return kFailuresToSuccesses *
@@ -174,7 +183,7 @@ std::optional<ScanDecision> Prober::DecideSlow(const ScanOptions& options, doubl
   for (const Failure& f : failures_) {
     if (f.verdict == Verdict::kDoubtful || f.verdict == Verdict::kPinged) continue;
     by_host.Add(f.host, 1, f.attempt.mono_ns);
-    by_port.Add(PortKey(f.attempt), 1, f.attempt.mono_ns);
+    if (!IsWeakOfHosts(f.attempt, f.verdict)) by_port.Add(PortKey(f.attempt), 1, f.attempt.mono_ns);
   }
   const auto decide = [&](const Tally::Row* row, double needed, const char* rule) -> std::optional<ScanDecision> {
     if (!row || row->weight < needed || row->first_ns + kSlowSpanNs > last_mono_ns_) return std::nullopt;
@@ -222,12 +231,13 @@ void Prober::Prove(const Failure& failure, std::uint64_t mono_ns) {
   if (e.first_hosts.size() < kMostHosts &&
       std::find(e.first_hosts.begin(), e.first_hosts.end(), a.target) == e.first_hosts.end())
     e.first_hosts.push_back(a.target);
+  if (e.samples.empty()) e.first = a;
   if (e.samples.size() < kMostSamples)
     e.samples.push_back({.time_unix_ns = a.mono_ns,
                          .protocol = a.protocol,
                          .source = {.ip = a.source, .port = has_port ? a.source_port : std::uint16_t{0}},
                          .destination = {.ip = a.target, .port = has_port ? a.port : std::uint16_t{0}},
-                         .tcp_flags = a.tcp_flags,
+                         .tcp_flags = a.tcp_flags == kUnknownFlags ? std::uint8_t{0} : a.tcp_flags,
                          .note = VerdictName(failure.verdict)});
   const std::uint64_t second = a.mono_ns / kCountNs * kCountNs;
   if (e.counts.empty() || e.counts.back().time_unix_ns < second) {
@@ -243,7 +253,7 @@ std::string Prober::Sentence(const Evidence& e) const {
   const std::string where = e.first_hosts.size() == 1 ? e.first_hosts[0].ToString() : fmt::format("{} hosts", hosts);
   if (e.decision.shape == Shape::kSweep)
     return fmt::format("{} pinged {} hosts in {:.1f} s", source_.ToString(), hosts, seconds);
-  const char* probe = e.samples.empty() ? "" : ProbeName(e.samples[0]);
+  const char* probe = ProbeName(e.first);
   std::string outcome;
   for (const Verdict v : {Verdict::kRefused, Verdict::kAborted, Verdict::kSilent, Verdict::kDoubtful})
     if (const std::uint64_t n = e.verdicts[static_cast<std::size_t>(v)]; n != 0)

@@ -36,12 +36,14 @@ class Prober {
 
   explicit Prober(const IpAddress& source) : source_(source) {}
 
+  // How many of the newest `count` failures came a second, until now.
+  double Rate(std::size_t count, std::uint64_t mono_ns) const;
+  // An attempt began.
+  void Begin(const Attempt& attempt);
   // False if it told nothing new: the same target and port as before.
   bool Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns);
   // Whether what it has tried is a scan by now. `factor`: how much more than usual it takes.
   std::optional<ScanDecision> Decide(const ScanOptions& options, double factor, std::uint64_t mono_ns) const;
-  // How many of the newest `count` failures came a second, until now.
-  double Rate(std::size_t count, std::uint64_t mono_ns) const;
 
   // From now on everything is kept that an alert tells.
   void Open(const ScanDecision& decision);
@@ -57,7 +59,7 @@ class Prober {
 
   // While the decision waits for what a fast source does next: how often it tried, and how many different things.
   struct Hold {
-    std::uint64_t since_mono_ns = 0, attempts = 0;
+    std::uint64_t since_mono_ns = 0, attempts = 0, packets = 0, bytes = 0;
     HyperLogLog<10> pairs;
   };
   std::unique_ptr<Hold> hold;
@@ -75,6 +77,7 @@ class Prober {
   };
   struct Evidence {
     ScanDecision decision;
+    Attempt first;
     std::bitset<65536> ports;
     HyperLogLog<10> hosts;
     std::vector<std::uint16_t> first_ports;

@@ -13,8 +13,8 @@ constexpr std::uint64_t kForgetNs = 3600 * kSecond;
 constexpr double kSharedFactor = 10;
 // Faster than this a flood looks the same at first: what follows decides.
 constexpr double kFastPerSecond = 2000;
-constexpr std::uint64_t kLeastHoldNs = kSecond / 4, kHoldNs = kSecond, kMuteNs = 60 * kSecond;
-constexpr std::uint64_t kFloodAttempts = 5000;
+constexpr std::uint64_t kLeastHoldNs = kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
+constexpr double kFloodPackets = 20000, kLargePacket = 150;
 constexpr double kFloodRepeats = 1.3;
 constexpr std::size_t kKnownBits = std::size_t{1} << 20;
 
@@ -39,9 +39,12 @@ Scan::Scan(const Surroundings& surroundings)
     : options_(surroundings.options.scan),
       alerts_(surroundings.alerts),
       unix_ns_(surroundings.unix_ns),
-      attempts_([this](const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns) {
-        OnVerdict(attempt, verdict, mono_ns);
-      }),
+      attempts_([this](const Attempt& attempt, Verdict verdict,
+                       std::uint64_t mono_ns) { OnVerdict(attempt, verdict, mono_ns); },
+                [this](const Attempt& attempt) {
+                  if (const auto found = probers_.find(attempt.source); found != probers_.end())
+                    found->second->Begin(attempt);
+                }),
       shared_(options_, unix_ns_,
               [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns) {
                 alerts_.Tell({.alert = alert,
@@ -101,7 +104,7 @@ Prober* Scan::ProberOf(const IpAddress& source) {
       return std::pair(a.second->is_open() ? std::size_t{1'000'000} : a.second->failures(), a.second->last_mono_ns()) <
              std::pair(b.second->is_open() ? std::size_t{1'000'000} : b.second->failures(), b.second->last_mono_ns());
     });
-    if (least->second->is_open()) return nullptr;
+    if (least->second->is_open() || least->second->hold) return nullptr;
     probers_.erase(least);
   }
   return probers_.try_emplace(source, std::make_unique<Prober>(source)).first->second.get();
@@ -110,20 +113,26 @@ Prober* Scan::ProberOf(const IpAddress& source) {
 // A flood at one host's many ports begins as a fast scan does. A scan asks for each thing once or twice.
 bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
   if (!prober->hold) {
-    if (prober->Rate(std::min<std::size_t>(prober->failures(), options_.ports), mono_ns) < kFastPerSecond || finish)
-      return false;
+    const bool fast =
+        attempts_.Recent(prober->source()) >= kFastPerSecond ||
+        prober->Rate(std::min<std::size_t>(prober->failures(), options_.ports), mono_ns) >= kFastPerSecond;
+    if (!fast || finish) return false;
     prober->hold = std::make_unique<Prober::Hold>();
     prober->hold->since_mono_ns = mono_ns;
+    held_++;
     return true;
   }
   const Prober::Hold& hold = *prober->hold;
   const std::uint64_t held_ns = mono_ns - std::min(hold.since_mono_ns, mono_ns);
   const bool goes_on = static_cast<double>(hold.attempts) * 1e9 > kFastPerSecond * static_cast<double>(held_ns);
   if (!finish && (held_ns < kLeastHoldNs || (goes_on && held_ns < kHoldNs))) return true;
-  const bool flood =
-      hold.attempts > kFloodAttempts && static_cast<double>(hold.attempts) > kFloodRepeats * hold.pairs.Estimate();
+  const auto packets = static_cast<double>(std::max(hold.attempts, hold.packets));
+  const bool again = packets > kFloodRepeats * hold.pairs.Estimate();
+  const bool large = static_cast<double>(hold.bytes) > kLargePacket * static_cast<double>(hold.packets);
+  const bool flood = packets > kFloodPackets && (again || large);
   if (flood) prober->muted_until_ns = mono_ns + kMuteNs;
   prober->hold.reset();
+  held_--;
   return flood;
 }
 
@@ -157,11 +166,18 @@ void Scan::Tell(const Prober& prober, std::uint64_t mono_ns) {
   alerts_.Tell(finding, mono_ns);
 }
 
-// Folded in the kernel: more than anybody asks for who wants answers. Who seemed to scan that host floods it.
-void Scan::OnCarried(const Contact& contact, const Carried&) {
-  if (!contact.folded) return;
-  for (auto& [source, prober] : probers_)
-    if (prober->hold) prober->hold->attempts += kFloodAttempts;
+void Scan::OnCarried(const Contact& contact, const Carried& carried) {
+  if (held_ == 0 || contact.stage >= Stage::kCompleted) return;
+  if (contact.folded) {
+    // More than the kernel keeps apart: whoever it is, is not after answers.
+    for (auto& [source, prober] : probers_)
+      if (prober->hold) prober->hold->packets += carried.sent.packets;
+    return;
+  }
+  const auto found = probers_.find(contact.client);
+  if (found == probers_.end() || !found->second->hold) return;
+  found->second->hold->packets += carried.sent.packets;
+  found->second->hold->bytes += carried.sent.bytes;
 }
 
 void Scan::Advance(std::uint64_t mono_ns) {

@@ -55,6 +55,7 @@ class Scan : public Detector {
   Probers probers_;
   CountMin<4096> newcomers_;
   AgedBloom works_, pinged_;
+  std::size_t held_ = 0;  // probers whose decision waits
 };
 
 // Null: not wanted.

@@ -139,7 +139,7 @@ void SharedTargets::Tell(const IpAddress& address, Target* target, const std::ve
                                .protocol = a.protocol,
                                .source = {.ip = a.source, .port = a.source_port},
                                .destination = {.ip = a.target, .port = a.port},
-                               .tcp_flags = a.tcp_flags,
+                               .tcp_flags = a.tcp_flags == kUnknownFlags ? std::uint8_t{0} : a.tcp_flags,
                                .note = VerdictName(f.verdict)});
     alert.facts[VerdictName(f.verdict)]++;
   }

@@ -88,8 +88,9 @@ Json EndpointJson(const Endpoint& endpoint) {
   return json;
 }
 
-// What was not told for want of budget or room; no count is among it.
+// What was not told, or not each by itself, for want of budget or room; all of it is counted.
 void PutSuppressed(Json& json, const PacketStats& stats) {
+  json["folded"] = CountJson(stats.folded);
   json["events_suppressed"] = stats.events_suppressed;
   json["samples_suppressed"] = stats.samples_suppressed;
   json["events_lost"] = stats.events_lost;
