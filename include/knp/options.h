@@ -3,6 +3,8 @@
 #define KNP_OPTIONS_H_
 
 #include <knp/detection.h>
+#include <knp/evidence.h>
+#include <knp/mitigation.h>
 #include <knp/patterns.h>
 
 #include <chrono>
@@ -71,6 +73,12 @@ struct MonitorOptions {
 
   // What is an attack.
   DetectionOptions detection;
+
+  // Packets of what alerts are about, as files; off.
+  EvidenceOptions evidence;
+
+  // Dropping what attacks; off. Live only: a replay drops nothing.
+  MitigationOptions mitigation;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

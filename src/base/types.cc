@@ -131,6 +131,7 @@ const char* EventTypeName(EventType type) {
     case EventType::kInterfaceReturned: return "interface_returned";
     case EventType::kDns: return "dns";
     case EventType::kKnownBadList: return "known_bad_list";
+    case EventType::kMitigation: return "mitigation";
   }
   return "unknown";
 }

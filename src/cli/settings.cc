@@ -83,6 +83,24 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.table_budget_bytes);
      }},
+    {"evidence.directory", "a path", "where alerts' packets are kept as files, nothing: off",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       t.options.evidence.directory = text;
+       return absl::OkStatus();
+     }},
+    {"evidence.max_total_bytes", "64K to 1T", "room for all of them; beyond it the oldest are removed",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<std::size_t>(ParseSize(text), 65536, std::size_t{1} << 40, range,
+                                 t.options.evidence.max_total_bytes);
+     }},
+    {"evidence.packets", "1 to 65536", "packets of one alert, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 65536, range, t.options.evidence.packets);
+     }},
+    {"evidence.snap_bytes", "64 to 256", "bytes of one packet, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 64, 256, range, t.options.evidence.snap_bytes);
+     }},
     {"flows.capacity", "1 to 100000000", "conversations kept in user space, about 300 bytes each",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 1, 100'000'000, range, t.options.flow_capacity);
@@ -94,6 +112,48 @@ constexpr Setting kSettings[] = {
     {"flows.idle_timeout", "1ms to 366d", "a conversation ends after this time without a packet",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreTimeout(text, range, t.options.idle_timeout);
+     }},
+    {"mitigation.allow", "prefixes, separated by commas", "sources that are never dropped, besides those of before",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParsePrefixes(text, t.options.mitigation.allow);
+     }},
+    {"mitigation.duration", "1s to 1h", "a dropped source is dropped for so long, and longer while its alert lasts",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.duration);
+     }},
+    {"mitigation.lift_when_closed", "on or off", "whether an alert's end ends its drops at once",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreSwitch(text, range, t.options.mitigation.lift_when_closed);
+     }},
+    {"mitigation.max_duration", "1s to 1h", "no drop is set for longer than this at a time",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.max_duration);
+     }},
+    {"mitigation.max_rules", "1 to 4096", "sources that are dropped at one time, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 4096, range, t.options.mitigation.max_rules);
+     }},
+    {"mitigation.max_sources_per_alert", "0 to 16", "an alert with more sources than this has none of them dropped",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 0, 16, range, t.options.mitigation.max_sources_per_alert);
+     }},
+    {"mitigation.min_severity", "low, medium, high or critical",
+     "alerts below it lead to no drops, but for floods of one source",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       if (text != "low" && text != "medium" && text != "high" && text != "critical")
+         return absl::InvalidArgumentError(fmt::format("must be {}", range));
+       t.options.mitigation.min_severity = text;
+       return absl::OkStatus();
+     }},
+    {"mitigation.mode", "off, dry-run or drop", "whether sources of attacks are dropped, or only counted as if",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParseMitigationMode(text, t.options.mitigation.mode);
+     }},
+    {"mitigation.packets_per_second", "1 to 1000000000000", "all drops together; packets beyond it pass",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 1'000'000'000'000, range, t.options.mitigation.packets_per_second);
      }},
     {"patterns.bulk_bytes", "0 to 1000000000000", "a side that sent less is not bulk",
      StoreThreshold<&Thresholds::bulk_bytes, 0, kMostBytes>},

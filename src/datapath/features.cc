@@ -43,7 +43,8 @@ constexpr Row kRows[] = {
      "the programs for Linux 4.18 instead: a super-packet (GSO, GRO) counts as one packet of its whole length; what "
      "is inside tunnels is not told, floods are not folded"},
     {Feature::kRingbuf, "ringbuf", "5.8",
-     "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner"},
+     "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner; no packets of alerts are kept "
+     "(--evidence is refused)"},
     {Feature::kTcx, "tcx", "6.6",
      "clsact filter at preference 1 instead: others can be put before it, a watchdog process removes it after a crash, "
      "and where the interface has no clsact qdisc yet, the kernel drops what it sends for about a millisecond while it "

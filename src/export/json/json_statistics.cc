@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_lines.h"
+#include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
 #include "src/export/json/json_traffic.h"
 
@@ -229,6 +230,8 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
+    if (stats.mitigation && &interface == stats.interfaces.data())
+      json["mitigation"] = MitigationJson(*stats.mitigation);
     if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
@@ -272,6 +275,8 @@ void AppendSummary(std::string& out, const Summary& summary) {
                {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
                {"ledger", WholeLedgerJson(stats)}};
   PutSuppressed(json, stats);
+  if (stats.evidence) json["evidence"] = EvidenceReportJson(*stats.evidence);
+  if (stats.mitigation) json["mitigation"] = MitigationJson(*stats.mitigation);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
 }
