@@ -86,11 +86,11 @@ struct PacketStats {
   std::uint64_t since_unix_ns = 0;
   std::vector<InterfaceStats> interfaces;  // in order of attachment
   Ledger total;
-  Count folded;                          // counted in flows of which one end stands for many: FlowRecord::folded
-  std::uint64_t events_suppressed = 0;   // optional events over the configured rate; no count hangs on them
-  std::uint64_t samples_suppressed = 0;  // payload samples over MonitorOptions::sample_bytes_per_second; likewise
-  std::uint64_t events_lost = 0;         // optional events and samples that found the ring half full
-  std::vector<std::string> degraded;     // "ringbuf: perf buffer instead", …: what this kernel does without
+  Count folded;                                // counted in flows of which one end stands for many: FlowRecord::folded
+  std::uint64_t events_suppressed = 0;         // optional events over the configured rate; no count hangs on them
+  std::uint64_t samples_suppressed = 0;        // payload samples over MonitorOptions::sample_bytes_per_second; likewise
+  std::uint64_t events_lost = 0;               // optional events and samples that found the ring half full
+  std::vector<std::string> degraded;           // "ringbuf: perf buffer instead", …: what this kernel does without
   std::optional<EvidenceReport> evidence;      // absent: it is off
   std::optional<MitigationReport> mitigation;  // likewise
 };
