@@ -42,6 +42,8 @@ class Detection {
   void OnKnownBad(const std::shared_ptr<const AddressList>& list) {
     for (const auto& detector : detectors_) detector->OnKnownBad(list);
   }
+  // What somebody else found.
+  void Tell(const Finding& finding, std::uint64_t mono_ns) { alerts_.Tell(finding, mono_ns); }
   // As often as the owner likes: acts when a tick is over.
   void Advance(std::uint64_t mono_ns);
   // Nothing more will come: decides and closes everything.

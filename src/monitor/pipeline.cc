@@ -72,7 +72,7 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
                                 const Carried& carried) { detection_.OnCarried(contact, carried); },
            .on_stage = [this](const Contact& contact, Stage before) { detection_.OnStage(contact, before); },
            .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
-      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen),
+      port_rate_([this](const Alert& alert) { TellPortRate(alert); }, source_.packets_seen),
       detection_(options.detection, {.raise = [this](const Alert& alert) { outbox_.emplace_back(alert); },
                                      .unix_ns = source_.unix_ns,
                                      .packets_seen = source_.packets_seen}) {}
@@ -180,6 +180,18 @@ TrafficReport Pipeline::Traffic(std::uint64_t now_mono_ns, std::size_t top) {
 void Pipeline::OnRecord(const FlowRecord& record) {
   if (handlers_->wants_flows()) outbox_.emplace_back(record);
   detection_.OnRecord(record, now_mono_ns_);
+}
+
+// The simple rule's alert is the book's: what the scan detector finds of the same source is the same attack.
+void Pipeline::TellPortRate(const Alert& alert) {
+  const std::uint64_t epoch_ns = source_.unix_ns(0);
+  detection_.Tell({.alert = alert,
+                   .key = alert.source->ip.ToString(),
+                   .origin = "port_rate",
+                   .first_mono_ns = alert.first_seen_unix_ns - epoch_ns,
+                   .last_mono_ns = alert.last_seen_unix_ns - epoch_ns,
+                   .quiet_ns = detect::PortRate::kQuietNs},
+                  alert.time_unix_ns - epoch_ns);
 }
 
 // An ICMP error quotes the packet that did not arrive.

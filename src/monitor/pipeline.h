@@ -77,6 +77,7 @@ class Pipeline : public datapath::Sink {
   void OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
                  const flow::Attribution& carried);
   void OnRecord(const FlowRecord& record);
+  void TellPortRate(const Alert& alert);
   void OnRefusal(const PayloadSample& sample);
   // What a look at the list of known bad addresses brought.
   void TakeList(KnownBadFile::News news);

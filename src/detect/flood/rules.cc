@@ -11,7 +11,7 @@ constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
 constexpr std::size_t kReadingLag = 5;
 constexpr double kSpoofed = 0.3;  // sources by conversations: more have invented addresses
 constexpr double kAlwaysNew = 0.8;
-constexpr double kRefusedPerSource = 2000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
+constexpr double kRefusedPerSource = 1000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
 constexpr double kConcentrated = 10;                                // conversations a port: a scan has one or two
 constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
@@ -23,7 +23,7 @@ constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
-  double each = 0;  // sources by conversations
+  double each = 0;   // sources by conversations
   double flows = 0;  // conversations, or packets where those repeat; of sources that are known
   double all = 0;
 };

@@ -78,8 +78,8 @@ class FloodTarget {
     TopFew<IpAddress> top_sources;
     TopFew<std::uint16_t> top_ports;
     TopFew<IpAddress> top_hosts;
-    std::vector<AlertSample> samples;                         // times monotonic
-    std::vector<AlertCount> series;                           // by second, times monotonic; at most 60
+    std::vector<AlertSample> samples;      // times monotonic
+    std::vector<AlertCount> series;        // by second, times monotonic; at most 60
     std::uint64_t flows = 0, packets = 0;  // of which the source is known
     std::uint64_t all_flows = 0;           // and those that were folded
     std::uint64_t first_mono_ns = 0;
