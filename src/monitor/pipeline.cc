@@ -102,8 +102,8 @@ void Pipeline::OnDelta(const FlowDelta& delta) {
 void Pipeline::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Meeting contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
-  // Of odd flags each packet is told, the first one as the start of its flow.
-  if (notice.tuple.protocol == IPPROTO_TCP && notice.tuple.tunnel.type == TunnelType::kNone)
+  // Not by the start of a flow, which may be a fragment's: it has no flags.
+  if (notice.kind == PacketNotice::Kind::kSecurityCandidate && notice.tuple.tunnel.type == TunnelType::kNone)
     detection_.OnTcpPacket(notice.tuple, notice.tcp_flags, notice.interface, notice.mono_ns);
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
