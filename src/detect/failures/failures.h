@@ -23,7 +23,7 @@ namespace knp::detect {
 
 class Failures : public Detector {
  public:
-  static constexpr std::size_t kMostServices = 8192, kMostHosts = 4096, kMostClients = 4096, kSeparate = 4;
+  static constexpr std::size_t kMostServices = 2048, kMostHosts = 1024, kMostClients = 1024, kSeparate = 4;
   static constexpr std::uint64_t kQuietNs = 60'000'000'000;
   static constexpr std::uint64_t kPatienceNs = 3'000'000'000;  // so that those who know attacks come first
 

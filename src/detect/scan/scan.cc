@@ -15,7 +15,7 @@ constexpr std::uint64_t kForgetNs = 3600 * kSecond;
 constexpr double kSharedFactor = 10;
 // Faster than this a flood looks the same at first: what follows decides.
 constexpr double kFastPerSecond = 2000;
-constexpr std::uint64_t kLeastHoldNs = kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
+constexpr std::uint64_t kLeastHoldNs = kSecond + kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
 constexpr double kFloodPackets = 20000, kLargePacket = 150, kAllPorts = 65536;
 constexpr double kFloodRepeats = 1.3;
 constexpr std::size_t kKnownBits = std::size_t{1} << 20;
