@@ -141,7 +141,10 @@ void FlowTable::Add(const FlowDelta& delta) {
     sums_[delta.interface].protocols[delta.tuple.protocol] += delta.count;
   }
   NoteSide(&c, delta.tuple, forward);
-  if (delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) NotePayload(&c, forward);
+  // An SCTP packet that opens an association is as large as one with data.
+  if ((delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) &&
+      (c.key.protocol != IPPROTO_SCTP || c.answered))
+    NotePayload(&c, forward);
   TellStage(&c, delta.interface, delta.last_mono_ns);
   TellTraffic(&c, delta.interface, delta.last_mono_ns);
   Touch(index, delta.last_mono_ns);

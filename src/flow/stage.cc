@@ -28,7 +28,8 @@ Stage TcpStage(const Conversation& c) {
     if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
     return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
   }
-  if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
+  // A reset of its own, or to a SYN-ACK that it had not asked for.
+  if ((!c.answered || received & kSyn) && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
   if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
   if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;
   return c.payload_sent || c.payload_received ? Stage::kTalked : Stage::kCompleted;
@@ -78,7 +79,8 @@ Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mo
 }
 
 void NoteSctpChunk(Conversation* c, std::uint8_t type, bool from_opener) {
-  if (type == kSctpAbort) (from_opener ? c->aborted : c->refused) = true;
+  if (type == kSctpAbort && from_opener) c->aborted = true;
+  if (type == kSctpAbort && !from_opener) c->refused = true;
   if (from_opener && (type == kSctpCookieEcho || type == kSctpData)) c->payload_sent = true;
   if (from_opener && type == kSctpInit) c->asked = true;
 }
