@@ -122,6 +122,15 @@ TEST_F(SlowRequestsTest, MoreThanAreKept_StaysBoundedAndTells) {
   EXPECT_EQ(alerts_.back().facts.at("connections"), static_cast<double>(SlowRequests::kMostWaiting));
 }
 
+TEST_F(SlowRequestsTest, FullOfConnectionsThatNeverEnd_FindsRoomAgain) {
+  AskMany(static_cast<int>(SlowRequests::kMostWaiting), Ip("192.0.2.2"));
+  Pass(SlowRequests::kForgetNs + kOneSecond);
+  asked_.clear();
+  AskMany(50, attacker_);
+  GoOn(10);
+  EXPECT_EQ(OpenedTypes(), "ddos.slow");
+}
+
 TEST_F(SlowRequestsTest, ThresholdOfZero_SwitchesItOff) {
   DetectionOptions options;
   options.flood.slow_connections = 0;

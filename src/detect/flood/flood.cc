@@ -17,6 +17,7 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
 constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
 constexpr std::uint64_t kAmplificationWeight = 8;
+constexpr double kOneHostsShare = 0.25;
 constexpr double kCriticalFactor = 50, kPacketsAPort = 12;
 
 IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
@@ -166,7 +167,7 @@ void Flood::Advance(std::uint64_t mono_ns) {
 }
 
 void Flood::JudgeAll(std::uint64_t mono_ns, bool finish) {
-  for (Level* level : {&hosts_, &prefixes_}) {
+  for (Level* level : {&prefixes_, &hosts_}) {
     for (auto it = level->targets.begin(); it != level->targets.end();) {
       const auto current = it++;
       current->second->counts.Advance(mono_ns);
@@ -184,6 +185,14 @@ bool Flood::CoveredByHosts(const IpAddress& prefix) const {
   });
 }
 
+// Many hosts' attack, of which this one's part was enough to be told alone.
+bool Flood::CoveredByPrefix(const IpAddress& host) const {
+  const auto found = prefixes_.targets.find(PrefixOf(host));
+  if (found == prefixes_.targets.end()) return false;
+  const auto& open = found->second->open;
+  return std::find(open.begin(), open.end(), true) != open.end();
+}
+
 // A scan that repeats what was not answered; its source is known, and told.
 bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
   const std::vector<IpAddress> sources = detail.top_sources.Values();
@@ -195,13 +204,16 @@ bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
 }
 
 void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish) {
-  bool told = level->prefix && CoveredByHosts(key);
+  bool told = level->prefix ? CoveredByHosts(key) : CoveredByPrefix(key);
   for (const FloodKind kind : kByMeaning) {
     const auto k = static_cast<std::size_t>(kind);
     const FloodTarget::Detail* detail = entry->counts.detail(kind);
     if (!detail) continue;
     auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
     if (judgement && !entry->open[k] && IsToldAsScan(*detail)) judgement.reset();
+    // One host's attack, and others' odds and ends.
+    if (judgement && !entry->open[k] && level->prefix && detail->top_hosts.LargestShare() > kOneHostsShare)
+      judgement.reset();
     if (judgement && (entry->open[k] || !told)) {
       Tell(*level, key, entry, kind, *judgement, mono_ns);
       told = true;

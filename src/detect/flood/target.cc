@@ -32,6 +32,15 @@ std::vector<Value> TopFew<Value>::Values() const {
   for (const Row& row : sorted) values.push_back(row.value);
   return values;
 }
+template <typename Value>
+double TopFew<Value>::LargestShare() const {
+  std::uint64_t most = 0, sum = 0;
+  for (const Row& row : rows_) {
+    most = std::max(most, row.count);
+    sum += row.count;
+  }
+  return sum == 0 ? 0 : static_cast<double>(most) / static_cast<double>(sum);
+}
 template class TopFew<IpAddress>;
 template class TopFew<std::uint16_t>;
 

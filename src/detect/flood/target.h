@@ -59,6 +59,8 @@ class TopFew {
   }
   // By count, most first.
   std::vector<Value> Values() const;
+  // Of all that was added, what the first one did; at most 1 / kRows too much.
+  double LargestShare() const;
 
  private:
   struct Row {
