@@ -19,7 +19,7 @@
 #define KNP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
 #endif
 
-#define KNP_ABI_VERSION 3
+#define KNP_ABI_VERSION 4
 #define KNP_WAYS 4                  /* slots in a bucket of the flow table */
 #define KNP_CHUNK 16                /* buckets that are one value of the table's array */
 #define KNP_SIZE_BUCKETS 8          /* packet-size histogram: <=64, 127, 255, 511, 1023, 1518, 9018, above (bytes) */
@@ -31,6 +31,7 @@
 #define KNP_SAMPLE_BYTES_LATER 256  /* in the others */
 #define KNP_SAMPLES 4               /* packets of a flow that are sampled */
 #define KNP_SAMPLES_LONG 2          /* the first of them */
+#define KNP_METERS 1024             /* new-flow meters of a kind and a CPU, a power of two */
 #define KNP_COARSE_TICK_NS 10000000 /* CLOCK_MONOTONIC / this = the tick that user space keeps in knp_tick */
 
 enum knp_direction { KNP_INGRESS = 0, KNP_EGRESS = 1, KNP_DIRECTIONS = 2 };
@@ -120,6 +121,29 @@ enum knp_flow_bits {
   KNP_F_ALL_PAYLOAD = 8, /* every payload is sampled: a name service's port */
   KNP_F_SAMPLE = 0x10,   /* bits 4-6 count the samples; */
   KNP_F_SAMPLED = 0x40,  /* KNP_SAMPLES of them: no more */
+  KNP_F_FOLDED = 0x80,   /* one end stands for many: enum knp_folded */
+};
+
+/* A folded flow (KNP_F_FOLDED) is all that one end exchanged, in one direction, with whomever had no slot of his own: when an
+ * end has spent its budget of new flows, their detail is given up, never their counts. In its key the end that is known
+ * stands as the source, `sport_be` being its port (ICMP: type << 8 | code); the destination is 0.0.x.y or ::x.y, where no
+ * packet goes: these bits. dport_be: UDP, the other ends' port if it is one of those that amplifiers have, else 0. */
+enum knp_folded {
+  KNP_FOLD_FLAGS = 0xff,        /* the TCP flags that all its packets have */
+  KNP_FOLD_FRAGMENT = 0x100,    /* they are fragments */
+  KNP_FOLD_ANY_PORT = 0x200,    /* the known end's port (type and code) stands for many, too */
+  KNP_FOLD_DESTINATION = 0x400, /* the known end is who receives */
+  KNP_FOLD_BOTH = 0x800,        /* neither end is known */
+  KNP_FOLD_TOTAL = 0x1000,      /* never in a key: it is the CPU's budget that was spent */
+  KNP_FOLD = 0x8000,            /* always */
+};
+
+/* Budgets of new flows on a CPU. */
+enum knp_budget {
+  KNP_B_ENDPOINT = 0, /* of one address, port and protocol on one interface in one direction; of either end */
+  KNP_B_ADDRESS,      /* of one address and protocol, likewise */
+  KNP_B_TOTAL,        /* of all */
+  KNP_BUDGETS
 };
 
 /* What a flow carried since its slot was taken. Counters only grow; nobody resets them while the generation stands. */
@@ -206,9 +230,31 @@ struct knp_cpu_state {
   __u64 inner_malformed;    /* or what the tunnel carries cannot be read, or is no IP */
   __u32 samples_per_tick_q8; /* bytes, 8 fractional bits; written by user space */
   __u32 sample_burst_q8;
-  __u64 pad[2];
+  __u64 folded_packets; /* counted in folded flows */
+  __u64 folded_bytes;
+  __u32 flows_per_tick_q8[KNP_BUDGETS]; /* new flows, 8 fractional bits; written by user space */
+  __u32 flow_burst_q8[KNP_BUDGETS];     /* the most that may come at once; [0] is 0: nothing is folded */
+  __u64 pad[5];
 };
-KNP_ASSERT_SIZE(struct knp_cpu_state, 128);
+KNP_ASSERT_SIZE(struct knp_cpu_state, 192);
+
+/* A leaky bucket of new flows. All zero: nothing is spent. Of several ends that meet in one by their hash, it is that one's
+ * who found it empty; the others are not measured meanwhile. So nobody pays for a neighbour, and who spends much has his
+ * bucket within a tick. */
+struct knp_meter {
+  __u16 tick; /* low 16 bits of the tick at which it last leaked: what is idle for minutes leaks too little, at worst */
+  __u16 owner; /* bits of its hash */
+  __u32 spent_q8;
+};
+KNP_ASSERT_SIZE(struct knp_meter, 8);
+
+/* Entry [cpu] of knp_meters: written by that CPU alone. */
+struct knp_meters {
+  struct knp_meter end[2][KNP_B_TOTAL][KNP_METERS]; /* sources, destinations */
+  struct knp_meter total;
+  struct knp_meter addresses; /* slots that were taken for addresses once the total was spent */
+};
+KNP_ASSERT_SIZE(struct knp_meters, 32784);
 
 /* How far perf_sent may go: what was consumed plus what the buffer holds. Entry [cpu] of knp_perf_credit, written by user
  * space. Twice, for a kernel that cannot map arrays copies it byte by byte: only a pair that agrees counts. */
@@ -330,7 +376,7 @@ struct knp_scratch {
     struct knp_packet_event event;
     struct knp_sample_buffer sample;
   };
-  __u8 inner[256]; /* a packet inside a tunnel (struct knp_packet) */
+  __u8 aside[256]; /* a packet inside a tunnel, later the outer one as it is folded (struct knp_packet) */
 };
 KNP_ASSERT_SIZE(struct knp_scratch, 2376);
 

@@ -35,6 +35,7 @@ std::vector<Line> MeasureDataPath(const std::string& floors_path, unsigned round
                                   const std::string& disable_features) {
   MonitorOptions options;
   options.disable_features = disable_features;
+  options.new_flows_per_second = 0;  // each flow by itself: bench/flood.cc measures the other way
   Floors floors(floors_path);
   auto monitor = NetworkMonitor::Create(options);
   if (!monitor.ok()) Die(std::string(monitor.status().message()));

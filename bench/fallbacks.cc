@@ -64,6 +64,7 @@ std::vector<Way> OpenWays() {
     way.result.disabled = disabled;
     MonitorOptions options;
     options.disable_features = disabled;
+    options.new_flows_per_second = 0;
     auto monitor = NetworkMonitor::Create(options);
     if (!monitor.ok()) Die(std::string(monitor.status().message()));
     way.monitor = *std::move(monitor);

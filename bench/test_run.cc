@@ -73,6 +73,6 @@ double Floors::Run(int program_fd, std::uint32_t runs) const {
   return static_cast<double>(Now() - before) / runs;
 }
 
-double Floors::RunDriven(std::uint32_t runs) const { return Run(Program("floor_drive"), runs); }
+double Floors::RunDriven(std::uint32_t runs, const char* driver) const { return Run(Program(driver), runs); }
 
 }  // namespace knp::bench

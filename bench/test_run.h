@@ -34,7 +34,7 @@ class Floors {
   // Runs `program_fd` `runs` times over a 64-byte TCP packet; mean nanoseconds a run.
   double Run(int program_fd, std::uint32_t runs) const;
   // The same through the driver.
-  double RunDriven(std::uint32_t runs) const;
+  double RunDriven(std::uint32_t runs, const char* driver = "floor_drive") const;
 
  private:
   bpf_object* object_ = nullptr;

@@ -96,6 +96,17 @@ struct {
   __type(value, struct knp_cpu_state);
 } knp_cpu SEC(".maps");
 
+#ifndef KNP_VARIANT_4_18
+/* How many new flows each end has had of late: [cpu]. Written by the owning CPU; never full: see struct knp_meter. What is
+ * beyond a budget is folded (enum knp_folded). (*) */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct knp_meters);
+} knp_meters SEC(".maps");
+#endif
+
 /* ifindex -> slot: open addressing. Written by user space only, before it attaches and after it has detached. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -21,7 +21,7 @@ NDPI = "ndpi/"
 OPENSSL = "openssl/"
 EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/"]
 LAYERS = {
-    "abi": ([], []),
+    "abi": (["abi/"], []),
     "bpf": (["abi/", "bpf/"], [LIBBPF]),
     "include/knp": (["knp/"], [ABSL]),
     "src/base": (["knp/", "src/base/"], [ABSL, FMT]),

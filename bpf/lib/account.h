@@ -6,6 +6,7 @@
 #ifndef KNP_BPF_ACCOUNT_H
 #define KNP_BPF_ACCOUNT_H
 
+#include "bpf/lib/fold.h"
 #include "bpf/lib/tunnel.h"
 
 static __always_inline __u32 knp_size_bucket(__u64 bytes, __u32 packets) {
@@ -57,6 +58,9 @@ static __always_inline int knp_account_frame(KNP_PACKET *skb, const struct knp_c
       p->key6.meta |= where;
       loss = knp_table_add6(skb, p, cpu_id, config);
     }
+#ifdef KNP_FOLDING
+    if (loss >= KNP_FOLD) loss = knp_fold(skb, loss);
+#endif
     if (loss < 0) return reason;
     place = &c->lost[loss ? KNP_L_MAP : KNP_L_RING_FULL];
   } else {

@@ -11,6 +11,7 @@
 
 #ifndef KNP_VARIANT_4_18
 #define KNP_TUNNELS /* what is inside of them is looked at: bpf/lib/tunnel.h */
+#define KNP_FOLDING /* floods are folded: bpf/lib/meter.h */
 #endif
 
 #ifdef __bpf__
@@ -20,6 +21,7 @@
 #define knp_ntohs(x) bpf_ntohs(x)
 #define knp_htons(x) bpf_htons(x)
 #define knp_ntohl(x) bpf_ntohl(x)
+#define knp_htonl(x) bpf_htonl(x)
 /* The compiler must not combine what comes before with what comes after. */
 #define KNP_BARRIER(variable) asm volatile("" : "+r"(variable))
 #define KNP_PACKET struct __sk_buff
@@ -42,6 +44,7 @@
 #define knp_ntohs(x) ntohs(x)
 #define knp_htons(x) htons(x)
 #define knp_ntohl(x) ntohl(x)
+#define knp_htonl(x) htonl(x)
 #define KNP_BARRIER(variable) ((void)0)
 #define KNP_PACKET struct knp_buffer
 #define KNP_GLOBAL static inline

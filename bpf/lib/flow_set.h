@@ -66,6 +66,15 @@ static __attribute__((noinline)) long KNP_NAME(knp_evict)(KNP_PACKET *skb, const
   return knp_emit(skb, e, sizeof *e);
 }
 
+/* The way of a full set, the table's bucket `index`, that may be taken now; KNP_WAYS: there is no room for its totals. */
+static __attribute__((noinline)) __u32 KNP_NAME(knp_make_room)(KNP_PACKET *skb, const KNP_BUCKET *b, __u32 index,
+                                                               struct knp_cpu_state *cpu) {
+  __u32 way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(skb), (__u32)cpu->inserted);
+  if (KNP_NAME(knp_evict)(skb, b, index, way)) return KNP_WAYS;
+  cpu->evicted++;
+  return way;
+}
+
 /* The way that holds the packet's key, with KNP_HIT; or the first free one; KNP_WAYS: neither. */
 static KNP_COMPACT __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const struct knp_packet *p) {
   __u32 way = KNP_WAYS;
@@ -77,8 +86,9 @@ static KNP_COMPACT __u32 KNP_NAME(knp_search)(const KNP_BUCKET *b, const struct 
   return way;
 }
 
-static __attribute__((noinline)) void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
-                                                         const struct knp_packet *p, struct knp_cpu_state *cpu) {
+/* Gives the slot to the packet's flow. */
+static __always_inline struct knp_flow *KNP_NAME(knp_own)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
+                                                          const struct knp_packet *p, struct knp_cpu_state *cpu) {
   struct knp_flow *f;
 
   way &= KNP_WAYS - 1;
@@ -95,12 +105,68 @@ static __attribute__((noinline)) void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BU
   f->bits = p->bits;
   KNP_WMB(cpu);
   KNP_STORE(f->generation, f->generation + 1);
-  knp_tell_start(skb, p, f, cpu);
+  return f;
 }
 
+static __attribute__((noinline)) void KNP_NAME(knp_take)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
+                                                         const struct knp_packet *p, struct knp_cpu_state *cpu) {
+  knp_tell_start(skb, p, KNP_NAME(knp_own)(skb, b, way, p, cpu), cpu);
+}
+
+#ifdef KNP_METERED
+/* The same with fewer words: `way` | KNP_QUIET or KNP_BRIEF. */
+static __attribute__((noinline)) void KNP_NAME(knp_take_quietly)(KNP_PACKET *skb, KNP_BUCKET *b, __u32 way,
+                                                                 const struct knp_packet *p,
+                                                                 struct knp_cpu_state *cpu) {
+  struct knp_flow *f = KNP_NAME(knp_own)(skb, b, way, p, cpu);
+
+  f->bits |= KNP_F_SAMPLED;
+  if (!(way & KNP_QUIET)) {
+    knp_tell_start(skb, p, f, cpu);
+    return;
+  }
+  f->bits |= knp_memory(p);
+  cpu->events_suppressed++;
+}
+
+/* Counts the packet that was put aside (bpf/lib/meter.h) in its folded flow. Returns as knp_table_miss; KNP_FOLD_BOTH: it
+ * needs a slot and may not have one. */
+static __attribute__((noinline)) int KNP_NAME(knp_fold_into)(KNP_PACKET *skb, const struct knp_packet *p, __u32 how) {
+  __u32 cpu_id = knp_get_cpu(), way;
+  const volatile struct knp_config *config = knp_get_config(skb);
+  struct knp_cpu_state *cpu = KNP_LOOKUP(skb, knp_cpu, &cpu_id);
+  __u64 hash = KNP_NAME(knp_hash)(&p->KNP_NAME(key), config->seed);
+  __u32 buckets = config->KNP_NAME(buckets);
+  __u32 first = cpu_id * buckets + (__u32)(((hash >> 32) * buckets) >> 32);
+  __u32 second = cpu_id * buckets + (__u32)(((hash & 0xffffffff) * buckets) >> 32);
+  KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
+  KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(skb, second);
+
+  if (!cpu || !b || !other) return KNP_L_MAP;
+  way = KNP_NAME(knp_search)(b, p);
+  KNP_FORGET_RARE(skb, way);
+  if (way == KNP_WAYS) {
+    way = KNP_NAME(knp_search)(other, p);
+    KNP_FORGET_RARE(skb, way);
+    if (way != KNP_WAYS) b = other;
+  }
+  if (way & KNP_HIT) {
+    knp_count_in(skb, p, &b->flow[way & (KNP_WAYS - 1)]);
+  } else {
+    if (how & KNP_FOLD_TOTAL && knp_addresses_spent(skb, cpu)) return KNP_FOLD_BOTH;
+    if (way == KNP_WAYS) way = KNP_NAME(knp_make_room)(skb, b, first, cpu);
+    if (way == KNP_WAYS) return KNP_L_RING_FULL;
+    KNP_NAME(knp_own)(skb, b, way, p, cpu);
+  }
+  cpu->folded_packets += p->packets;
+  cpu->folded_bytes += p->bytes;
+  return -1;
+}
+#endif
+
 /* Counts a packet that asks for more than its count, in the slot that it hit. A SYN in a slot that is past that begins
- * another connection: the slot changes its owner, so that a record never holds two. Without room for the old one's totals
- * it goes on in the same. Returns as knp_table_miss. */
+ * another connection: the slot changes its owner, so that a record never holds two. Without room for the old one's totals,
+ * or a budget for the new one, it goes on in the same. Returns as knp_table_miss. */
 static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const struct knp_packet *p, __u32 index,
                                                        __u32 way) {
   __u32 cpu_id = knp_get_cpu();
@@ -111,7 +177,11 @@ static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const st
   if (!cpu || !b) return KNP_L_MAP;
   way &= KNP_WAYS - 1;
   f = &b->flow[way];
-  if (p->tcp_flags & KNP_TCP_SYN && f->bits & KNP_F_PAST_SYN && !KNP_NAME(knp_evict)(skb, b, index, way)) {
+  if (p->tcp_flags & KNP_TCP_SYN && f->bits & KNP_F_PAST_SYN &&
+#ifdef KNP_METERED
+      knp_ask_meters(skb, p, cpu) < KNP_FOLD &&
+#endif
+      !KNP_NAME(knp_evict)(skb, b, index, way)) {
     cpu->evicted++;
     KNP_NAME(knp_take)(skb, b, way, p, cpu);
   } else {
@@ -121,8 +191,8 @@ static __attribute__((noinline)) int KNP_NAME(knp_act)(KNP_PACKET *skb, const st
 }
 
 /* For a flow that is not in its first set: looks into the second, else gives it a slot, and counts the packet there. -1,
- * or why no slot could be had (enum knp_loss): the packet is then lost for the flows. Out of line, and looks everything
- * up again: the hot path stays short. */
+ * or why no slot could be had (enum knp_loss): the packet is then lost for the flows; or KNP_FOLD and more: it was put
+ * aside, for knp_fold. Out of line, and looks everything up again: the hot path stays short. */
 static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, const struct knp_packet *p, __u32 first,
                                                               __u32 second) {
   __u32 cpu_id = knp_get_cpu();
@@ -130,6 +200,9 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
   KNP_BUCKET *b = KNP_NAME(knp_bucket_at)(skb, first);
   KNP_BUCKET *other = KNP_NAME(knp_bucket_at)(skb, second);
   __u32 way;
+#ifdef KNP_METERED
+  __u32 asked;
+#endif
 
   if (!cpu || !b || !other) return KNP_L_MAP;
   way = KNP_NAME(knp_search)(b, p);
@@ -144,14 +217,20 @@ static __attribute__((noinline)) int KNP_NAME(knp_table_miss)(KNP_PACKET *skb, c
       return -1;
     }
 #endif
-    if (way < KNP_WAYS) {
-      b = other;
-    } else {
-      way = KNP_NAME(knp_victim)(skb, b, (__u32)knp_get_tick(skb), (__u32)cpu->inserted);
-      if (KNP_NAME(knp_evict)(skb, b, first, way)) return KNP_L_RING_FULL;
-      cpu->evicted++;
-    }
+    if (way < KNP_WAYS) b = other;
   }
+#ifdef KNP_METERED
+  asked = knp_ask_meters(skb, p, cpu);
+  if (asked >= KNP_FOLD) return knp_put_aside(skb, p, asked);
+#endif
+  if (way == KNP_WAYS) way = KNP_NAME(knp_make_room)(skb, b, first, cpu);
+  if (way == KNP_WAYS) return KNP_L_RING_FULL;
+#ifdef KNP_METERED
+  if (asked) {
+    KNP_NAME(knp_take_quietly)(skb, b, way | asked, p, cpu);
+    return -1;
+  }
+#endif
   KNP_NAME(knp_take)(skb, b, way, p, cpu);
   return -1;
 }

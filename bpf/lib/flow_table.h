@@ -122,6 +122,10 @@ static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const stru
   if (p->ask & KNP_ASK_SAMPLE) knp_sample(skb, p, f, cpu);
 }
 
+#ifdef KNP_FOLDING
+#include "bpf/lib/meter.h"
+#define KNP_METERED /* knp_table_miss asks the meters */
+#endif
 #define KNP_HIT 0x100 /* see knp_search4 */
 #define KNP_FAMILY 4
 #include "bpf/lib/flow_set.h"
@@ -129,6 +133,7 @@ static __attribute__((noinline)) void knp_tell_start(KNP_PACKET *skb, const stru
 #define KNP_FAMILY 6
 #include "bpf/lib/flow_set.h"
 #undef KNP_FAMILY
+#undef KNP_METERED
 #ifdef KNP_TUNNELS
 #define KNP_BOTH_SEARCHED /* before knp_table_miss_inner: see bpf/lib/tunnel.h */
 #define KNP_FAMILY _inner

@@ -23,6 +23,7 @@ struct knp_host {
   KNP_HOST_ARRAY(struct knp_iface_counters, knp_counters);
   KNP_HOST_ARRAY(struct knp_cpu_state, knp_cpu);
   KNP_HOST_ARRAY(struct knp_scratch, knp_scratch);
+  KNP_HOST_ARRAY(struct knp_meters, knp_meters);
   __u64 now_ns; /* of the frame at hand */
   void *context;
   long (*emit)(void *context, const void *record, __u32 size); /* 0, or negative if there was no room */

@@ -60,11 +60,11 @@ struct knp_frame {
 };
 
 /* Of a packet in a slot that has none of these bits: more than a count. KNP_F_PAST_SYN and KNP_F_SAMPLED are asked for until
- * the slot has them, KNP_ASK_ALWAYS no slot ever has. So the hot path decides by one test. */
+ * the slot has them, KNP_ASK_ALWAYS no slot has but a folded one, of which nothing is told. So the hot path decides by one test. */
 enum knp_ask {
   KNP_ASK_SYN_END = KNP_F_PAST_SYN, /* TCP without SYN */
   KNP_ASK_SAMPLE = KNP_F_SAMPLED,   /* TCP, UDP, SCTP with payload */
-  KNP_ASK_ALWAYS = 0x80,            /* TCP with SYN or RST, or odd flags; echo */
+  KNP_ASK_ALWAYS = KNP_F_FOLDED,    /* TCP with SYN or RST, or odd flags; echo */
 };
 
 struct knp_packet {

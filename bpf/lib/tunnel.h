@@ -14,7 +14,7 @@
 
 #ifdef KNP_TUNNELS
 
-/* What knp_scratch.inner holds. */
+/* What knp_scratch.aside holds. */
 struct knp_inner {
   struct knp_packet p;
   __u32 first, second; /* its buckets */
@@ -22,7 +22,7 @@ struct knp_inner {
   __u32 counted;       /* there, and there is no more to do */
   __u32 pad;
 };
-KNP_ASSERT_SIZE(char[sizeof(((struct knp_scratch *)0)->inner) < sizeof(struct knp_inner) ? 2 : 1], 1);
+KNP_ASSERT_SIZE(char[sizeof(((struct knp_scratch *)0)->aside) < sizeof(struct knp_inner) ? 2 : 1], 1);
 
 enum {
   KNP_P_IPIP = 4,
@@ -206,7 +206,7 @@ KNP_GLOBAL __u32 knp_inner_parse(KNP_PACKET *packet, __u32 what, __u32 at, __u32
   struct knp_packet *p;
 
   if (!scratch || !cpu) return 0; /* cannot be: the arrays have an entry for each CPU */
-  in = (struct knp_inner *)scratch->inner;
+  in = (struct knp_inner *)scratch->aside;
   p = &in->p;
   __builtin_memset(p, 0, sizeof *p);
   f.len = what & KNP_INNER_FRAGMENT ? end + 0xffff : end;
@@ -233,7 +233,7 @@ KNP_GLOBAL __u32 knp_inner_finish(KNP_PACKET *packet) {
   int loss;
 
   if (!scratch) return 0;
-  in = (struct knp_inner *)scratch->inner;
+  in = (struct knp_inner *)scratch->aside;
   if (in->counted) return 0;
   loss = in->way & KNP_HIT ? knp_act_inner(packet, &in->p, in->place, in->way)
                            : knp_table_miss_inner(packet, &in->p, in->first, in->second);

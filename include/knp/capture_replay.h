@@ -37,6 +37,7 @@ struct ReplayOptions {
     // Small, so that looking at all of it costs little: what has no room in it is handed over at once.
     monitor.table_budget_bytes = std::size_t{1} << 20;
     monitor.flow_capacity = 1'000'000;
+    monitor.new_flows_per_second = 0;  // a capture is read for its detail
   }
 
   // As for a live monitor, where it makes sense: the intervals are of capture time, drain_interval and

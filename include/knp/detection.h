@@ -51,6 +51,7 @@ struct LimitRule {
   std::uint64_t bits_per_second = 0;
   std::uint64_t flows_per_second = 0;
 };
+// Over one, it is told as anomaly.volume with the limit's name, never as an attack.
 struct LimitOptions {
   std::vector<LimitRule> rules;  // the longest prefix that holds an address counts; none: off
   std::chrono::milliseconds average{5000};
@@ -58,17 +59,21 @@ struct LimitOptions {
 };
 
 struct AnomalyOptions {
+  // Private addresses are internal in any case: what beacons, volumes and new peers are about.
+  std::vector<Prefix> internal_networks;
   bool new_peer = false;  // of a local address, after it was watched for the learning period
   std::chrono::milliseconds learning{86'400'000};
-  bool volume = true;                       // a host's own baseline; needs an hour of it
+  bool volume = true;                       // a host's own baseline
   double volume_factor = 8;                 // median absolute deviations beyond the median
   std::uint64_t volume_floor = 10'000'000;  // bytes a minute: below it nobody is an anomaly
+  std::uint32_t volume_history = 60;        // minutes of it that a host needs; at most 120
   bool failures = true;
   std::uint32_t failures_per_minute = 100;  // of one client or one service, and most of what it tried
   std::uint32_t half_open = 500;            // connections of one service at a time that are answered and not completed
   bool beacon = true;
-  std::uint32_t beacon_connections = 12;
+  std::uint32_t beacon_connections = 12;  // RITA: 4 at least; at most 64 are looked at
   double beacon_score = 0.9;
+  std::chrono::milliseconds beacon_long{1'800'000};  // one connection with periodic bursts: from this age on
   bool dns_tunnel = true;
   std::uint32_t dns_subdomains = 100;            // of one domain, by one client, in five minutes
   std::chrono::milliseconds long_connection{0};  // 0: off

@@ -18,9 +18,9 @@ namespace knp {
 // An IPv4 or IPv6 address, bytes in network order; an IPv4 address fills the first four.
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
-  std::uint8_t version = 4;  // 4 or 6
+  std::uint8_t version = 4;  // 4 or 6; 0: not known (FlowRecord::folded)
 
-  // RFC 5952 text for IPv6, dotted decimal for IPv4.
+  // RFC 5952 text for IPv6, dotted decimal for IPv4, empty if it is not known.
   std::string ToString() const;
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
@@ -179,6 +179,10 @@ struct FlowRecord {
   Count sent;                                                 // source to destination
   Count received;
   bool fragments = false;
+  // Part of a flood whose detail was given up (MonitorOptions::new_flows_per_second): all that the end that is known had
+  // with many others in flows of their own. Its counts are exact. The other end's ip.version is 0, or both ends' are; a
+  // port that is 0 stands for many. The state is kActive; nothing else is known but what is counted.
+  bool folded = false;
   TcpDetail tcp;
   std::optional<EchoDetail> echo;
   // From the source's first payload to the destination's first one, if that came second.

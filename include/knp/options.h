@@ -3,6 +3,8 @@
 #define KNP_OPTIONS_H_
 
 #include <knp/detection.h>
+#include <knp/evidence.h>
+#include <knp/mitigation.h>
 #include <knp/patterns.h>
 
 #include <chrono>
@@ -47,6 +49,14 @@ struct MonitorOptions {
   // 0 = none, which makes a new flow cheaper. Flow counts never depend on them.
   std::uint64_t sample_bytes_per_second = std::uint64_t{4} << 20;
 
+  // New flows a second that one endpoint (address, port and protocol on one interface, either end) may have on a CPU before
+  // further ones are folded: counted to the packet, in one flow of that endpoint with whomever (FlowRecord::folded). An
+  // address may have twice that, all of a CPU three times (twice, of 32 CPUs and more); a second's worth may come at once.
+  // From half of it on, the endpoint's new flows cause no events and samples. It keeps a flood from sources that are made
+  // up from costing a CPU, and others their events. An endpoint that serves more connections a second on one CPU wants
+  // more. 0 = nothing is folded. A replay has 0 by default: see ReplayOptions.
+  std::uint32_t new_flows_per_second = 10000;
+
   // Conversations kept in user space, at most; about 300 bytes each. Beyond it the longest idle one is ended and
   // reported.
   std::size_t flow_capacity = 65536;
@@ -63,6 +73,12 @@ struct MonitorOptions {
 
   // What is an attack.
   DetectionOptions detection;
+
+  // Packets of what alerts are about, as files; off.
+  EvidenceOptions evidence;
+
+  // Dropping what attacks; off. Live only: a replay drops nothing.
+  MitigationOptions mitigation;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

@@ -10,7 +10,7 @@
 
 namespace knp {
 
-// A value: safe to copy, to compare and to keep. The bits beyond `length` are 0 in what Parse and Of return, so that equal
+// A value: safe to copy, to compare and to keep; by default all of IPv4. The bits beyond `length` are 0 in what Parse and Of return, so that equal
 // blocks compare equal.
 struct Prefix {
   IpAddress address;

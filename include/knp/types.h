@@ -7,7 +7,9 @@
 #ifndef KNP_TYPES_H_
 #define KNP_TYPES_H_
 
+#include <knp/evidence.h>
 #include <knp/flow_record.h>
+#include <knp/mitigation.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -84,10 +86,13 @@ struct PacketStats {
   std::uint64_t since_unix_ns = 0;
   std::vector<InterfaceStats> interfaces;  // in order of attachment
   Ledger total;
-  std::uint64_t events_suppressed = 0;   // optional events over the configured rate; no count hangs on them
-  std::uint64_t samples_suppressed = 0;  // payload samples over MonitorOptions::sample_bytes_per_second; likewise
-  std::uint64_t events_lost = 0;         // optional events and samples that found the ring half full
-  std::vector<std::string> degraded;     // "ringbuf: perf buffer instead", …: what this kernel does without
+  Count folded;                                // counted in flows of which one end stands for many: FlowRecord::folded
+  std::uint64_t events_suppressed = 0;         // optional events over the configured rate; no count hangs on them
+  std::uint64_t samples_suppressed = 0;        // payload samples over MonitorOptions::sample_bytes_per_second; likewise
+  std::uint64_t events_lost = 0;               // optional events and samples that found the ring half full
+  std::vector<std::string> degraded;           // "ringbuf: perf buffer instead", …: what this kernel does without
+  std::optional<EvidenceReport> evidence;      // absent: it is off
+  std::optional<MitigationReport> mitigation;  // likewise
 };
 
 struct FlowStats {
@@ -111,10 +116,12 @@ enum class EventType : std::uint16_t {
   kInterfaceRenamed,   // the event has the new name
   kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
   kDns,                // a question to a name server was answered, or was not in time
+  kKnownBadList,       // the list of known bad addresses was read, or could not be, or a line of it
+  kMitigation,         // a source is dropped, or no more, or was not; detail says which, why and until when
 };
 
 // "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
-// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns".
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns", "known_bad_list", "mitigation".
 const char* EventTypeName(EventType type);
 
 struct Event {

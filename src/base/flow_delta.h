@@ -36,6 +36,9 @@ struct FlowTuple {
   friend bool operator==(const FlowTuple&, const FlowTuple&) = default;
 };
 
+// Of a folded flow whose ICMP type and code stand for many.
+inline constexpr std::uint16_t kAnyIcmp = 0xffff;
+
 struct FlowDelta {
   FlowTuple tuple;
   InterfaceId interface = 0;
@@ -46,6 +49,9 @@ struct FlowDelta {
   std::uint8_t tcp_flags = 0;  // OR of all
   bool fragments = false;
   bool continued = false;  // earlier deltas told of this slot already
+  // The end whose address is all zero stands for many, and a port that is 0 for any: in a flood the data plane gives their
+  // detail up, not their counts. tcp_flags are then those of each packet. No notice and no sample is ever of such a flow.
+  bool folded = false;
 };
 
 // A packet worth telling of by itself. Within a budget: no count hangs on it.

@@ -9,7 +9,7 @@ namespace knp {
 
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(version == 6 ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text);
+  if (version != 0) inet_ntop(version == 6 ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text);
   return text;
 }
 
@@ -130,6 +130,8 @@ const char* EventTypeName(EventType type) {
     case EventType::kInterfaceRenamed: return "interface_renamed";
     case EventType::kInterfaceReturned: return "interface_returned";
     case EventType::kDns: return "dns";
+    case EventType::kKnownBadList: return "known_bad_list";
+    case EventType::kMitigation: return "mitigation";
   }
   return "unknown";
 }

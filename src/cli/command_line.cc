@@ -40,6 +40,7 @@ Examples:
   knp monitor -i eth0 --view details
   knp monitor -o json | jq -c 'select(.kind == "stats") | .rates'
   knp monitor -i eth0 --port-scan-ports-per-second 10
+  knp monitor -i eth0 --mitigate dry-run --mitigate-allow 10.0.0.0/8
 
 Durations: 500ms, 5s, 1m30s, 2h. Sizes: 512K, 20M, 1G (powers of 1024).
 Ctrl-C ends with a summary, a second one at once. On a terminal q ends too.)";
@@ -181,6 +182,29 @@ void AddMonitorTuning(CLI::App* app, Values& values, MonitorCommand& command) {
       ->type_name("FILE");
 }
 
+void AddEvidence(CLI::App* app, EvidenceOptions& options) {
+  app->add_option("--evidence", options.directory,
+                  "Keep packets of each alert as DIR/<alert id>.pcapng, at most 64 an alert and 64M in all (off)")
+      ->type_name("DIR");
+}
+
+void AddMitigation(CLI::App* app, Values& values, MitigationOptions& options) {
+  const auto text = [](const std::string& value) -> absl::StatusOr<std::string> { return value; };
+  values.Add(app, "--mitigate",
+             "Drop the sources of scans and floods for a while (off); dry-run counts what it would drop",
+             "off|dry-run|drop", text,
+             [&options](const std::string& mode) { return ParseMitigationMode(mode, options.mode); });
+  values
+      .Add(app, "--mitigate-allow", "Sources that are never dropped; repeat for more", "PREFIX", text,
+           [&options](const std::string& prefixes) { return ParsePrefixes(prefixes, options.allow); })
+      ->allow_extra_args(false)
+      ->trigger_on_parse();
+  values.Add(
+      app, "--mitigate-duration", "A source is dropped for so long, and longer while its alert lasts (1m)", "DURATION",
+      ParseDuration,
+      StoreWithin<milliseconds, milliseconds>(options.duration, milliseconds(1000), options.max_duration, "1s to 10m"));
+}
+
 void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
   app->footer(kMonitorExamples + ("\n\n" + SettingsHelp()));
   app->add_option("-i,--interface", command.interfaces,
@@ -205,6 +229,8 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.identify_applications);
+  AddEvidence(app, command.options.evidence);
+  AddMitigation(app, values, command.options.mitigation);
   AddMonitorTuning(app, values, command);
 }
 
@@ -214,6 +240,7 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   AddOutputFlag(app, command.json);
   AddSettings(app, values, {command.options.monitor, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.monitor.identify_applications);
+  AddEvidence(app, command.options.monitor.evidence);
   values.Add(app, "--interval", "Statistics each DURATION of capture time, too (none)", "DURATION", ParseDuration,
              [&command](const milliseconds& interval) {
                if (interval < milliseconds(100) || interval > std::chrono::hours(24))

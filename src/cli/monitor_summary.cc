@@ -53,6 +53,41 @@ std::vector<TextLine> Remarks(const PacketStats& stats, const Canvas& canvas) {
   return lines;
 }
 
+std::string MitigationText(const MitigationReport& report) {
+  const bool dry_run = report.mode == MitigationMode::kDryRun;
+  const Count& count = dry_run ? report.would_drop : report.dropped;
+  std::string text = fmt::format("{} packets ({} bytes) {} by {} rules", Grouped(count.packets), Grouped(count.bytes),
+                                 dry_run ? "would have been dropped" : "dropped", Grouped(report.rules.size()));
+  if (report.over_cap.packets != 0)
+    text += fmt::format(", {} more passed beyond the cap", Grouped(report.over_cap.packets));
+  if (report.refused != 0) text += fmt::format(", {} refused", Grouped(report.refused));
+  return text;
+}
+
+// What was dropped, the biggest first.
+std::vector<TextLine> Mitigation(MitigationReport report, const Canvas& canvas) {
+  constexpr std::size_t kRows = 10;
+  const auto packets = [](const MitigationRule& rule) { return rule.dropped.packets + rule.would_drop.packets; };
+  std::stable_sort(report.rules.begin(), report.rules.end(),
+                   [&](const MitigationRule& a, const MitigationRule& b) { return packets(a) > packets(b); });
+  std::vector<TextLine> lines;
+  lines.emplace_back(fmt::format("MITIGATION ({})", MitigationModeName(report.mode)), Style::kTitle);
+  lines.emplace_back(MitigationText(report));
+  for (std::size_t i = 0; i < report.rules.size() && i < kRows; i++)
+    lines.emplace_back(fmt::format("  {}  {} packets  {}",
+                                   Cell(report.rules[i].prefix.ToString(), 15, Align::kLeft, ""),
+                                   Grouped(packets(report.rules[i])), Printable(report.rules[i].reason, canvas.utf8)));
+  return lines;
+}
+
+TextLine EvidenceLine(const EvidenceReport& report, const Canvas& canvas) {
+  std::string text = fmt::format("Evidence: {} packets in {} files of {}", Grouped(report.packets),
+                                 Grouped(report.files), Printable(report.directory, canvas.utf8));
+  if (report.skipped_alerts != 0) text += fmt::format("; none of {} alerts", Grouped(report.skipped_alerts));
+  if (!report.trouble.empty()) text += "; " + Printable(report.trouble, canvas.utf8);
+  return TextLine(text, report.trouble.empty() ? Style::kPlain : Style::kWarning);
+}
+
 }  // namespace
 
 std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& canvas) {
@@ -67,6 +102,16 @@ std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& 
   lines.emplace_back();
   lines.emplace_back(fmt::format("{} flows, {} alerts, {} malformed packets", Grouped(summary.flows),
                                  Grouped(summary.alerts), Grouped(malformed)));
+  if (stats.folded.packets > 0)
+    lines.emplace_back(
+        fmt::format("{} packets, {} bytes of a flood are in folded flows: counted, each by itself not told",
+                    Grouped(stats.folded.packets), Grouped(stats.folded.bytes)),
+        Style::kWarning);
+  if (stats.evidence) lines.push_back(EvidenceLine(*stats.evidence, canvas));
+  if (stats.mitigation) {
+    lines.emplace_back();
+    for (TextLine& line : Mitigation(*stats.mitigation, canvas)) lines.push_back(std::move(line));
+  }
   lines.emplace_back();
   lines.emplace_back("LEDGER of all interfaces", Style::kTitle);
   for (TextLine& line : RenderLedger(stats.total, canvas)) lines.push_back(std::move(line));

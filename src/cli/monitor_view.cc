@@ -70,6 +70,8 @@ TextLine FlowTitle(const MonitorFrame& frame, const Canvas& canvas) {
   line.Add(fmt::format("{} active {} {} so far", Grouped(frame.active_flows), dot, Grouped(frame.total_flows)));
   if (frame.evicted_flows > 0)
     line.Add(fmt::format(" {} {} ended early (--flow-capacity)", dot, Short(frame.evicted_flows)), Style::kWarning);
+  if (frame.stats.folded.packets > 0)
+    line.Add(fmt::format(" {} a flood: {} packets folded", dot, Short(frame.stats.folded.packets)), Style::kWarning);
   if (frame.kernel_evictions == 0) return line;
   const std::string evictions = fmt::format(" {} {} moved out of the kernel", dot, Short(frame.kernel_evictions));
   if (line.width() + DisplayWidth(evictions) <= canvas.width) line.Add(evictions, Style::kDim);

@@ -142,4 +142,26 @@ absl::StatusOr<double> ParseDecimal(const std::string& text) {
   return value;
 }
 
+absl::Status ParseMitigationMode(const std::string& text, MitigationMode& mode) {
+  for (const MitigationMode each : {MitigationMode::kOff, MitigationMode::kDryRun, MitigationMode::kDrop})
+    if (text == MitigationModeName(each)) {
+      mode = each;
+      return absl::OkStatus();
+    }
+  return absl::InvalidArgumentError(fmt::format("'{}' is no mode: off, dry-run or drop", text));
+}
+
+absl::Status ParsePrefixes(const std::string& text, std::vector<Prefix>& prefixes) {
+  std::vector<Prefix> parsed;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    auto prefix = Prefix::Parse(text.substr(at, comma - at));
+    if (!prefix.ok()) return prefix.status();
+    parsed.push_back(*prefix);
+    at = comma + 1;
+  }
+  prefixes.insert(prefixes.end(), parsed.begin(), parsed.end());
+  return absl::OkStatus();
+}
+
 }  // namespace knp::cli

@@ -3,12 +3,15 @@
 #ifndef KNP_CLI_PARSE_VALUES_H_
 #define KNP_CLI_PARSE_VALUES_H_
 
+#include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <knp/mitigation.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace knp::cli {
 
@@ -24,6 +27,12 @@ absl::StatusOr<std::uint64_t> ParseNumber(const std::string& text, std::uint64_t
 
 // Digits, with decimals or without: "10", "0.25". No sign, no exponent.
 absl::StatusOr<double> ParseDecimal(const std::string& text);
+
+// "off", "dry-run", "drop".
+absl::Status ParseMitigationMode(const std::string& text, MitigationMode& mode);
+
+// "10.0.0.0/8,fd00::1": appends them, or none.
+absl::Status ParsePrefixes(const std::string& text, std::vector<Prefix>& prefixes);
 
 }  // namespace knp::cli
 

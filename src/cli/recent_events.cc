@@ -31,6 +31,7 @@ std::string TextOf(const Event& event) {
 // Events of one kind between the same hosts are one row.
 std::string KeyOf(const Event& event) {
   std::string key(reinterpret_cast<const char*>(&event.type), sizeof event.type);
+  if (event.type == EventType::kMitigation) return key + event.detail;
   if (!IsRoutine(event.type)) return key + event.interface;
   const auto append = [&key](const IpAddress& ip) {
     key.append(reinterpret_cast<const char*>(ip.bytes.data()), ip.bytes.size());

@@ -5,38 +5,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <limits>
+#include <string_view>
 #include <type_traits>
 
+#include "src/cli/detection_settings.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/setting_row.h"
 
 namespace knp::cli {
 namespace {
 
 using std::chrono::milliseconds;
-
-struct Setting {
-  const char* key;
-  const char* range;  // also what a refusal says
-  const char* meaning;
-  absl::Status (*store)(const std::string& text, const SettingTargets& targets, const char* range);
-};
-
-// Stores what was parsed if it lies between `least` and `most`.
-template <typename Value, typename Target>
-absl::Status Store(const absl::StatusOr<Value>& value, Value least, Value most, const char* range, Target& target) {
-  if (!value.ok()) return value.status();
-  if (*value < least || *value > most) return absl::InvalidArgumentError(fmt::format("must be {}", range));
-  target = static_cast<Target>(*value);
-  return absl::OkStatus();
-}
-
-absl::Status StoreNumber(const std::string& text, std::uint64_t least, std::uint64_t most, const char* range,
-                         auto& target) {
-  return Store<std::uint64_t>(ParseNumber(text, std::numeric_limits<std::uint64_t>::max()), least, most, range, target);
-}
 
 absl::Status StoreTimeout(const std::string& text, const char* range, milliseconds& target) {
   return Store<milliseconds>(ParseDuration(text), milliseconds(1), milliseconds::max(), range, target);
@@ -44,12 +25,6 @@ absl::Status StoreTimeout(const std::string& text, const char* range, millisecon
 
 absl::Status StoreSize(const std::string& text, const char* range, std::size_t& target) {
   return Store<std::size_t>(ParseSize(text), 4096, std::size_t{1} << 40, range, target);
-}
-
-absl::Status StoreSwitch(const std::string& text, const char* range, bool& target) {
-  if (text != "on" && text != "off") return absl::InvalidArgumentError(fmt::format("must be {}", range));
-  target = text == "on";
-  return absl::OkStatus();
 }
 
 template <auto kField, std::uint64_t kLeast, std::uint64_t kMost>
@@ -90,6 +65,11 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreNumber(text, 0, std::numeric_limits<std::uint32_t>::max(), range, t.options.events_per_second);
      }},
+    {"datapath.new_flows_per_second", "0 to 10000000",
+     "new flows of one endpoint on a CPU beyond which they are folded, 0: none is",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 0, 10'000'000, range, t.options.new_flows_per_second);
+     }},
     {"datapath.ring_size", "4K to 1T", "memory of the event ring",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.ring_bytes);
@@ -103,10 +83,23 @@ constexpr Setting kSettings[] = {
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreSize(text, range, t.options.table_budget_bytes);
      }},
-    {"detectors.scan.vertical.ports", "0 to 65535",
-     "one source that tries more ports than this a second raises scan.vertical, 0: off",
+    {"evidence.directory", "a path", "where alerts' packets are kept as files, nothing: off",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       t.options.evidence.directory = text;
+       return absl::OkStatus();
+     }},
+    {"evidence.max_total_bytes", "64K to 1T", "room for all of them; beyond it the oldest are removed",
      [](const std::string& text, const SettingTargets& t, const char* range) {
-       return StoreNumber(text, 0, 65535, range, t.port_scan_ports_per_second);
+       return Store<std::size_t>(ParseSize(text), 65536, std::size_t{1} << 40, range,
+                                 t.options.evidence.max_total_bytes);
+     }},
+    {"evidence.packets", "1 to 65536", "packets of one alert, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 65536, range, t.options.evidence.packets);
+     }},
+    {"evidence.snap_bytes", "64 to 256", "bytes of one packet, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 64, 256, range, t.options.evidence.snap_bytes);
      }},
     {"flows.capacity", "1 to 100000000", "conversations kept in user space, about 300 bytes each",
      [](const std::string& text, const SettingTargets& t, const char* range) {
@@ -119,6 +112,48 @@ constexpr Setting kSettings[] = {
     {"flows.idle_timeout", "1ms to 366d", "a conversation ends after this time without a packet",
      [](const std::string& text, const SettingTargets& t, const char* range) {
        return StoreTimeout(text, range, t.options.idle_timeout);
+     }},
+    {"mitigation.allow", "prefixes, separated by commas", "sources that are never dropped, besides those of before",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParsePrefixes(text, t.options.mitigation.allow);
+     }},
+    {"mitigation.duration", "1s to 1h", "a dropped source is dropped for so long, and longer while its alert lasts",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.duration);
+     }},
+    {"mitigation.lift_when_closed", "on or off", "whether an alert's end ends its drops at once",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreSwitch(text, range, t.options.mitigation.lift_when_closed);
+     }},
+    {"mitigation.max_duration", "1s to 1h", "no drop is set for longer than this at a time",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return Store<milliseconds>(ParseDuration(text), milliseconds(1000), std::chrono::hours(1), range,
+                                  t.options.mitigation.max_duration);
+     }},
+    {"mitigation.max_rules", "1 to 4096", "sources that are dropped at one time, at most",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 4096, range, t.options.mitigation.max_rules);
+     }},
+    {"mitigation.max_sources_per_alert", "0 to 16", "an alert with more sources than this has none of them dropped",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 0, 16, range, t.options.mitigation.max_sources_per_alert);
+     }},
+    {"mitigation.min_severity", "low, medium, high or critical",
+     "alerts below it lead to no drops, but for floods of one source",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       if (text != "low" && text != "medium" && text != "high" && text != "critical")
+         return absl::InvalidArgumentError(fmt::format("must be {}", range));
+       t.options.mitigation.min_severity = text;
+       return absl::OkStatus();
+     }},
+    {"mitigation.mode", "off, dry-run or drop", "whether sources of attacks are dropped, or only counted as if",
+     [](const std::string& text, const SettingTargets& t, const char*) {
+       return ParseMitigationMode(text, t.options.mitigation.mode);
+     }},
+    {"mitigation.packets_per_second", "1 to 1000000000000", "all drops together; packets beyond it pass",
+     [](const std::string& text, const SettingTargets& t, const char* range) {
+       return StoreNumber(text, 1, 1'000'000'000'000, range, t.options.mitigation.packets_per_second);
      }},
     {"patterns.bulk_bytes", "0 to 1000000000000", "a side that sent less is not bulk",
      StoreThreshold<&Thresholds::bulk_bytes, 0, kMostBytes>},
@@ -173,6 +208,16 @@ constexpr Setting kSettings[] = {
      StoreThreshold<&Thresholds::tcp_payload_bytes, 0, 65'535>},
 };
 
+// By key: those of detection stand between others.
+std::vector<const Setting*> AllSettings() {
+  std::vector<const Setting*> all;
+  for (const Setting& setting : kSettings) all.push_back(&setting);
+  for (const Setting& setting : DetectionSettings()) all.push_back(&setting);
+  std::sort(all.begin(), all.end(),
+            [](const Setting* a, const Setting* b) { return std::string_view(a->key) < std::string_view(b->key); });
+  return all;
+}
+
 absl::Status NoSuchKey(const std::string& key) {
   const std::vector<std::string> keys = SettingKeys();
   if (const auto nearest = NearestMatch(key, keys))
@@ -185,9 +230,11 @@ absl::Status NoSuchKey(const std::string& key) {
 absl::Status ApplySetting(const std::string& assignment, const SettingTargets& targets) {
   const std::size_t equals = assignment.find('=');
   const std::string key = assignment.substr(0, equals);
-  const auto* row = std::find_if(std::begin(kSettings), std::end(kSettings),
-                                 [&key](const Setting& setting) { return setting.key == key; });
-  if (row == std::end(kSettings)) return NoSuchKey(key);
+  const std::vector<const Setting*> all = AllSettings();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&key](const Setting* setting) { return setting->key == key; });
+  if (found == all.end()) return NoSuchKey(key);
+  const Setting* const row = *found;
   if (equals == std::string::npos)
     return absl::InvalidArgumentError(fmt::format("{} has no value: write {}=VALUE, {}", key, key, row->range));
   if (absl::Status status = row->store(assignment.substr(equals + 1), targets, row->range); !status.ok())
@@ -197,14 +244,14 @@ absl::Status ApplySetting(const std::string& assignment, const SettingTargets& t
 
 std::vector<std::string> SettingKeys() {
   std::vector<std::string> keys;
-  for (const Setting& setting : kSettings) keys.emplace_back(setting.key);
+  for (const Setting* setting : AllSettings()) keys.emplace_back(setting->key);
   return keys;
 }
 
 std::string SettingsHelp() {
   std::string text = "Settings (--set):\n";
-  for (const Setting& setting : kSettings)
-    text += fmt::format("  {}={}\n      {}\n", setting.key, setting.range, setting.meaning);
+  for (const Setting* setting : AllSettings())
+    text += fmt::format("  {}={}\n      {}\n", setting->key, setting->range, setting->meaning);
   return text;
 }
 

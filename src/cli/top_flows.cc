@@ -48,6 +48,8 @@ bool ShowsPort(const FlowRecord& flow) {
   return json::ProtocolHasPorts(flow.protocol) && !unknown;
 }
 
+bool AnyPort(const FlowRecord& flow, const Endpoint& end) { return flow.folded && end.port == 0; }
+
 std::vector<std::string> SplitGroups(const std::string& ip) {
   std::vector<std::string> groups(1);
   for (const char c : ip) {
@@ -225,8 +227,12 @@ AddressWidths Need(const std::vector<FlowRow>& rows, std::size_t shown, bool sou
   for (std::size_t i = 0; i < shown; ++i) {
     const FlowRecord& flow = rows[i].flow;
     const bool port = ShowsPort(flow);
-    need.source = std::max(need.source, DisplayWidth(EndpointText(flow.source, port && source_ports, INT_MAX, canvas)));
-    need.destination = std::max(need.destination, DisplayWidth(EndpointText(flow.destination, port, INT_MAX, canvas)));
+    need.source = std::max(
+        need.source,
+        DisplayWidth(EndpointText(flow.source, port && source_ports && !AnyPort(flow, flow.source), INT_MAX, canvas)));
+    need.destination = std::max(
+        need.destination,
+        DisplayWidth(EndpointText(flow.destination, port && !AnyPort(flow, flow.destination), INT_MAX, canvas)));
   }
   return need;
 }
@@ -253,6 +259,9 @@ Style StyleOf(FlowState state) {
 }  // namespace
 
 std::string EndpointText(const Endpoint& endpoint, bool with_port, int width, const Canvas& canvas) {
+  if (endpoint.ip.version == 0)  // of a folded flow
+    return Truncated(with_port && endpoint.port != 0 ? fmt::format("* :{} (folded)", endpoint.port) : "* (folded)",
+                     width, GlyphsOf(canvas).ellipsis);
   const std::string ip = endpoint.ip.ToString();
   const std::string port = with_port ? fmt::format(":{}", endpoint.port) : "";
   const char* ellipsis = GlyphsOf(canvas).ellipsis;
@@ -285,11 +294,12 @@ std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t 
   for (std::size_t i = 0; i < shown; ++i) {
     const FlowRecord& flow = rows[i].flow;
     const bool port = ShowsPort(flow);
-    TextLine line(Cell(EndpointText(flow.source, port && source_ports, widths.source, canvas), widths.source,
-                       Align::kLeft, glyphs.ellipsis));
+    TextLine line(
+        Cell(EndpointText(flow.source, port && source_ports && !AnyPort(flow, flow.source), widths.source, canvas),
+             widths.source, Align::kLeft, glyphs.ellipsis));
     line.Add(fmt::format(" {} ", glyphs.arrow), Style::kDim);
-    line.Add(Cell(EndpointText(flow.destination, port, widths.destination, canvas), widths.destination, Align::kLeft,
-                  glyphs.ellipsis));
+    line.Add(Cell(EndpointText(flow.destination, port && !AnyPort(flow, flow.destination), widths.destination, canvas),
+                  widths.destination, Align::kLeft, glyphs.ellipsis));
     for (const Column& column : columns)
       line.Add(" " + Cell(column.text(rows[i]), column.width, column.align, glyphs.ellipsis), StyleOf(flow.state));
     lines.push_back(std::move(line));

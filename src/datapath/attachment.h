@@ -1,4 +1,5 @@
-// One of our programs at one hook of one interface: attached first in the chain, kept there, taken away without a trace.
+// One of our programs at one hook of one interface: attached first in the chain, or right behind another of ours, kept
+// there, taken away without a trace.
 //
 // tcx (Linux 6.6) where it is allowed and works, else a clsact filter at preference 1. Never removes or replaces what
 // others attached. Fed by Interface (src/datapath/interface.cc), which decides when to check and to repair.
@@ -53,11 +54,14 @@ class Attachment {
     std::uint32_t ifindex = 0;
     std::string interface;
     Direction direction = Direction::kIngress;
+    // 0: at the head. Else right behind this program, which must stand at this hook by the same mechanism: what it has
+    // to see, it sees before us.
+    std::uint32_t after_program_id = 0;
   };
 
-  // Attaches `program_fd` (which stays the caller's) at the head. `watchdog` may be null only for kTcx: it removes a
+  // Attaches `program_fd` (which stays the caller's) at the target's place. `watchdog` may be null only for kTcx: it removes a
   // clsact filter if this process dies, and must outlive the attachment. Half-done work is undone on failure.
-  // NotFound: the interface is gone. AlreadyExists: this program is at this hook already.
+  // NotFound: the interface is gone, or after_program_id is not there. AlreadyExists: this program is at this hook already.
   static absl::StatusOr<std::unique_ptr<Attachment>> Attach(const Target& target, int program_fd, Mechanism mechanism,
                                                             Watchdog* watchdog);
   virtual ~Attachment() = default;  // detaches
@@ -70,7 +74,7 @@ class Attachment {
   // Another program in the same place in one step: no packet passes without one of the two. FailedPrecondition: somebody
   // removed ours; MoveToHead puts it back.
   virtual absl::Status Replace(int program_fd) = 0;
-  // Detaches and attaches again at the head of the chain: for when somebody ends it before us or took us away. A packet
+  // Detaches and attaches again at the head of the chain, or behind after_program_id: for when somebody ends it before us or took us away. A packet
   // is never counted twice; those of the moment between are `unseen`. The head may stay another's (clsact: a classifier
   // of another kind holds preference 1): Chain() tells. After an error nothing of ours stands; may be called again.
   virtual absl::Status MoveToHead() = 0;

@@ -1,10 +1,11 @@
 // See clsact_attachment.h. cls_bpf runs the newest filter of a preference first, so a filter that is added at the lowest
-// preference is at the head.
+// preference is at the head, and one at the next preference is behind it.
 #include "src/datapath/clsact_attachment.h"
 
 #include <fmt/format.h>
 #include <linux/if_ether.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "src/datapath/live_mark.h"
@@ -127,6 +128,16 @@ absl::StatusOr<std::uint32_t> ClsactAttachment::LowestFreePreference() const {
   absl::StatusOr<std::vector<FilterInfo>> filters = ListFilters(socket_, target_.ifindex, parent_);
   if (!filters.ok()) return filters.status();
   std::uint32_t preference = 1;
+  if (target_.after_program_id != 0) {
+    const auto before = std::find_if(filters->begin(), filters->end(), [this](const FilterInfo& filter) {
+      return filter.chain == 0 && filter.program_id == target_.after_program_id;
+    });
+    if (before == filters->end()) {
+      return absl::NotFoundError(
+          fmt::format("program id {}, behind which we are to stand, is not at {}", target_.after_program_id, Place()));
+    }
+    preference = before->preference + 1;
+  }
   for (const FilterInfo& filter : *filters) {  // ascending by preference
     if (filter.chain != 0 || filter.preference != preference) continue;
     if (filter.kind != "bpf" || filter.protocol != ETH_P_ALL) ++preference;

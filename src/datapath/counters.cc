@@ -32,6 +32,7 @@ void EventCounters::Add(const knp_cpu_state& cpu) {
   evicted += cpu.evicted;
   inserted += cpu.inserted;
   samples_suppressed += cpu.samples_suppressed;
+  folded += {cpu.folded_packets, cpu.folded_bytes};
   inner_lost += cpu.inner_lost;
   inner_malformed += cpu.inner_malformed;
 }

@@ -31,6 +31,7 @@ struct KernelCounters {
 struct EventCounters {
   std::uint64_t suppressed = 0, ring_full = 0, evicted = 0, inserted = 0;
   std::uint64_t samples_suppressed = 0;
+  Count folded;
   std::uint64_t inner_lost = 0;         // packets inside tunnels that are in no inner flow, for want of room
   std::uint64_t inner_malformed = 0;    // or because they cannot be read, or are no IP
   std::uint64_t malformed_records = 0;  // records that user space could not use: 0 unless the two sides disagree

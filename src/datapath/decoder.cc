@@ -2,9 +2,11 @@
 #include "src/datapath/decoder.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace knp::datapath {
 namespace {
@@ -42,6 +44,25 @@ FlowTuple TupleOf(const Key& key) {
   tuple.protocol = KNP_META_PROTO(key.meta);
   tuple.vlan = KNP_META_VLAN(key.meta);
   return tuple;
+}
+
+// A folded flow's key has the end that is known as its source: see enum knp_folded.
+std::uint32_t FoldedBits(const knp_key4& key) { return ntohl(key.daddr_be); }
+std::uint32_t FoldedBits(const knp_key6& key) { return static_cast<std::uint32_t>(key.daddr[14]) << 8 | key.daddr[15]; }
+std::uint32_t FoldedBits(const knp_key_inner&) { return 0; }  // there are none
+
+void Unfold(std::uint32_t bits, FlowTuple* tuple) {
+  const std::uint16_t known = tuple->source_port, others = tuple->destination_port;
+  tuple->destination = {};
+  if (bits & KNP_FOLD_DESTINATION) std::swap(tuple->source, tuple->destination);
+  const bool icmp = tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6;
+  if (icmp) {
+    tuple->source_port = 0;
+    tuple->destination_port = bits & KNP_FOLD_ANY_PORT ? kAnyIcmp : known;
+  } else {
+    tuple->source_port = bits & KNP_FOLD_DESTINATION ? others : known;
+    tuple->destination_port = bits & KNP_FOLD_DESTINATION ? known : others;
+  }
 }
 
 Direction DirectionOf(std::uint32_t meta) { return KNP_META_DIR(meta) ? Direction::kEgress : Direction::kIngress; }
@@ -83,6 +104,24 @@ struct RecordHandlers {
   }
 };
 
+namespace {
+
+// Any one CPU may have all of an endpoint's packets, so each has the whole budget. But one reader serves them all: of many
+// CPUs, each may have fewer new flows altogether.
+void SetFlowBudget(std::uint32_t flows_per_second, std::uint32_t cpus, std::uint64_t tick_ns, knp_cpu_state* state) {
+  if (flows_per_second == 0) return;
+  const double endpoint = flows_per_second;
+  const double budgets[KNP_BUDGETS] = {endpoint, 2 * endpoint, std::clamp(64.0 / cpus, 2.0, 3.0) * endpoint};
+  for (unsigned i = 0; i < KNP_BUDGETS; i++) {
+    const double per_tick = budgets[i] * static_cast<double>(tick_ns) / 1e9;
+    state->flows_per_tick_q8[i] = static_cast<__u32>(std::clamp(per_tick * 256 + 0.5, 1.0, 4e9));
+    // A second's worth may come at once: a rollout, a storm of retries.
+    state->flow_burst_q8[i] = static_cast<__u32>(std::min(budgets[i] * 256, 4e9));
+  }
+}
+
+}  // namespace
+
 knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std::uint64_t tick_ns) {
   const double per_tick = static_cast<double>(options.events_per_second) / cpus * static_cast<double>(tick_ns) / 1e9;
   knp_cpu_state state{};
@@ -95,6 +134,7 @@ knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std
   constexpr double kOneSample = sizeof(knp_payload_sample) + KNP_SAMPLE_BYTES;
   if (options.sample_bytes_per_second != 0)
     state.sample_burst_q8 = static_cast<__u32>(std::min((bytes / 10 + kOneSample) * 256, 4e9));
+  SetFlowBudget(options.new_flows_per_second, cpus, tick_ns, &state);
   return state;
 }
 
@@ -181,6 +221,8 @@ void Decoder::EmitDelta(const Key& key, const knp_flow& flow, std::uint64_t pack
   delta.tcp_flags = flow.tcp_flags;
   delta.fragments = flow.bits & KNP_F_FRAGMENT;
   delta.continued = packets != flow.packets;
+  delta.folded = flow.bits & KNP_F_FOLDED;
+  if (delta.folded) Unfold(FoldedBits(key), &delta.tuple);
   sink_->OnDelta(delta);
 }
 

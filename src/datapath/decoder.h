@@ -20,7 +20,7 @@
 
 namespace knp::datapath {
 
-// What one of `cpus` CPUs may spend on records that no count hangs on; all else is zero.
+// What one of `cpus` CPUs may spend on records that no count hangs on, and on new flows; all else is zero.
 knp_cpu_state EventBudget(const MonitorOptions& options, std::uint32_t cpus, std::uint64_t tick_ns);
 
 class Decoder {

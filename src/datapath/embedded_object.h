@@ -1,4 +1,5 @@
-// The BPF objects that were built with this library (bpf/network_monitor.bpf.c, both variants, and bpf/replay.bpf.c), as bytes of ELF files. Put
+// The BPF objects that were built with this library (bpf/network_monitor.bpf.c and bpf/mitigation.bpf.c, both variants
+// of each, bpf/replay.bpf.c and bpf/capture.bpf.c), as bytes of ELF files. Put
 // there by the assembler (cmake/embedded_object.S.in); read by the loader.
 #ifndef KNP_DATAPATH_EMBEDDED_OBJECT_H_
 #define KNP_DATAPATH_EMBEDDED_OBJECT_H_
@@ -14,6 +15,12 @@ extern const std::byte knp_embedded_object_4_18[];
 extern const std::uint64_t knp_embedded_object_4_18_size;
 extern const std::byte knp_embedded_replay_object[];
 extern const std::uint64_t knp_embedded_replay_object_size;
+extern const std::byte knp_embedded_mitigation_object[];
+extern const std::uint64_t knp_embedded_mitigation_object_size;
+extern const std::byte knp_embedded_mitigation_object_4_18[];
+extern const std::uint64_t knp_embedded_mitigation_object_4_18_size;
+extern const std::byte knp_embedded_capture_object[];
+extern const std::uint64_t knp_embedded_capture_object_size;
 }
 
 namespace knp::datapath {
@@ -26,6 +33,16 @@ inline std::span<const std::byte> EmbeddedObject418() {
 
 inline std::span<const std::byte> EmbeddedReplayObject() {
   return {knp_embedded_replay_object, knp_embedded_replay_object_size};
+}
+
+inline std::span<const std::byte> EmbeddedMitigation() {
+  return {knp_embedded_mitigation_object, knp_embedded_mitigation_object_size};
+}
+inline std::span<const std::byte> EmbeddedMitigation418() {
+  return {knp_embedded_mitigation_object_4_18, knp_embedded_mitigation_object_4_18_size};
+}
+inline std::span<const std::byte> EmbeddedCapture() {
+  return {knp_embedded_capture_object, knp_embedded_capture_object_size};
 }
 
 }  // namespace knp::datapath

@@ -31,20 +31,20 @@ struct Row {
 constexpr Row kRows[] = {
     {Feature::kPrograms, "programs", "5.2",
      "the programs for Linux 4.18 instead (global data, 32-bit jumps, more than 4,096 instructions are missing): "
-     "super-packets (GSO, GRO) count once, what is inside tunnels is not told, last-seen times are right to 10 ms, a "
-     "hot "
-     "packet costs some 10 ns more"},
+     "super-packets (GSO, GRO) count once, what is inside tunnels is not told, floods are not folded, last-seen times "
+     "are right to 10 ms, a hot packet costs some 10 ns more"},
     {Feature::kMmap, "mmap", "5.5",
      "the flow table is copied out by system calls: the same counts, for a few milliseconds of CPU time a scan"},
     {Feature::kBatch, "batch", "5.6", "matters without mmap only: one system call a value instead of one for many"},
     {Feature::kJiffies, "jiffies", "5.6",
      "the programs for Linux 4.18 instead, with a clock that user space advances every 10 ms; super-packets count "
-     "once, what is inside tunnels is not told"},
+     "once, what is inside tunnels is not told, floods are not folded"},
     {Feature::kGso, "gso", "5.7",
      "the programs for Linux 4.18 instead: a super-packet (GSO, GRO) counts as one packet of its whole length; what "
-     "is inside tunnels is not told"},
+     "is inside tunnels is not told, floods are not folded"},
     {Feature::kRingbuf, "ringbuf", "5.8",
-     "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner"},
+     "perf buffer instead: one part a CPU, so a burst on one CPU fills its part sooner; no packets of alerts are kept "
+     "(--evidence is refused)"},
     {Feature::kTcx, "tcx", "6.6",
      "clsact filter at preference 1 instead: others can be put before it, a watchdog process removes it after a crash, "
      "and where the interface has no clsact qdisc yet, the kernel drops what it sends for about a millisecond while it "

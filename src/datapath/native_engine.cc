@@ -50,10 +50,11 @@ struct NativeEngine::State {
         counters(sizes.max_ifaces),
         cpu(1),
         scratch(1),
+        meters(1),
         decoder(sink) {}
   bool valid() const {
     return buckets4.data() && buckets6.data() && buckets_inner.data() && counters.data() && cpu.data() &&
-           scratch.data();
+           scratch.data() && meters.data();
   }
 
   ZeroedArray<knp_buckets4> buckets4;
@@ -62,6 +63,7 @@ struct NativeEngine::State {
   ZeroedArray<knp_iface_counters> counters;
   ZeroedArray<knp_cpu_state> cpu;
   ZeroedArray<knp_scratch> scratch;
+  ZeroedArray<knp_meters> meters;
   knp_host host{};
   ReplayClock clock;
   Decoder decoder;
@@ -90,6 +92,7 @@ absl::StatusOr<std::unique_ptr<NativeEngine>> NativeEngine::Create(const Monitor
   host.knp_counters = {state->counters.data(), state->counters.size()};
   host.knp_cpu = {state->cpu.data(), state->cpu.size()};
   host.knp_scratch = {state->scratch.data(), state->scratch.size()};
+  host.knp_meters = {state->meters.data(), state->meters.size()};
   host.context = &state->decoder;
   host.emit = [](void* decoder, const void* record, __u32 size) -> long {
     static_cast<Decoder*>(decoder)->OnRecord(record, size);

@@ -37,6 +37,7 @@ constexpr RequiredMap kMaps[] = {
     {"knp_scratch", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_scratch)},
     {"knp_counters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_counters)},
     {"knp_cpu", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_cpu_state)},
+    {"knp_meters", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_meters), kCurrent | kReplay},
     {"knp_ifaces", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_iface_entry)},
     {"knp_clock_now", BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_clock_pair), kCurrent},
     {kSettingsMap, BPF_MAP_TYPE_ARRAY, 4, sizeof(knp_config), k418},
@@ -273,7 +274,10 @@ absl::Status Object::Configure(const Features& features) {
   };
   set_entries("knp_flows4", (sizes_.cpus * sizes_.buckets4 + KNP_CHUNK - 1) / KNP_CHUNK);
   set_entries("knp_flows6", (sizes_.cpus * sizes_.buckets6 + KNP_CHUNK - 1) / KNP_CHUNK);
-  if (!is_418) set_entries("knp_flows_inner", (sizes_.cpus * sizes_.buckets_inner + KNP_CHUNK - 1) / KNP_CHUNK);
+  if (!is_418) {
+    set_entries("knp_flows_inner", (sizes_.cpus * sizes_.buckets_inner + KNP_CHUNK - 1) / KNP_CHUNK);
+    set_entries("knp_meters", sizes_.cpus);
+  }
   set_entries("knp_counters", sizes_.cpus * sizes_.max_ifaces);
   set_entries("knp_cpu", sizes_.cpus);
   set_entries("knp_scratch", sizes_.cpus);

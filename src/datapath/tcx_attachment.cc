@@ -23,12 +23,14 @@ namespace {
 constexpr std::uint32_t kAttachTcxIngress = 46;  // BPF_TCX_INGRESS
 constexpr std::uint32_t kAttachTcxEgress = 47;   // BPF_TCX_EGRESS
 constexpr std::uint32_t kBefore = 1u << 3;       // BPF_F_BEFORE; with no program to be before: at the head
+constexpr std::uint32_t kAfter = 1u << 4;        // BPF_F_AFTER
+constexpr std::uint32_t kById = 1u << 5;         // BPF_F_ID: the other program is named by its id
 constexpr std::size_t kMaxPrograms = 64;         // BPF_MPROG_MAX
 
 // union bpf_attr, link_create with its tcx part.
 struct LinkCreateArguments {
   std::uint32_t prog_fd, target_ifindex, attach_type, flags;
-  std::uint32_t relative_fd, pad;
+  std::uint32_t relative, pad;  // a descriptor or, with BPF_F_ID, an id
   std::uint64_t expected_revision;
 };
 static_assert(sizeof(LinkCreateArguments) == 32);
@@ -81,7 +83,8 @@ absl::Status TcxAttachment::Link() {
   arguments.prog_fd = static_cast<std::uint32_t>(program_.fd.get());
   arguments.target_ifindex = target_.ifindex;
   arguments.attach_type = AttachType(target_.direction);
-  arguments.flags = kBefore;
+  arguments.flags = target_.after_program_id == 0 ? kBefore : kAfter | kById;
+  arguments.relative = target_.after_program_id;
   link_ = UniqueFd(Bpf(BPF_LINK_CREATE, &arguments));
   if (link_.valid()) return absl::OkStatus();
   const int error = errno;
@@ -89,6 +92,10 @@ absl::Status TcxAttachment::Link() {
   if (error == EINVAL) {
     return absl::UnimplementedError(
         fmt::format("{}: this kernel has no tcx (Linux 6.6), or the program is no tc program", what));
+  }
+  if (error == ENOENT && target_.after_program_id != 0) {
+    return absl::NotFoundError(
+        fmt::format("{}: program id {}, behind which it is to stand, is not there", what, target_.after_program_id));
   }
   if (error == ERANGE) {
     return absl::ResourceExhaustedError(

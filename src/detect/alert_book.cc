@@ -57,6 +57,17 @@ std::string AlertBook::MapKey(std::string_view type, std::string_view key) {
 
 bool AlertBook::IsOpen(std::string_view type, std::string_view key) const { return open_.contains(MapKey(type, key)); }
 
+bool AlertBook::NamesInAttack(const IpAddress& address) const {
+  const auto names = [&address](const std::optional<Endpoint>& one, const std::vector<IpAddress>& several) {
+    return (one && one->ip == address) || std::find(several.begin(), several.end(), address) != several.end();
+  };
+  return std::any_of(open_.begin(), open_.end(), [&](const auto& entry) {
+    const Alert& alert = entry.second.alert;
+    return (alert.type.starts_with("scan.") || alert.type.starts_with("ddos.")) &&
+           (names(alert.source, alert.evidence_sources) || names(alert.target, alert.evidence_targets));
+  });
+}
+
 bool AlertBook::IsSuppressed(const Alert& alert) const {
   return std::any_of(options_.suppress.begin(), options_.suppress.end(), [&](const Suppression& s) {
     return TypeMatches(s.type, alert.type) && SideMatches(s.source, alert.source, alert.evidence_sources) &&
@@ -87,6 +98,7 @@ void AlertBook::Open(const std::string& map_key, const Finding& finding, std::ui
   entry.alert = finding.alert;
   entry.last_mono_ns = std::max(finding.last_mono_ns, finding.first_mono_ns);
   entry.quiet_ns = finding.quiet_ns;
+  entry.origin = finding.origin;
   entry.alert.last_seen_unix_ns = context_.unix_ns(entry.last_mono_ns);
   const auto earlier = closed_.find(map_key);
   if (earlier != closed_.end() && earlier->second.mono_ns + Nanoseconds(options_.cool_down) > mono_ns) {
@@ -137,6 +149,12 @@ void AlertBook::Fold(const Finding& finding, std::uint64_t mono_ns) {
 
 // What the detector knows now takes the place of what it knew, but for what an alert never takes back.
 void AlertBook::Refresh(Entry* entry, const Finding& finding) {
+  if (finding.origin != entry->origin) {
+    entry->changed |= finding.last_mono_ns > entry->last_mono_ns;
+    entry->last_mono_ns = std::max(entry->last_mono_ns, finding.last_mono_ns);
+    entry->alert.last_seen_unix_ns = context_.unix_ns(entry->last_mono_ns);
+    return;
+  }
   Alert alert = finding.alert;
   const Alert& old = entry->alert;
   alert.id = old.id;

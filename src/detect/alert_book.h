@@ -27,6 +27,8 @@ struct Finding {
   Alert alert;
   // What makes it the same attack as before, besides the type: mostly the source's or the target's address.
   std::string key;
+  // Who found it, where several may find the same: the first one's words stand.
+  std::string origin{};
   std::uint64_t first_mono_ns = 0;
   std::uint64_t last_mono_ns = 0;           // when the attack was seen last
   std::uint64_t quiet_ns = 60'000'000'000;  // it is over after so long without
@@ -48,6 +50,8 @@ class AlertBook {
   void Tell(const Finding& finding, std::uint64_t mono_ns);
   // Whether one is open (not only folded): its detector may then tell less often.
   bool IsOpen(std::string_view type, std::string_view key) const;
+  // Whether an open alert of a scan or a flood names the address, as source or as target.
+  bool NamesInAttack(const IpAddress& address) const;
   // The attack is over, whatever the quiet time says.
   void Close(std::string_view type, std::string_view key, std::uint64_t mono_ns);
 
@@ -64,6 +68,7 @@ class AlertBook {
     Alert alert;
     std::uint64_t last_mono_ns = 0, told_mono_ns = 0, quiet_ns = 0;
     bool changed = false;
+    std::string origin;
     absl::flat_hash_set<std::string> folded;  // keys, at most kMostFolded
   };
   struct Closed {

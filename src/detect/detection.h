@@ -36,6 +36,14 @@ class Detection {
              std::uint64_t mono_ns) {
     for (const auto& detector : detectors_) detector->OnDns(client, server, transaction, mono_ns);
   }
+  void OnTcpPacket(const FlowTuple& tuple, std::uint8_t flags, InterfaceId interface, std::uint64_t mono_ns) {
+    for (const auto& detector : detectors_) detector->OnTcpPacket(tuple, flags, interface, mono_ns);
+  }
+  void OnKnownBad(const std::shared_ptr<const AddressList>& list) {
+    for (const auto& detector : detectors_) detector->OnKnownBad(list);
+  }
+  // What somebody else found.
+  void Tell(const Finding& finding, std::uint64_t mono_ns) { alerts_.Tell(finding, mono_ns); }
   // As often as the owner likes: acts when a tick is over.
   void Advance(std::uint64_t mono_ns);
   // Nothing more will come: decides and closes everything.

@@ -8,8 +8,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "src/base/contact.h"
+
+namespace knp {
+class AddressList;
+}
 
 namespace knp::detect {
 
@@ -36,6 +41,11 @@ class Detector {
   // A question to a name server is over.
   virtual void OnDns(const IpAddress& client, const IpAddress& server, const DnsTransaction& transaction,
                      std::uint64_t mono_ns);
+  // A TCP packet that the kernel told of by itself: the first of a flow, with RST, or with flags that no honest stack sends,
+  // of which each is told. Once for each interface that saw it; within the budget of events.
+  virtual void OnTcpPacket(const FlowTuple& tuple, std::uint8_t flags, InterfaceId interface, std::uint64_t mono_ns);
+  // The list of known bad addresses was read, or read again. Never null.
+  virtual void OnKnownBad(const std::shared_ptr<const AddressList>& list);
   // Four times a second.
   virtual void Advance(std::uint64_t mono_ns);
   // Nothing more will come: decides what was held back for more evidence.

@@ -28,6 +28,7 @@ struct ConversationKey {
   TunnelType tunnel = TunnelType::kNone;
   std::uint8_t protocol = 0;
   std::uint8_t ip_version = 4;
+  bool folded = false;  // the end of address zero, which is the low one, stands for many: FlowDelta::folded
   friend bool operator==(const ConversationKey&, const ConversationKey&) = default;
 };
 
@@ -123,6 +124,7 @@ struct Conversation {
   bool payload_sent : 1 = false, payload_received : 1 = false;
   bool refused : 1 = false;               // by an ICMP error, or an ABORT
   bool aborted : 1 = false;               // SCTP: an ABORT of the source
+  bool known_asked : 1 = false;           // folded: the end that is known has opened connections itself
   Stage stage = Stage::kNone;             // as it was told last,
   bool stage_source_is_high : 1 = false;  // and of whom as the source
   Opener opener = Opener::kFirstPacket;

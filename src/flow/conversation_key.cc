@@ -57,7 +57,7 @@ std::size_t HashOf(const ConversationKey& key) {
   words[4] =
       std::uint64_t{key.low_port} << 48 | std::uint64_t{key.high_port} << 32 | std::uint64_t{key.vlan} << 16 | key.icmp;
   words[5] = std::uint64_t{key.tunnel_id} << 32 | std::uint64_t{static_cast<std::uint8_t>(key.tunnel)} << 16 |
-             std::uint64_t{key.protocol} << 8 | key.ip_version;
+             std::uint64_t{key.folded} << 24 | std::uint64_t{key.protocol} << 8 | key.ip_version;
   return absl::HashOf(words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 

@@ -8,6 +8,7 @@
 namespace knp::flow {
 
 FlowState StateOf(const Conversation& c, bool idled_out) {
+  if (c.key.folded) return FlowState::kActive;
   if (c.key.protocol != IPPROTO_TCP) {
     if (!idled_out) return FlowState::kActive;
     const bool answered = std::any_of(c.sights.begin(), c.sights.end(), [](const Sight& s) { return !s.forward; });

@@ -12,6 +12,7 @@ FlowState StateOf(const Conversation& c, bool idled_out);
 
 // Both sides have closed it, or one has reset it.
 inline bool IsOver(const Conversation& c) {
+  if (c.key.folded) return false;  // flags of many connections
   return ((c.flags_sent | c.flags_received) & kRst) || (c.flags_sent & c.flags_received & kFin);
 }
 // More than the packets that open a connection: the next SYN is of another one.

@@ -49,9 +49,10 @@ const FlowTable::InterfaceSums& FlowTable::Sums(InterfaceId id) {
   return sums_[id];
 }
 
-FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t first_mono_ns,
-                                       bool* source_is_high, bool* opened) {
-  const ConversationKey key = MakeKey(tuple, source_is_high);
+FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns,
+                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened) {
+  ConversationKey key = MakeKey(tuple, source_is_high);
+  key.folded = folded;
   const auto found = index_.find(key);
   *opened = found == index_.end();
   if (*opened) return Open(key, *source_is_high, first_mono_ns);
@@ -118,7 +119,8 @@ void FlowTable::Add(const FlowDelta& delta) {
   bool source_is_high = false, opened = false;
   // A slot that was read before tells when its flow began, not when this conversation did: ours may have ended between.
   const std::uint64_t first_mono_ns = delta.continued ? delta.last_mono_ns : delta.first_mono_ns;
-  const Index index = FindOrOpen(delta.tuple, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
+  const Index index =
+      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
   Conversation& c = slab_[index];
   // Flags of all packets together are those of the first only if the flow has SYN but never ACK.
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
@@ -140,13 +142,17 @@ void FlowTable::Add(const FlowDelta& delta) {
     sums_[delta.interface].received += delta.count;
     sums_[delta.interface].protocols[delta.tuple.protocol] += delta.count;
   }
-  NoteSide(&c, delta.tuple, forward);
-  // An SCTP packet that opens an association is as large as one with data.
-  if ((delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) &&
-      (c.key.protocol != IPPROTO_SCTP || c.answered))
-    NotePayload(&c, forward);
-  TellStage(&c, delta.interface, delta.last_mono_ns);
-  TellTraffic(&c, delta.interface, delta.last_mono_ns);
+  if (delta.folded) {
+    NoteFolded(&c, delta);
+  } else {
+    NoteSide(&c, delta.tuple, forward);
+    // An SCTP packet that opens an association is as large as one with data.
+    if ((delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) &&
+        (c.key.protocol != IPPROTO_SCTP || c.answered))
+      NotePayload(&c, forward);
+    TellStage(&c, delta.interface, delta.last_mono_ns);
+  }
+  TellTraffic(&c, delta);
   Touch(index, delta.last_mono_ns);
 }
 
@@ -172,7 +178,8 @@ void FlowTable::Refused(const FlowTuple& tuple, InterfaceId interface, std::uint
   TellStage(&c, interface, mono_ns);
 }
 
-void FlowTable::TellTraffic(Conversation* c, InterfaceId interface, std::uint64_t mono_ns) {
+void FlowTable::TellTraffic(Conversation* c, const FlowDelta& delta) {
+  const std::uint64_t mono_ns = delta.last_mono_ns;
   const Attribution now = Attribute(c, context_.places);
   const Attribution news{c->told_sent.Take(now.sent), c->told_received.Take(now.received)};
   if (news.sent.packets + news.received.packets == 0) return;
@@ -180,13 +187,21 @@ void FlowTable::TellTraffic(Conversation* c, InterfaceId interface, std::uint64_
                  options_.patterns.burst_gap_ns);
   if (c->key.tunnel != TunnelType::kNone) return;
   if (context_.on_traffic) context_.on_traffic(c->id, c->key, c->source_is_high, news);
-  if (context_.on_carried) context_.on_carried(ContactOf(*c, interface, mono_ns), {news.sent, news.received});
+  if (!context_.on_carried) return;
+  if (!delta.folded) {
+    context_.on_carried(ContactOf(*c, delta.interface, mono_ns), {news.sent, news.received});
+  } else if (const auto contact = FoldedContact(*c, delta, now)) {
+    const Count& count = news.sent.packets != 0 ? news.sent : news.received;
+    const bool to_client = contact->server.bytes == IpAddress().bytes;
+    context_.on_carried(*contact, to_client ? Carried{{}, count} : Carried{count, {}});
+  }
 }
 
 FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   bool source_is_high = false;
   Meeting meeting;
-  Index index = FindOrOpen(notice.tuple, notice.mono_ns, notice.mono_ns, &source_is_high, &meeting.new_conversation);
+  Index index =
+      FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high, &meeting.new_conversation);
   if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     meeting.new_conversation = true;
@@ -221,7 +236,7 @@ FlowTable::Meeting FlowTable::Payload(const PayloadSample& sample) {
   bool source_is_high = false;
   Meeting meeting;
   const Index index =
-      FindOrOpen(sample.tuple, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
+      FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
   meeting.from_opener = source_is_high == c.source_is_high;

@@ -49,8 +49,8 @@ class FlowTable {
     std::function<void(std::uint64_t id, const ConversationKey& key, bool source_is_high, const Attribution& carried)>
         on_traffic;
     // The same for detectors, at each news; and when a conversation reaches another stage. Not of inner flows either.
-    std::function<void(const Contact& contact, const Carried& carried)> on_carried;
-    std::function<void(const Contact& contact, Stage before)> on_stage;
+    std::function<void(const Contact& contact, const Carried& carried)> on_carried = nullptr;
+    std::function<void(const Contact& contact, Stage before)> on_stage = nullptr;
     // After the last record of an id, or if there was none.
     std::function<void(std::uint64_t id)> on_end;
   };
@@ -117,14 +117,14 @@ class FlowTable {
   };
 
   // `mono_ns`: of the packets in question; of several conversations of one key, that which was live then.
-  Index FindOrOpen(const FlowTuple& tuple, std::uint64_t mono_ns, std::uint64_t first_mono_ns, bool* source_is_high,
-                   bool* opened);
+  Index FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns, std::uint64_t first_mono_ns,
+                   bool* source_is_high, bool* opened);
   Index Open(const ConversationKey& key, bool source_is_high, std::uint64_t first_mono_ns);
   // The tuple's ports are used again: `index` goes on as an earlier conversation until it ends.
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
   bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
   void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
-  void TellTraffic(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);
+  void TellTraffic(Conversation* c, const FlowDelta& delta);
   void TellStage(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);
   void Touch(Index index, std::uint64_t mono_ns);
   void Link(Index index);

@@ -7,8 +7,10 @@
 namespace knp::flow {
 namespace {
 
-Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, std::uint8_t version, std::uint16_t port) {
-  return {.ip = {.bytes = bytes, .version = version}, .port = port};
+Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, const ConversationKey& key, std::uint16_t port) {
+  const bool known = !key.folded || bytes != std::array<std::uint8_t, 16>{};
+  return {.ip = {.bytes = bytes, .version = known ? key.ip_version : std::uint8_t{0}},
+          .port = IsIcmp(key.protocol) ? std::uint16_t{0} : port};
 }
 
 std::optional<std::uint64_t> Nanoseconds(float span) {
@@ -20,9 +22,8 @@ std::optional<std::uint64_t> Nanoseconds(float span) {
 
 void FlowTable::DescribeEnds(const Conversation& c, FlowRecord* record) const {
   const ConversationKey& key = c.key;
-  const bool icmp = IsIcmp(key.protocol);
-  const Endpoint low = MakeEndpoint(key.low, key.ip_version, icmp ? 0 : key.low_port);
-  const Endpoint high = MakeEndpoint(key.high, key.ip_version, icmp ? 0 : key.high_port);
+  const Endpoint low = MakeEndpoint(key.low, key, key.low_port);
+  const Endpoint high = MakeEndpoint(key.high, key, key.high_port);
   record->source = c.source_is_high ? high : low;
   record->destination = c.source_is_high ? low : high;
   if (c.has_macs) {
@@ -43,7 +44,8 @@ void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const 
   record->state =
       StateOf(*c, final && last_advance_ns_ != 0 && c->last_mono_ns + options_.idle_timeout_ns <= last_advance_ns_);
   record->protocol = key.protocol;
-  record->opener = c->opener;
+  record->opener = key.folded ? Opener::kFirstPacket : c->opener;
+  record->folded = key.folded;
   DescribeEnds(*c, record);
   record->vlan = key.vlan;
   if (key.tunnel != TunnelType::kNone) record->tunnel = Tunnel{key.tunnel, key.tunnel_id};
@@ -52,7 +54,7 @@ void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const 
     record->dscp = c->dscp;
   }
   if (IsIcmp(key.protocol)) {
-    record->icmp.emplace(key.icmp >> 8, key.icmp & 0xff);
+    if (!key.folded || key.icmp != kAnyIcmp) record->icmp.emplace(key.icmp >> 8, key.icmp & 0xff);
     record->echo = echoes_.Find(c->id);
   }
   record->tcp.flags_sent = c->flags_sent;
@@ -66,13 +68,14 @@ void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const 
   const Attribution counted = Attribute(c, context_.places);
   record->sent = counted.sent;
   record->received = counted.received;
-  record->pattern = ClassifyPattern({.protocol = key.protocol,
-                                     .ip_version = key.ip_version,
-                                     .duration_ns = c->last_mono_ns - c->first_mono_ns,
-                                     .sent = counted.sent,
-                                     .received = counted.received,
-                                     .meter = c->pattern},
-                                    options_.patterns);
+  if (!key.folded)
+    record->pattern = ClassifyPattern({.protocol = key.protocol,
+                                       .ip_version = key.ip_version,
+                                       .duration_ns = c->last_mono_ns - c->first_mono_ns,
+                                       .sent = counted.sent,
+                                       .received = counted.received,
+                                       .meter = c->pattern},
+                                      options_.patterns);
   record->observations.clear();
   if (key.tunnel == TunnelType::kNone) {
     for (const Sight& sight : c->sights) {

@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <array>
+
 namespace knp::flow {
 namespace {
 
@@ -28,8 +30,8 @@ Stage TcpStage(const Conversation& c) {
     if (received & (kPsh | kFin)) return Stage::kCompleted;  // the same, the other way round
     return received & kSyn ? Stage::kUnsolicited : received & kRst ? Stage::kRefused : Stage::kCompleted;
   }
-  // A reset of its own, or to a SYN-ACK that it had not asked for.
-  if ((!c.answered || received & kSyn) && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
+  if (received & kSyn && (sent & ~kAck) == kRst) return Stage::kUnsolicited;  // and it was told so
+  if (!c.answered && (sent & ~kAck) == kRst) return Stage::kUnsolicited;
   if (!c.answered) return c.refused ? Stage::kRefused : Stage::kOpened;
   if (received & kRst && !(received & (kSyn | kPsh | kFin))) return Stage::kRefused;
   return c.payload_sent || c.payload_received ? Stage::kTalked : Stage::kCompleted;
@@ -75,6 +77,55 @@ Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mo
   contact.interface = interface;
   contact.first_mono_ns = c.first_mono_ns;
   contact.mono_ns = mono_ns;
+  return contact;
+}
+
+namespace {
+
+bool IsNobody(const std::array<std::uint8_t, 16>& address) { return address == std::array<std::uint8_t, 16>{}; }
+
+// Of many packets with `flags` that the known end has received. `answers`: it sends about as much as it gets, and not
+// only resets, which whoever is flooded does.
+Stage FoldedStage(const Conversation& c, std::uint8_t flags, std::uint8_t own_flags, bool answers) {
+  if (c.key.protocol != IPPROTO_TCP) return answers && !IsIcmp(c.key.protocol) ? Stage::kTalked : Stage::kOpened;
+  if ((flags & (kSyn | kAck)) == (kSyn | kAck)) return c.known_asked ? Stage::kAnswered : Stage::kUnsolicited;
+  if (flags & kSyn) return (own_flags & (kRst | kSyn)) == kRst ? Stage::kRefused : Stage::kOpened;
+  if (flags & kRst && c.known_asked) return Stage::kRefused;
+  return answers && own_flags & (kSyn | kPsh | kFin) ? Stage::kCompleted : Stage::kOpened;
+}
+
+}  // namespace
+
+void NoteFolded(Conversation* c, const FlowDelta& delta) {
+  if (!IsNobody(delta.tuple.source) && (delta.tcp_flags & (kSyn | kAck)) == kSyn) c->known_asked = true;
+}
+
+std::optional<Contact> FoldedContact(const Conversation& c, const FlowDelta& delta, const Attribution& carried) {
+  if (IsNobody(delta.tuple.destination)) return std::nullopt;
+  const std::uint8_t flags = delta.tcp_flags;  // the known end is the high one
+  const std::uint8_t own_flags = c.source_is_high ? c.flags_sent : c.flags_received;
+  const Count& own = c.source_is_high ? carried.sent : carried.received;
+  const Count& others = c.source_is_high ? carried.received : carried.sent;
+  const bool is_reply = (flags & (kSyn | kAck)) == (kSyn | kAck) || (flags & kRst && c.known_asked);
+  Contact contact;
+  contact.flow_id = c.id;
+  contact.folded = true;
+  contact.client.version = contact.server.version = c.key.ip_version;
+  (is_reply ? contact.client : contact.server).bytes = delta.tuple.destination;
+  contact.client_port = is_reply ? delta.tuple.destination_port : delta.tuple.source_port;
+  contact.server_port = is_reply ? delta.tuple.source_port : delta.tuple.destination_port;
+  if (IsIcmp(c.key.protocol)) {
+    contact.icmp = delta.tuple.destination_port;
+    contact.client_port = contact.server_port = 0;
+  }
+  contact.protocol = c.key.protocol;
+  (is_reply ? contact.flags_received : contact.flags_sent) = flags;
+  contact.stage = FoldedStage(c, flags, own_flags, 2 * own.packets >= others.packets);
+  contact.fragments = delta.fragments;
+  contact.fragment_rest = delta.fragments && HasPorts(c.key.protocol);
+  contact.interface = delta.interface;
+  contact.first_mono_ns = c.first_mono_ns;
+  contact.mono_ns = delta.last_mono_ns;
   return contact;
 }
 

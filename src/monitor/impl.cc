@@ -39,7 +39,24 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
+  if (absl::Status status = impl->OpenSides(); !status.ok()) return status;
   return impl;
+}
+
+// What stands beside the data plane, on request.
+absl::Status NetworkMonitor::Impl::OpenSides() {
+  const auto to_unix = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); };
+  if (!options_.evidence.directory.empty()) {
+    auto evidence = monitor::LiveEvidence::Create(options_, {.mono_ns = MonoNow, .unix_ns = to_unix});
+    if (!evidence.ok()) return evidence.status();
+    evidence_ = *std::move(evidence);
+  }
+  if (options_.mitigation.mode != MitigationMode::kOff) {
+    auto mitigator = monitor::Mitigator::Create(options_, {.mono_ns = MonoNow, .unix_ns = to_unix});
+    if (!mitigator.ok()) return mitigator.status();
+    mitigator_ = *std::move(mitigator);
+  }
+  return absl::OkStatus();
 }
 
 NetworkMonitor::Impl::Impl(const MonitorOptions& options)
@@ -66,9 +83,26 @@ void NetworkMonitor::Impl::Locked(Work&& work) {
   {
     const std::lock_guard lock(state_mutex_);
     work();
+    Act();
     posted = handlers_.Post(&pipeline_.outbox());
   }
   if (posted) handlers_.Deliver();
+}
+
+void NetworkMonitor::Impl::Act() {
+  if (evidence_) {  // first: it is to see what will be dropped
+    evidence_->OnOutbox(pipeline_.outbox(), *datapath_);
+    evidence_->Advance(*datapath_);
+  }
+  if (!mitigator_) return;
+  mitigator_->OnOutbox(&pipeline_.outbox(), *datapath_);
+  mitigator_->Advance(*datapath_, &pipeline_.outbox());
+}
+
+// A counting hook came or went.
+void NetworkMonitor::Impl::LookAgain() {
+  if (evidence_) evidence_->LookAgain();
+  if (mitigator_) mitigator_->LookAgain();
 }
 
 std::uint64_t NetworkMonitor::Impl::PacketsSeen() const {
@@ -90,6 +124,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
     if (!id.ok()) return;
     rates_.resize(std::max<std::size_t>(rates_.size(), *id + 1));
     rates_[*id].Sample(MonoNow(), {}, {});
+    LookAgain();
   });
   return status;
 }
@@ -111,7 +146,10 @@ absl::Status NetworkMonitor::Impl::ReadEarlierOwners() {
 
 absl::Status NetworkMonitor::Impl::Detach(const std::string& interface) {
   absl::Status status;
-  Locked([&] { status = datapath_->Detach(interface); });
+  Locked([&] {
+    status = datapath_->Detach(interface);
+    LookAgain();
+  });
   return status;
 }
 
@@ -214,6 +252,8 @@ absl::Status NetworkMonitor::Impl::Finish() {
   if (!datapath_) return absl::OkStatus();
   Locked([&] {
     Housekeep(MonoNow());
+    if (evidence_) evidence_->Close(*datapath_);
+    if (mitigator_) mitigator_->Close();
     datapath_->DetachAll();
   });
   absl::Status status = ReadEverything();
@@ -247,10 +287,13 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
       stats.total += ledger;
     }
     const auto events = datapath_->ReadEventCounters();
+    stats.folded = events.folded;
     stats.events_suppressed = events.suppressed;
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
+    if (evidence_) stats.evidence = evidence_->Report();
+    if (mitigator_) stats.mitigation = mitigator_->Report();
   });
   return stats;
 }

@@ -15,6 +15,8 @@
 
 #include "src/base/rate_meter.h"
 #include "src/datapath/datapath.h"
+#include "src/monitor/live_evidence.h"
+#include "src/monitor/mitigator.h"
 #include "src/monitor/outbox.h"
 #include "src/monitor/pipeline.h"
 
@@ -40,12 +42,16 @@ class NetworkMonitor::Impl {
 
  private:
   explicit Impl(const MonitorOptions& options);
+  absl::Status OpenSides();
 
   void Run(const std::stop_token& stop);
   // One turn of the thread; true if the ring has more.
   bool Turn();
   void Housekeep(std::uint64_t now);
   void Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now);
+  // Alerts that are about to leave are acted on first.
+  void Act();
+  void LookAgain();
   // Reads all that the kernel has, in slices, and hands on what comes of it.
   absl::Status ReadEverything();
   absl::Status ReadEarlierOwners();  // state_mutex_ held
@@ -61,8 +67,10 @@ class NetworkMonitor::Impl {
 
   std::mutex state_mutex_;  // guards all down to scan_credit_
   monitor::Pipeline pipeline_;
-  std::unique_ptr<datapath::Datapath> datapath_;  // calls the pipeline
-  std::vector<RateMeter> rates_;                  // by InterfaceId
+  std::unique_ptr<datapath::Datapath> datapath_;     // calls the pipeline
+  std::unique_ptr<monitor::LiveEvidence> evidence_;  // null: off
+  std::unique_ptr<monitor::Mitigator> mitigator_;    // likewise
+  std::vector<RateMeter> rates_;                     // by InterfaceId
   std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
   double scan_credit_ = 0;
 

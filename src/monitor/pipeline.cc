@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "src/flow/icmp_quote.h"
@@ -71,12 +72,19 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
                                 const Carried& carried) { detection_.OnCarried(contact, carried); },
            .on_stage = [this](const Contact& contact, Stage before) { detection_.OnStage(contact, before); },
            .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
-      port_rate_([this](const Alert& alert) { outbox_.emplace_back(alert); }, source_.packets_seen),
+      port_rate_([this](const Alert& alert) { TellPortRate(alert); }, source_.packets_seen),
       detection_(options.detection, {.raise = [this](const Alert& alert) { outbox_.emplace_back(alert); },
                                      .unix_ns = source_.unix_ns,
                                      .packets_seen = source_.packets_seen}) {}
 
 absl::Status Pipeline::Open() {
+  if (const DetectionOptions& detection = options_.detection;
+      detection.enabled && !detection.anomaly.known_bad_file.empty()) {
+    KnownBadFile::News news;
+    known_bad_file_.emplace(detection.anomaly.known_bad_file);
+    if (absl::Status status = known_bad_file_->Open(&news); !status.ok()) return status;
+    TakeList(std::move(news));
+  }
   if (!options_.identify_applications) return absl::OkStatus();
   app::ClassifierOptions classifying;
   classifying.max_flows = options_.flow_capacity;
@@ -94,6 +102,9 @@ void Pipeline::OnDelta(const FlowDelta& delta) {
 void Pipeline::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Meeting contact = flows_.Notice(notice);
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
+  // Not by the start of a flow, which may be a fragment's: it has no flags.
+  if (notice.kind == PacketNotice::Kind::kSecurityCandidate && notice.tuple.tunnel.type == TunnelType::kNone)
+    detection_.OnTcpPacket(notice.tuple, notice.tcp_flags, notice.interface, notice.mono_ns);
   if (started && !contact.start) return;  // the other direction, or another interface: no news
   if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
   const bool is_event = started || notice.kind == PacketNotice::Kind::kConnectionReset ||
@@ -127,6 +138,9 @@ void Pipeline::OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key
   traffic::TrafficDelta delta;
   delta.source = {.bytes = source_is_high ? key.high : key.low, .version = key.ip_version};
   delta.destination = {.bytes = source_is_high ? key.low : key.high, .version = key.ip_version};
+  if (key.folded)  // whoever it is
+    for (IpAddress* end : {&delta.source, &delta.destination})
+      if (end->bytes == IpAddress().bytes) end->version = 0;
   delta.protocol = key.protocol;
   if (app) delta.application = app->application.empty() ? app->protocol : app->application;
   delta.sent = carried.sent;
@@ -168,6 +182,18 @@ void Pipeline::OnRecord(const FlowRecord& record) {
   detection_.OnRecord(record, now_mono_ns_);
 }
 
+// The simple rule's alert is the book's: what the scan detector finds of the same source is the same attack.
+void Pipeline::TellPortRate(const Alert& alert) {
+  const std::uint64_t epoch_ns = source_.unix_ns(0);
+  detection_.Tell({.alert = alert,
+                   .key = alert.source->ip.ToString(),
+                   .origin = "port_rate",
+                   .first_mono_ns = alert.first_seen_unix_ns - epoch_ns,
+                   .last_mono_ns = alert.last_seen_unix_ns - epoch_ns,
+                   .quiet_ns = detect::PortRate::kQuietNs},
+                  alert.time_unix_ns - epoch_ns);
+}
+
 // An ICMP error quotes the packet that did not arrive.
 void Pipeline::OnRefusal(const PayloadSample& sample) {
   if (const std::optional<FlowTuple> quoted = flow::QuotedTuple(sample))
@@ -202,6 +228,7 @@ void Pipeline::Complete(FlowRecord* record) {
 
 // Each end by the name that the other asked for, as soon as that is known; then it stays.
 void Pipeline::NameEnds(FlowRecord* record) {
+  if (record->folded) return;
   if (const auto known = names_.find(record->id); known != names_.end()) {
     record->source.dns_name = known->second.first;
     record->destination.dns_name = known->second.second;
@@ -232,7 +259,30 @@ void Pipeline::OnUserEvent(std::uint16_t type, std::span<const std::byte> payloa
   outbox_.emplace_back(UserEvent{type, {payload.begin(), payload.end()}});
 }
 
-void Pipeline::Housekeep(std::uint64_t now_mono_ns) { port_rate_.Advance(now_mono_ns, source_.unix_ns(now_mono_ns)); }
+void Pipeline::Housekeep(std::uint64_t now_mono_ns) {
+  port_rate_.Advance(now_mono_ns, source_.unix_ns(now_mono_ns));
+  if (!known_bad_file_) return;
+  if (std::optional<KnownBadFile::News> news = known_bad_file_->Check()) TakeList(*std::move(news));
+  TellRemarks(now_mono_ns);
+}
+
+void Pipeline::TakeList(KnownBadFile::News news) {
+  if (news.list) detection_.OnKnownBad(news.list);
+  list_remarks_.insert(list_remarks_.end(), std::make_move_iterator(news.remarks.begin()),
+                       std::make_move_iterator(news.remarks.end()));
+}
+
+// The first ones come before anybody can listen.
+void Pipeline::TellRemarks(std::uint64_t now_mono_ns) {
+  for (std::string& remark : std::exchange(list_remarks_, {})) {
+    if (!handlers_->wants_events()) continue;
+    Event event;
+    event.type = EventType::kKnownBadList;
+    event.time_unix_ns = source_.unix_ns(now_mono_ns);
+    event.detail = std::move(remark);
+    outbox_.emplace_back(std::move(event));
+  }
+}
 
 void Pipeline::Close(std::uint64_t now_mono_ns) {
   dns_.Finish(now_mono_ns);

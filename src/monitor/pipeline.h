@@ -14,8 +14,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "src/app/classifier.h"
 #include "src/datapath/sink.h"
@@ -23,6 +25,7 @@
 #include "src/detect/port_rate/port_rate.h"
 #include "src/dns/tracker.h"
 #include "src/flow/flow_table.h"
+#include "src/monitor/known_bad_file.h"
 #include "src/monitor/outbox.h"
 #include "src/traffic/traffic_meter.h"
 
@@ -74,7 +77,11 @@ class Pipeline : public datapath::Sink {
   void OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key, bool source_is_high,
                  const flow::Attribution& carried);
   void OnRecord(const FlowRecord& record);
+  void TellPortRate(const Alert& alert);
   void OnRefusal(const PayloadSample& sample);
+  // What a look at the list of known bad addresses brought.
+  void TakeList(KnownBadFile::News news);
+  void TellRemarks(std::uint64_t now_mono_ns);
   void OnCompletion(const dns::Completion& completion);
   void Complete(FlowRecord* record);
   void NameEnds(FlowRecord* record);
@@ -92,6 +99,8 @@ class Pipeline : public datapath::Sink {
   flow::FlowTable flows_;
   detect::PortRate port_rate_;
   detect::Detection detection_;
+  std::optional<KnownBadFile> known_bad_file_;
+  std::vector<std::string> list_remarks_;  // that nobody was told yet
   Outbox outbox_;
 };
 

@@ -21,6 +21,7 @@ constexpr std::size_t kConversationsAStep = 1024;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr unsigned kEvenSteps = 16;  // over a gap: so many of a second, then longer and longer ones
 constexpr std::size_t kMostUnknownLinks = 16;
+constexpr std::size_t kFramesRemembered = 8192;  // of which an alert's evidence is taken
 
 // A replay without live reports asks for none within any capture's time.
 MonitorOptions PipelineOptions(const ReplayOptions& options) {
@@ -45,6 +46,11 @@ absl::StatusOr<std::unique_ptr<CaptureReplay::Impl>> CaptureReplay::Impl::Create
   std::unique_ptr<Impl> impl(new Impl(options));
   if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   if (absl::Status status = impl->OpenEngine(); !status.ok()) return status;
+  if (!options.monitor.evidence.directory.empty()) {
+    auto evidence = monitor::Evidence::Open(options.monitor.evidence, kFramesRemembered);
+    if (!evidence.ok()) return evidence.status();
+    impl->evidence_ = *std::move(evidence);
+  }
   return impl;
 }
 
@@ -131,6 +137,7 @@ absl::Status CaptureReplay::Impl::OneFrame(const replay::CapturedFrame& frame) {
   absl::Status status;
   if (std::optional<datapath::ReplayFrame> made = replay::MakeEngineFrame(frame)) {
     made->interface = *interface;
+    if (evidence_) Show(frame, *made);
     status = engine_->Run(*made);
   } else {
     const std::string name =
@@ -208,6 +215,7 @@ void CaptureReplay::Impl::Step(std::uint64_t time_ns) {
     Deliver();
   }
   pipeline_.Housekeep(time_ns);
+  if (evidence_) evidence_->Advance(time_ns);
   Deliver();
 }
 
@@ -223,7 +231,20 @@ absl::Status CaptureReplay::Impl::Finish() {
   return absl::OkStatus();
 }
 
+// Without what the capture put before it, which pcapng could not tell of next to other link types.
+void CaptureReplay::Impl::Show(const replay::CapturedFrame& frame, const datapath::ReplayFrame& made) {
+  monitor::EvidenceFrame shown;
+  shown.time_unix_ns = frame.time_ns;
+  shown.interface = NameOf(made.interface);
+  shown.ethernet = made.ethernet;
+  shown.direction = frame.direction;
+  shown.length = made.length - made.extra;
+  shown.bytes = made.data;
+  evidence_->OnFrame(shown);
+}
+
 void CaptureReplay::Impl::Deliver() {
+  if (evidence_) evidence_->OnOutbox(pipeline_.outbox(), last_ns_);
   if (handlers_.Post(&pipeline_.outbox())) handlers_.Deliver();
 }
 

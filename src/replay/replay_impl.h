@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/datapath/replay_engine.h"
+#include "src/monitor/evidence.h"
 #include "src/monitor/outbox.h"
 #include "src/monitor/pipeline.h"
 #include "src/replay/capture_reader.h"
@@ -49,6 +50,7 @@ class CaptureReplay::Impl {
   void Step(std::uint64_t time_ns);
   absl::Status Finish();
   void Deliver();
+  void Show(const replay::CapturedFrame& frame, const datapath::ReplayFrame& made);
   void ReportProgress(const Progress& progress) const;
   const std::string& NameOf(InterfaceId id) const;
 
@@ -56,6 +58,7 @@ class CaptureReplay::Impl {
   monitor::Handlers handlers_;
   monitor::Pipeline pipeline_;
   std::unique_ptr<datapath::ReplayEngine> engine_;
+  std::unique_ptr<monitor::Evidence> evidence_;  // null: off
   std::unique_ptr<replay::CaptureReader> reader_;
   std::vector<std::int64_t> ids_;   // engine's interface by the reader's, -1: none yet
   std::vector<std::string> names_;  // by the engine's

@@ -19,9 +19,11 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
     stats.total += one.ledger;
   }
   const datapath::EventCounters events = engine_->ReadEventCounters();
+  stats.folded = events.folded;
   stats.events_suppressed = events.suppressed;
   stats.samples_suppressed = events.samples_suppressed;
   stats.events_lost = events.ring_full + events.malformed_records;
+  if (evidence_) stats.evidence = evidence_->Report();
   if (!report_.native_why.empty()) stats.degraded.push_back("replay: parsed natively: " + report_.native_why);
   return stats;
 }

@@ -64,6 +64,14 @@ class RowTable {
     Link(&row);
   }
 
+  // Of nobody in particular.
+  void AddToOthers(std::uint32_t second, const Count& sent, const Count& received) {
+    folded_.sent += sent;
+    folded_.received += received;
+    Count both = sent;
+    folded_.ring.Add(second, both += received);
+  }
+
   // In no order. A row leaves its place only to be used again.
   const std::vector<std::unique_ptr<Row>>& rows() const { return rows_; }
   const Folded& folded() const { return folded_; }
@@ -87,10 +95,7 @@ class RowTable {
     } else {
       row = Smallest();
       if (!MayReplace(*row, index_.hash_function()(key), second, sent.bytes + received.bytes)) {
-        folded_.sent += sent;
-        folded_.received += received;
-        Count both = sent;
-        folded_.ring.Add(second, both += received);
+        AddToOthers(second, sent, received);
         return nullptr;
       }
       const std::uint32_t outgrown = row->size_class;

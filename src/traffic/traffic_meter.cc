@@ -108,14 +108,21 @@ void TrafficMeter::Add(const TrafficDelta& delta, std::uint64_t now_mono_ns) {
   if (!started_) first_s_ = now_mono_ns / kSecond;
   started_ = true;
   last_ = SecondOf(now_mono_ns);
-  hosts_.Add(delta.source, last_, delta.sent, delta.received);
-  hosts_.Add(delta.destination, last_, delta.received, delta.sent);
+  AddHost(delta.source, delta.sent, delta.received);
+  AddHost(delta.destination, delta.received, delta.sent);
   protocols_.Add(delta.protocol, last_, delta.sent, delta.received);
   applications_.Add(delta.application, last_, delta.sent, delta.received);
   Count both = delta.sent;
   both += delta.received;
   total_ += both;
   total_samples_.Add(last_, both);
+}
+
+void TrafficMeter::AddHost(const IpAddress& ip, const Count& sent, const Count& received) {
+  if (ip.version == 0)
+    hosts_.AddToOthers(last_, sent, received);
+  else
+    hosts_.Add(ip, last_, sent, received);
 }
 
 TrafficReport TrafficMeter::Report(std::uint64_t now_mono_ns, std::size_t top_n) {

@@ -21,7 +21,7 @@
 namespace knp::traffic {
 
 struct TrafficDelta {
-  IpAddress source;
+  IpAddress source;  // of version 0: not known, and of no host
   IpAddress destination;
   std::uint8_t protocol = 0;
   std::string_view application;  // empty: not known
@@ -56,6 +56,7 @@ class TrafficMeter {
   };
   using Hosts = RowTable<IpAddress, IpHash>;
 
+  void AddHost(const IpAddress& ip, const Count& sent, const Count& received);
   std::uint32_t SecondOf(std::uint64_t now_mono_ns);
 
   Hosts hosts_;

@@ -29,8 +29,9 @@ struct Replay {
   RecordingSink sink;
   std::unique_ptr<ReplayEngine> engine;
 
-  explicit Replay(ReplayEngine::Mode mode) {
+  explicit Replay(ReplayEngine::Mode mode, std::uint32_t new_flows_per_second = 0) {
     MonitorOptions options;
+    options.new_flows_per_second = new_flows_per_second;
     options.events_per_second = 100'000'000;
     options.sample_bytes_per_second = std::uint64_t{1} << 40;
     auto created = ReplayEngine::Create(options, &sink, mode);
@@ -70,6 +71,39 @@ bool SameTick(std::uint64_t a_ns, std::uint64_t b_ns) { return a_ns / KNP_REPLAY
 bool KernelCanReplay() {
   const auto features = datapath::Features::Probe("");
   return features.ok() && features->TakesCurrentPrograms() && features->Has(datapath::Feature::kRingbuf);
+}
+
+// Both have one set of meters and one hash: they fold the same packets.
+TEST(ReplayBpfTest, Floods_KernelAndHost_FoldTheSame) {
+  if (!KernelCanReplay()) GTEST_SKIP() << "the replay's program needs Linux 5.8";
+  const Replay kernel(ReplayEngine::Mode::kKernel, 100), native(ReplayEngine::Mode::kNative, 100);
+  ASSERT_TRUE(kernel.engine && native.engine);
+  for (unsigned i = 0; i < 6000; i++) {
+    // A port, a host's ports, and anything at all, in turn.
+    const unsigned dport = i < 2000 ? 443 : 1 + i * 7919 % 60000;
+    Bytes bytes =
+        Join({Ethernet(0x0800), Ipv4({}, Tcp({.flags = i % 5 == 0 ? 16u : 2u, .sport = 1 + i, .dport = dport}))});
+    bytes[28] = static_cast<std::uint8_t>(i >> 8);
+    bytes[29] = static_cast<std::uint8_t>(i);
+    if (i >= 4000) bytes[33] = static_cast<std::uint8_t>(i * 31);
+    datapath::ReplayFrame frame;
+    frame.data = bytes;
+    frame.length = static_cast<std::uint32_t>(bytes.size());
+    frame.time_ns = 1'700'000'000'000'000'000 + i * 500'000;
+    for (const Replay* replay : {&kernel, &native}) ASSERT_TRUE(replay->engine->Run(frame).ok());
+  }
+  kernel.Finish();
+  native.Finish();
+  EXPECT_GT(native.engine->ReadEventCounters().folded.packets, 4000u);
+  EXPECT_EQ(kernel.engine->ReadEventCounters().folded, native.engine->ReadEventCounters().folded);
+  EXPECT_EQ(kernel.engine->ReadEventCounters().inserted, native.engine->ReadEventCounters().inserted);
+  EXPECT_EQ(kernel.sink.notices.size(), native.sink.notices.size());
+  ASSERT_EQ(kernel.sink.flows.size(), native.sink.flows.size());
+  for (const auto& [name, flow] : native.sink.flows) {
+    const auto same = kernel.sink.flows.find(name);
+    ASSERT_NE(same, kernel.sink.flows.end()) << name;
+    EXPECT_EQ(TextOf(same->second), TextOf(flow)) << name;
+  }
 }
 
 TEST(ReplayBpfTest, RandomFrames_KernelAndHost_TellTheSame) {

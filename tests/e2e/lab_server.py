@@ -2,7 +2,7 @@
 """The honest side of the detection laboratory: a web server, a name server and a sink for telemetry; and clients that are loud
 without harm. Run inside a namespace of the tests' own.
 
-    lab_server.py serve | clients ADDRESS PORT SECONDS | retries … | checks PREFIX … | names … | telemetry …
+    lab_server.py serve | clients ADDRESS PORT SECONDS | retries … | checks PREFIX … | probes … | names … | telemetry …
 """
 import asyncio
 import ipaddress
@@ -98,6 +98,11 @@ def main():
         # Half of them as a kubelet's TCP probe does: connected, and closed in order.
         threads(8, until, lambda number: [request(host, port, quiet=i % 2 == 0)
                                           for i, host in enumerate(hosts) if i % 8 == number])
+    elif what == "probes":  # one closed port after the other, four a second
+        while time.monotonic() < until:
+            refused(where, port)
+            port += 1
+            time.sleep(0.25)
     elif what == "names":
         threads(8, until, lambda _: names(where, port))
     elif what == "telemetry":

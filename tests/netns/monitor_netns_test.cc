@@ -149,6 +149,7 @@ TEST_F(MonitorTest, Events_OfFlowsResetsAndOddFlags_AreToldOnce) {
 TEST_F(MonitorTest, Events_WhileSomebodyReadsTheTables_AreAllTold) {
   MonitorOptions options;
   options.events_per_second = 1'000'000;
+  options.new_flows_per_second = 1'000'000;
   auto monitor = Create(options);
   ASSERT_TRUE(monitor);
   ASSERT_TRUE(monitor->AttachToInterface("veth_b").ok());
@@ -169,6 +170,7 @@ TEST_F(MonitorTest, Events_WhileSomebodyReadsTheTables_AreAllTold) {
 TEST_F(MonitorTest, EventRate_Limited_TheRestIsCountedAndFlowsAreExact) {
   MonitorOptions options;
   options.events_per_second = 200;
+  options.new_flows_per_second = 0;  // no other budget than that
   auto monitor = Watching(options);
   ASSERT_TRUE(monitor);
   ASSERT_TRUE(FloodA({.flows = 20'000, .frames = 20'000, .frames_per_second = 20'000}).ok());

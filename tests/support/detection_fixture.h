@@ -1,4 +1,4 @@
-// What the tests of detectors have in common: all detectors with their alerts captured, a time that only the test moves, and
+// What the tests of detectors have in common: scans and floods with their alerts captured, a time that only the test moves, and
 // contacts that walk through their stages as the flow table tells of real connections.
 #ifndef KNP_TESTS_SUPPORT_DETECTION_FIXTURE_H_
 #define KNP_TESTS_SUPPORT_DETECTION_FIXTURE_H_
@@ -38,7 +38,11 @@ inline IpAddress Ip(const std::string& first, std::uint32_t n) {
 class DetectionTest : public testing::Test {
  protected:
   void SetUp() override { Make({}); }
-  void Make(const DetectionOptions& options) {
+  // Without the anomalies, which would tell of many a scan and flood too.
+  void Make(DetectionOptions options) {
+    AnomalyOptions& anomaly = options.anomaly;
+    anomaly.volume = anomaly.failures = anomaly.beacon = anomaly.dns_tunnel = anomaly.odd_flags = false;
+    anomaly.half_open = 0;
     alerts_.clear();
     detection_ = std::make_unique<Detection>(
         options, AlertBook::Context{.raise = [this](const Alert& alert) { alerts_.push_back(alert); },

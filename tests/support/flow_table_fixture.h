@@ -110,6 +110,9 @@ class FlowTableTest : public ::testing::Test {
                                  traffic_.sent += carried.sent;
                                  traffic_.received += carried.received;
                                },
+                           .on_carried = [this](const Contact& contact,
+                                                const Carried& carried) { carried_.emplace_back(contact, carried); },
+                           .on_stage = nullptr,
                            .on_end = [this](std::uint64_t id) { ended_.push_back(id); }});
   }
   void SetUp() override { Make({}); }
@@ -128,6 +131,7 @@ class FlowTableTest : public ::testing::Test {
   std::vector<Vantage> vantages_ = std::vector<Vantage>(4, Vantage::kNode);
   Attribution traffic_;  // of all conversations
   std::vector<std::uint64_t> ended_;
+  std::vector<std::pair<Contact, Carried>> carried_;  // what detectors are told
 };
 
 }  // namespace knp::flow

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -56,11 +57,41 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   EXPECT_EQ(Apply("datapath.table_budget=1M").options.table_budget_bytes, std::size_t{1} << 20);
   EXPECT_EQ(Apply("datapath.ring_size=64K").options.ring_bytes, std::size_t{64} << 10);
   EXPECT_EQ(Apply("datapath.events_per_second=0").options.events_per_second, 0u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=500").options.new_flows_per_second, 500u);
+  EXPECT_EQ(Apply("datapath.new_flows_per_second=0").options.new_flows_per_second, 0u);
   EXPECT_FALSE(Apply("applications.enabled=off").options.identify_applications);
   EXPECT_TRUE(Apply("applications.enabled=on").options.identify_applications);
   EXPECT_EQ(Apply("datapath.sample_bytes_per_second=2M").options.sample_bytes_per_second, std::uint64_t{2} << 20);
   EXPECT_EQ(Apply("datapath.sample_bytes_per_second=0").options.sample_bytes_per_second, 0u);
-  EXPECT_EQ(SettingKeys().size(), 9u + PatternKeys().size()) << "a key that is not tested above";
+  const std::vector<std::string> keys = SettingKeys();
+  const auto detectors =
+      std::count_if(keys.begin(), keys.end(), [](const std::string& key) { return key.starts_with("detectors."); });
+  EXPECT_EQ(keys.size(), 22u + PatternKeys().size() + static_cast<std::size_t>(detectors))
+      << "a key that is tested neither above nor in cli_detection_settings_test.cc";
+  EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
+}
+
+// Counted by the case above.
+TEST(Settings, EvidenceAndMitigationKeys_StoredWhereTheyBelong) {
+  EXPECT_EQ(Apply("evidence.directory=/tmp/e").options.evidence.directory, "/tmp/e");
+  EXPECT_EQ(Apply("evidence.packets=7").options.evidence.packets, 7u);
+  EXPECT_EQ(Apply("evidence.snap_bytes=64").options.evidence.snap_bytes, 64u);
+  EXPECT_EQ(Apply("evidence.max_total_bytes=1M").options.evidence.max_total_bytes, std::uint64_t{1} << 20);
+  EXPECT_EQ(Apply("mitigation.mode=dry-run").options.mitigation.mode, MitigationMode::kDryRun);
+  EXPECT_EQ(Apply("mitigation.mode=drop").options.mitigation.mode, MitigationMode::kDrop);
+  EXPECT_EQ(Apply("mitigation.allow=10.0.0.0/8,fd00::1").options.mitigation.allow,
+            (std::vector{*Prefix::Parse("10.0.0.0/8"), *Prefix::Parse("fd00::1")}));
+  EXPECT_EQ(Apply("mitigation.duration=30s").options.mitigation.duration, std::chrono::seconds(30));
+  EXPECT_EQ(Apply("mitigation.max_duration=5m").options.mitigation.max_duration, std::chrono::minutes(5));
+  EXPECT_EQ(Apply("mitigation.max_rules=16").options.mitigation.max_rules, 16u);
+  EXPECT_EQ(Apply("mitigation.max_sources_per_alert=0").options.mitigation.max_sources_per_alert, 0u);
+  EXPECT_EQ(Apply("mitigation.min_severity=critical").options.mitigation.min_severity, "critical");
+  EXPECT_EQ(Apply("mitigation.packets_per_second=5000").options.mitigation.packets_per_second, 5000u);
+  EXPECT_FALSE(Apply("mitigation.lift_when_closed=off").options.mitigation.lift_when_closed);
+  for (const std::string wrong :
+       {"mitigation.mode=on", "mitigation.allow=", "mitigation.allow=10.0.0.0/8,,", "mitigation.allow=example.com",
+        "mitigation.min_severity=grave", "mitigation.duration=500ms", "evidence.snap_bytes=1500"})
+    EXPECT_TRUE(absl::IsInvalidArgument(Apply(wrong).status)) << wrong;
 }
 
 TEST(Settings, PatternTimes_StoredInTheFieldsUnits) {

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -154,6 +158,54 @@ TEST_F(PipelineTest, EchoesAndThirdPackets_AreNoEvents) {
   notice.kind = PacketNotice::Kind::kEcho;
   pipeline_->OnNotice(notice);
   EXPECT_TRUE(Told<Event>().empty());
+}
+
+TEST_F(PipelineTest, ListOfKnownBadAddresses_ReadToldAndInForce) {
+  const std::string path = ::testing::TempDir() + "knp_pipeline_known_bad_" + std::to_string(::getpid());
+  std::ofstream(path) << "192.0.2.0/24 a feed\nnonsense\n";
+  MonitorOptions options;
+  options.detection.anomaly.known_bad_file = path;
+  Make(options);
+  std::remove(path.c_str());
+  pipeline_->Housekeep(10 * kSecond);
+  std::vector<std::string> told;
+  for (const Event& event : Told<Event>())
+    if (event.type == EventType::kKnownBadList) told.push_back(event.detail);
+  ASSERT_EQ(told.size(), 3u) << "a bad line, what was read, and that the file is gone";
+  EXPECT_NE(told[0].find(path + ":2: 'nonsense'"), std::string::npos);
+  pipeline_->OnDelta(Delta(kThere, 2));
+  pipeline_->Advance(11 * kSecond, 1000);
+  const std::vector<Alert> alerts = Told<Alert>();
+  ASSERT_EQ(alerts.size(), 1u);
+  EXPECT_EQ(alerts[0].type, "anomaly.known_bad");
+  EXPECT_EQ(alerts[0].severity, "medium");
+}
+
+TEST_F(PipelineTest, ListThatIsMissing_RefusedAtTheStart) {
+  MonitorOptions options;
+  options.detection.anomaly.known_bad_file = "/nowhere/list";
+  Pipeline pipeline(options,
+                    Pipeline::Source{.interface_name = [this](InterfaceId) -> const std::string& { return name_; },
+                                     .vantage = nullptr,
+                                     .unix_ns = [](std::uint64_t mono_ns) { return mono_ns; },
+                                     .packets_seen = [] { return std::uint64_t{0}; }},
+                    &handlers_);
+  EXPECT_NE(std::string(pipeline.Open().message()).find("/nowhere/list"), std::string::npos);
+}
+
+TEST_F(PipelineTest, PacketsWithOddFlags_ReachTheDetectorOneByOne) {
+  for (std::uint16_t port = 1; port <= 3; port++) {
+    PacketNotice notice;
+    notice.kind = PacketNotice::Kind::kSecurityCandidate;
+    notice.tuple = Tuple(IPPROTO_TCP, "198.51.100.9", 50000, "10.0.0.1", port);
+    notice.tcp_flags = 3;  // SYN, FIN
+    notice.mono_ns = 10 * kSecond;
+    pipeline_->OnNotice(notice);
+  }
+  pipeline_->Advance(11 * kSecond, 1000);
+  const std::vector<Alert> alerts = Told<Alert>();
+  ASSERT_EQ(alerts.size(), 1u);
+  EXPECT_EQ(alerts[0].type, "anomaly.odd_flags");
 }
 
 }  // namespace

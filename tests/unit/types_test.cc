@@ -108,11 +108,11 @@ TEST(Names, EveryValue_HasItsOwn) {
   for (int state = 0; state <= static_cast<int>(FlowState::kActive); state++)
     states.insert(FlowStateName(static_cast<FlowState>(state)));
   EXPECT_EQ(states, (std::set<std::string>{"half_open", "established", "closed", "reset", "timed_out", "active"}));
-  for (int type = 1; type <= static_cast<int>(EventType::kInterfaceReturned); type++)
+  for (int type = 1; type <= static_cast<int>(EventType::kKnownBadList); type++)
     events.insert(EventTypeName(static_cast<EventType>(type)));
   EXPECT_EQ(events, (std::set<std::string>{"flow_started", "connection_reset", "security_candidate", "hook_shadowed",
                                            "hook_repaired", "interface_gone", "hook_lost", "interface_moved",
-                                           "interface_renamed", "interface_returned"}));
+                                           "interface_renamed", "interface_returned", "dns", "known_bad_list"}));
 }
 
 TEST(Names, KnownProtocols_AreCalledAsUsual) {

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
+constexpr std::uint8_t kRst = 4;
 constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
 constexpr std::uint64_t kAmplificationWeight = 8;
 constexpr double kOneHostsShare = 0.25;
@@ -65,6 +66,7 @@ void Flood::OnStage(const Contact& contact, Stage before) {
   const bool answered = contact.stage == Stage::kAnswered || contact.stage == Stage::kAborted;
   const bool first_answer = answered && before != Stage::kAnswered;
   if (!begins && !refused && !first_answer) return;
+  if (begins && contact.stage != Stage::kUnsolicited) askers_.Add(HashOf(contact.client));
   const auto kind = KindOf(contact);
   if (!kind || *kind == FloodKind::kFragment) return;
   const bool back = *kind == FloodKind::kReflection;
@@ -84,7 +86,13 @@ void Flood::OnCarried(const Contact& contact, const Carried& carried) {
     const auto found = hosts_.targets.find(contact.server);
     if (found != hosts_.targets.end()) found->second->counts.CountFirstFragments(carried.sent.packets);
   }
-  if (!kind) return;
+  if (!kind) {
+    // Of connections that are folded nobody tells the stages; what they carry on says that they came about.
+    if (contact.folded && contact.stage == Stage::kCompleted && contact.protocol == IPPROTO_TCP)
+      if (const auto found = hosts_.targets.find(contact.server); found != hosts_.targets.end())
+        found->second->counts.Now(FloodKind::kSyn).completed += carried.sent.packets;
+    return;
+  }
   const bool back = *kind == FloodKind::kReflection;
   const auto& count = back ? carried.received : carried.sent;
   if (count.packets == 0) return;
@@ -104,9 +112,11 @@ void Flood::OnCarried(const Contact& contact, const Carried& carried) {
 bool Flood::IsAnswer(const News& news, const Contact& contact) const {
   const unsigned type = contact.icmp >> 8;
   const bool error = contact.protocol == IPPROTO_ICMPV6 ? type < 128 : type == 3;
-  if (news.kind == FloodKind::kIcmp ? !error : contact.stage != Stage::kUnsolicited) return false;
-  const auto sender = hosts_.targets.find(news.source);
-  return sender != hosts_.targets.end() && sender->second->counts.last_mono_ns() + 5 * kSecond > contact.mono_ns;
+  const bool reset = news.kind == FloodKind::kAck && contact.flags_sent & kRst;
+  if (news.kind == FloodKind::kIcmp ? !error : !reset && contact.stage != Stage::kUnsolicited) return false;
+  const auto found = hosts_.targets.find(news.host);
+  const std::uint64_t got = found == hosts_.targets.end() ? 0 : found->second->counts.Sum(news.kind, 0, 4).packets;
+  return 2 * std::uint64_t{askers_.Count(HashOf(news.host))} >= got + news.packets;
 }
 
 void Flood::Count(const News& news, const Contact& contact) {
@@ -162,6 +172,7 @@ void Flood::Advance(std::uint64_t mono_ns) {
     halved_ns_ = mono_ns;
     hosts_.newcomers.Halve();
     prefixes_.newcomers.Halve();
+    askers_.Halve();
   }
   JudgeAll(mono_ns, false);
 }
@@ -276,6 +287,7 @@ void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKi
       alert.source        ? alert.source->ip.ToString()
       : judgement.spoofed ? fmt::format("about {} addresses, as good as each packet from another: they are invented",
                                         Quantity(static_cast<double>(alert.distinct_sources)))
+      : alert.distinct_sources == 0 ? "more sources than are kept apart"
       : alert.distinct_sources <= kFewSources
           ? fmt::format("{} sources", alert.distinct_sources)
           : fmt::format("about {} sources", Quantity(static_cast<double>(alert.distinct_sources)));

@@ -75,6 +75,7 @@ class Flood : public Detector {
   AlertBook& alerts_;
   std::function<std::uint64_t(std::uint64_t)> unix_ns_;
   Level hosts_{{}, {}, 32, false}, prefixes_{{}, {}, 256, true};
+  CountMin<4096> askers_;  // who has begun conversations lately
   std::uint64_t halved_ns_ = 0;
 };
 

@@ -11,36 +11,40 @@ constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
 constexpr std::size_t kReadingLag = 5;
 constexpr double kSpoofed = 0.3;  // sources by conversations: more have invented addresses
 constexpr double kAlwaysNew = 0.8;
-constexpr double kRefusedPerSource = 2000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
+constexpr double kRefusedPerSource = 1000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
 constexpr double kConcentrated = 10;                                // conversations a port: a scan has one or two
 constexpr double kMostOfFragmentsRest = 60;  // the largest datagram has 44 later fragments on Ethernet
 constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
-constexpr double kMostOfScan = 20000, kRepeats = 1.3;
+constexpr double kMostOfScan = 20000, kRepeats = 1.3, kAllPorts = 65536;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kPrefixFactor = 2;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
-  double each = 0;  // sources by conversations
-  double packets = 0;
+  double each = 0;   // sources by conversations
+  double flows = 0;  // conversations, or packets where those repeat; of sources that are known
+  double all = 0;
 };
 
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
   HyperLogLog<9> sources = detail->sources, ports = detail->ports, hosts = detail->hosts;
-  std::uint64_t flows = detail->flows, packets = detail->packets;
+  std::uint64_t flows = detail->flows, packets = detail->packets, all_flows = detail->all_flows;
   if (const FloodTarget::Earlier* earlier = target.earlier(kind)) {
     sources.Merge(earlier->sources);
     ports.Merge(earlier->ports);
     hosts.Merge(earlier->hosts);
     flows += earlier->flows;
     packets += earlier->packets;
+    all_flows += earlier->all_flows;
   }
   Who who{.sources = sources.Estimate(), .ports = ports.Estimate(), .hosts = hosts.Estimate()};
-  who.packets = static_cast<double>(std::max(flows, packets));
+  const bool tcp = kind == FloodKind::kSyn || kind == FloodKind::kAck;  // with an answer's reset behind each
+  who.flows = static_cast<double>(tcp ? flows : std::max(flows, packets));
+  who.all = static_cast<double>(all_flows);
   if (flows != 0) who.each = who.sources / static_cast<double>(flows);
   return who;
 }
@@ -56,7 +60,8 @@ double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bo
 
 // Few sources that visit each port about once; who comes round again and again does not look for anything.
 bool IsScan(const Who& who, double failed_per_second) {
-  if (who.packets > kMostOfScan && who.packets > kRepeats * who.ports) return false;
+  if (who.flows > kMostOfScan && who.flows > kRepeats * who.ports) return false;
+  if (who.hosts < 2 && who.all > kRepeats * kAllPorts) return false;
   return who.each < kSpoofed && failed_per_second / std::max(who.ports, 1.0) < kConcentrated && who.ports > 16;
 }
 

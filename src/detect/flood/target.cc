@@ -72,8 +72,10 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.sources.Add(HashOf(source));
     d.top_sources.Add(source, std::max<std::uint64_t>(packets, 1));
     d.flows += opened;
+    d.all_flows += opened;
     d.packets += packets;
   }
+  if (contact.folded) d.all_flows += packets;
   const bool has_port = port != 0;
   if (has_port) {
     d.ports.Add(Mix(port + 1U));
@@ -107,6 +109,7 @@ void FloodTarget::ForgetDetail(FloodKind kind, std::uint64_t until_mono_ns) {
   earlier->ports = detail->ports;
   earlier->hosts = detail->hosts;
   earlier->flows = detail->flows;
+  earlier->all_flows = detail->all_flows;
   earlier->packets = detail->packets;
   earlier->until_mono_ns = until_mono_ns;
   earlier_[static_cast<std::size_t>(kind)] = std::move(earlier);

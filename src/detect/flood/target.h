@@ -80,15 +80,17 @@ class FloodTarget {
     TopFew<IpAddress> top_sources;
     TopFew<std::uint16_t> top_ports;
     TopFew<IpAddress> top_hosts;
-    std::vector<AlertSample> samples;                         // times monotonic
-    std::vector<AlertCount> series;                           // by second, times monotonic; at most 60
-    std::uint64_t flows = 0, packets = 0, first_mono_ns = 0;  // those of which the source is known
+    std::vector<AlertSample> samples;      // times monotonic
+    std::vector<AlertCount> series;        // by second, times monotonic; at most 60
+    std::uint64_t flows = 0, packets = 0;  // of which the source is known
+    std::uint64_t all_flows = 0;           // and those that were folded
+    std::uint64_t first_mono_ns = 0;
   };
 
   // Of the detail before this one: who comes now and then is not new each time that a detail begins.
   struct Earlier {
     HyperLogLog<9> sources, ports, hosts;
-    std::uint64_t flows = 0, packets = 0, until_mono_ns = 0;
+    std::uint64_t flows = 0, all_flows = 0, packets = 0, until_mono_ns = 0;
   };
 
   void Advance(std::uint64_t mono_ns);

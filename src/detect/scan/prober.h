@@ -66,7 +66,8 @@ class Prober {
 
   // While the decision waits for what a fast source does next: how often it tried, and how many different things.
   struct Hold {
-    std::uint64_t since_mono_ns = 0, attempts = 0, packets = 0, bytes = 0;
+    std::uint64_t since_mono_ns = 0, attempts = 0, packets = 0, bytes = 0, folded = 0;
+    IpAddress target;  // where most of it goes
     HyperLogLog<10> pairs;
   };
   std::unique_ptr<Hold> hold;

@@ -1,6 +1,8 @@
 // See scan.h.
 #include "src/detect/scan/scan.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,7 +16,7 @@ constexpr double kSharedFactor = 10;
 // Faster than this a flood looks the same at first: what follows decides.
 constexpr double kFastPerSecond = 2000;
 constexpr std::uint64_t kLeastHoldNs = kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
-constexpr double kFloodPackets = 20000, kLargePacket = 150;
+constexpr double kFloodPackets = 20000, kLargePacket = 150, kAllPorts = 65536;
 constexpr double kFloodRepeats = 1.3;
 constexpr std::size_t kKnownBits = std::size_t{1} << 20, kMetBits = std::size_t{1} << 22;
 constexpr std::uint64_t kMetNs = 60 * kSecond;
@@ -116,7 +118,7 @@ Prober* Scan::ProberOf(const IpAddress& source, Verdict verdict, std::uint64_t m
 }
 
 // A flood at one host's many ports begins as a fast scan does. A scan asks for each thing once or twice.
-bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
+bool Scan::IsHeldBack(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns, bool finish) {
   if (!prober->hold) {
     const bool fast =
         attempts_.Recent(prober->source()) >= kFastPerSecond ||
@@ -124,6 +126,7 @@ bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
     if (!fast || finish) return false;
     prober->hold = std::make_unique<Prober::Hold>();
     prober->hold->since_mono_ns = mono_ns;
+    if (decision.target) prober->hold->target = *decision.target;
     held_++;
     return true;
   }
@@ -134,7 +137,8 @@ bool Scan::IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish) {
   const auto packets = static_cast<double>(std::max(hold.attempts, hold.packets));
   const bool again = packets > kFloodRepeats * hold.pairs.Estimate();
   const bool large = static_cast<double>(hold.bytes) > kLargePacket * static_cast<double>(hold.packets);
-  const bool flood = packets > kFloodPackets && (again || large);
+  const bool too_many = packets + static_cast<double>(hold.folded) > kFloodRepeats * kAllPorts && decision.target;
+  const bool flood = (packets > kFloodPackets && (again || large)) || too_many;
   Release(prober);
   if (!flood) return false;
   prober->muted_until_ns = mono_ns + kMuteNs;
@@ -152,7 +156,7 @@ void Scan::Consider(Prober* prober, std::uint64_t mono_ns, bool finish) {
     return;
   const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), mono_ns);
   if (!decision && prober->hold) Release(prober);  // answered meanwhile
-  if (!decision || IsHeldBack(prober, mono_ns, finish)) return;
+  if (!decision || IsHeldBack(prober, *decision, mono_ns, finish)) return;
   Open(prober, *decision, mono_ns);
 }
 
@@ -182,14 +186,14 @@ void Scan::Tell(const Prober& prober, std::uint64_t mono_ns) {
 void Scan::OnCarried(const Contact& contact, const Carried& carried) {
   if (held_ == 0 || contact.stage >= Stage::kCompleted) return;
   if (contact.folded) {
-    // More than the kernel keeps apart: whoever it is, is not after answers.
     for (auto& [source, prober] : probers_)
-      if (prober->hold) prober->hold->packets += carried.sent.packets;
+      if (prober->hold && prober->hold->target == contact.server) prober->hold->folded += carried.sent.packets;
     return;
   }
   const auto found = probers_.find(contact.client);
   if (found == probers_.end() || !found->second->hold) return;
-  found->second->hold->packets += carried.sent.packets;
+  // An attempt by TCP has a reset behind it, mostly.
+  if (contact.protocol != IPPROTO_TCP) found->second->hold->packets += carried.sent.packets;
   found->second->hold->bytes += carried.sent.bytes;
 }
 

@@ -41,7 +41,7 @@ class Scan : public Detector {
   void Succeeded(const Attempt& attempt, std::uint64_t mono_ns);
   Prober* ProberOf(const IpAddress& source, Verdict verdict, std::uint64_t mono_ns);
   void Consider(Prober* prober, std::uint64_t mono_ns, bool finish);
-  bool IsHeldBack(Prober* prober, std::uint64_t mono_ns, bool finish);
+  bool IsHeldBack(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns, bool finish);
   void Release(Prober* prober);
   void Open(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns);
   void Tell(const Prober& prober, std::uint64_t mono_ns);

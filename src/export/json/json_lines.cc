@@ -17,12 +17,16 @@ void PutCount(Object& object, std::string_view key, const Count& count) {
   inner.Unsigned("bytes", count.bytes);
 }
 
+// Of a folded flow's ends, only what is known.
 void PutEndpoint(Object& object, std::string_view key, const Endpoint& endpoint, bool with_port) {
+  if (endpoint.ip.version == 0 && !with_port) return;
   Object inner(object.Key(key));
-  std::string& out = inner.Key("ip");
-  out += '"';
-  AppendIp(out, endpoint.ip);
-  out += '"';
+  if (endpoint.ip.version != 0) {
+    std::string& out = inner.Key("ip");
+    out += '"';
+    AppendIp(out, endpoint.ip);
+    out += '"';
+  }
   if (with_port) inner.Unsigned("port", endpoint.port);
   if (endpoint.mac) inner.Name("mac", MacText(*endpoint.mac));
   inner.Known("dns_name", endpoint.dns_name);
@@ -136,11 +140,15 @@ void AppendFlow(std::string& out, const FlowRecord& flow) {
     line.Bool("final", flow.final);
     line.Name("state", FlowStateName(flow.state));
     line.Name("protocol", ProtocolName(flow.protocol));
-    line.Unsigned("ip_version", flow.source.ip.version);
+    const std::uint8_t version = flow.source.ip.version != 0 ? flow.source.ip.version : flow.destination.ip.version;
+    if (version != 0) line.Unsigned("ip_version", version);
     const bool with_ports = PortsKnown(flow);
-    PutEndpoint(line, "source", flow.source, with_ports);
-    PutEndpoint(line, "destination", flow.destination, with_ports);
-    line.Name("opener", OpenerName(flow.opener));
+    PutEndpoint(line, "source", flow.source, with_ports && (!flow.folded || flow.source.port != 0));
+    PutEndpoint(line, "destination", flow.destination, with_ports && (!flow.folded || flow.destination.port != 0));
+    if (flow.folded)
+      line.Bool("folded", true);
+    else
+      line.Name("opener", OpenerName(flow.opener));
     PutCount(line, "sent", flow.sent);
     PutCount(line, "received", flow.received);
     PutObservations(line, flow);
@@ -155,7 +163,7 @@ void AppendFlow(std::string& out, const FlowRecord& flow) {
     if (flow.vlan != 0) line.Unsigned("vlan", flow.vlan);
     if (flow.tunnel) PutTunnel(line, *flow.tunnel);
     if (flow.fragments) line.Bool("fragments", true);
-    if (with_ports || !ProtocolHasPorts(flow.protocol)) line.Known("community_id", CommunityId(flow));
+    if (!flow.folded && (with_ports || !ProtocolHasPorts(flow.protocol))) line.Known("community_id", CommunityId(flow));
   }
   out += '\n';
 }

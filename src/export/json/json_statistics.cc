@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_lines.h"
+#include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
 #include "src/export/json/json_traffic.h"
 
@@ -87,8 +88,9 @@ Json EndpointJson(const Endpoint& endpoint) {
   return json;
 }
 
-// What was not told for want of budget or room; no count is among it.
+// What was not told, or not each by itself, for want of budget or room; all of it is counted.
 void PutSuppressed(Json& json, const PacketStats& stats) {
+  json["folded"] = CountJson(stats.folded);
   json["events_suppressed"] = stats.events_suppressed;
   json["samples_suppressed"] = stats.samples_suppressed;
   json["events_lost"] = stats.events_lost;
@@ -228,6 +230,8 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
     json["ledger"] = ledger;
+    if (stats.mitigation && &interface == stats.interfaces.data())
+      json["mitigation"] = MitigationJson(*stats.mitigation);
     if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
@@ -271,6 +275,8 @@ void AppendSummary(std::string& out, const Summary& summary) {
                {"duration_s", Rounded(static_cast<double>(run_ns) / 1e9)},
                {"ledger", WholeLedgerJson(stats)}};
   PutSuppressed(json, stats);
+  if (stats.evidence) json["evidence"] = EvidenceReportJson(*stats.evidence);
+  if (stats.mitigation) json["mitigation"] = MitigationJson(*stats.mitigation);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
 }
