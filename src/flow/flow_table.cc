@@ -146,7 +146,10 @@ void FlowTable::Add(const FlowDelta& delta) {
     NoteFolded(&c, delta);
   } else {
     NoteSide(&c, delta.tuple, forward);
-    if (delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) NotePayload(&c, forward);
+    // An SCTP packet that opens an association is as large as one with data.
+    if ((delta.tcp_flags & kPsh || delta.count.bytes > delta.count.packets * kMostHeaderBytes) &&
+        (c.key.protocol != IPPROTO_SCTP || c.answered))
+      NotePayload(&c, forward);
     TellStage(&c, delta.interface, delta.last_mono_ns);
   }
   TellTraffic(&c, delta);

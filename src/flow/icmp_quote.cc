@@ -30,6 +30,7 @@ std::optional<FlowTuple> QuotedTuple(const PayloadSample& sample) {
   const bool v4 = sample.tuple.ip_version == 4;
   if (!SaysUnreachable(sample.tuple) || quote.size() < (v4 ? 20U : 40U) || quote[0] >> 4 != (v4 ? 4 : 6))
     return std::nullopt;
+  if (v4 && ((quote[6] & 0x1f) | quote[7]) != 0) return std::nullopt;  // a later fragment: what follows are no ports
   FlowTuple tuple;
   tuple.ip_version = sample.tuple.ip_version;
   tuple.vlan = sample.tuple.vlan;

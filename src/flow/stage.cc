@@ -130,7 +130,8 @@ std::optional<Contact> FoldedContact(const Conversation& c, const FlowDelta& del
 }
 
 void NoteSctpChunk(Conversation* c, std::uint8_t type, bool from_opener) {
-  if (type == kSctpAbort) (from_opener ? c->aborted : c->refused) = true;
+  if (type == kSctpAbort && from_opener) c->aborted = true;
+  if (type == kSctpAbort && !from_opener) c->refused = true;
   if (from_opener && (type == kSctpCookieEcho || type == kSctpData)) c->payload_sent = true;
   if (from_opener && type == kSctpInit) c->asked = true;
 }

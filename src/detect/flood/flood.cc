@@ -17,6 +17,8 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
 constexpr std::uint8_t kRst = 4;
 constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
+constexpr std::uint64_t kAmplificationWeight = 8;
+constexpr double kOneHostsShare = 0.25;
 constexpr double kCriticalFactor = 50, kPacketsAPort = 12;
 
 IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
@@ -25,6 +27,12 @@ IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version
 constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn,
                                     FloodKind::kAck,           FloodKind::kUdp,        FloodKind::kFragment,
                                     FloodKind::kIcmp,          FloodKind::kOther};
+
+// Of a ping the ports are its identifier.
+std::uint16_t PortOf(const Contact& contact) {
+  return contact.protocol == IPPROTO_ICMP || contact.protocol == IPPROTO_ICMPV6 ? std::uint16_t{0}
+                                                                                : contact.server_port;
+}
 
 std::string Quantity(double value) {
   if (value >= 1e6) return fmt::format("{:.1f} million", value / 1e6);
@@ -49,7 +57,7 @@ void Flood::OnStage(const Contact& contact, Stage before) {
     Count({.kind = *redeemed,
            .source = back ? contact.server : contact.client,
            .host = back ? contact.client : contact.server,
-           .port = contact.server_port,
+           .port = PortOf(contact),
            .completed = true},
           contact);
     return;
@@ -65,7 +73,7 @@ void Flood::OnStage(const Contact& contact, Stage before) {
   Count({.kind = *kind,
          .source = back ? contact.server : contact.client,
          .host = back ? contact.client : contact.server,
-         .port = contact.server_port,
+         .port = PortOf(contact),
          .opened = begins,
          .refused = refused,
          .answered = first_answer},
@@ -93,7 +101,7 @@ void Flood::OnCarried(const Contact& contact, const Carried& carried) {
   News news{.kind = *kind,
             .source = back ? contact.server : contact.client,
             .host = back ? contact.client : contact.server,
-            .port = contact.server_port,
+            .port = PortOf(contact),
             .packets = count.packets,
             .bytes = count.bytes,
             .opened = false};
@@ -122,7 +130,9 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   Entry* entry = found != level->targets.end() ? found->second.get() : nullptr;
   if (!entry) {
     if (news.completed) return;
-    entry = Admit(level, key, std::max<std::uint64_t>(news.packets, 1));
+    // A few answers of reflectors are much already.
+    const std::uint64_t weight = news.kind == FloodKind::kAmplification ? kAmplificationWeight : 1;
+    entry = Admit(level, key, weight * std::max<std::uint64_t>(news.packets, 1));
     if (!entry) return;
   }
   entry->counts.Advance(contact.mono_ns);
@@ -168,7 +178,7 @@ void Flood::Advance(std::uint64_t mono_ns) {
 }
 
 void Flood::JudgeAll(std::uint64_t mono_ns, bool finish) {
-  for (Level* level : {&hosts_, &prefixes_}) {
+  for (Level* level : {&prefixes_, &hosts_}) {
     for (auto it = level->targets.begin(); it != level->targets.end();) {
       const auto current = it++;
       current->second->counts.Advance(mono_ns);
@@ -186,23 +196,35 @@ bool Flood::CoveredByHosts(const IpAddress& prefix) const {
   });
 }
 
+// Many hosts' attack, of which this one's part was enough to be told alone.
+bool Flood::CoveredByPrefix(const IpAddress& host) const {
+  const auto found = prefixes_.targets.find(PrefixOf(host));
+  if (found == prefixes_.targets.end()) return false;
+  const auto& open = found->second->open;
+  return std::find(open.begin(), open.end(), true) != open.end();
+}
+
 // A scan that repeats what was not answered; its source is known, and told.
 bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
   const std::vector<IpAddress> sources = detail.top_sources.Values();
-  if (sources.size() != 1 || static_cast<double>(detail.packets) > kPacketsAPort * detail.ports.Estimate())
+  if (sources.size() != 1 ||
+      static_cast<double>(detail.packets) > kPacketsAPort * std::max(detail.ports.Estimate(), 1.0))
     return false;
   const std::string source = sources[0].ToString();
   return alerts_.IsOpen("scan.vertical", source) || alerts_.IsOpen("scan.horizontal", source);
 }
 
 void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish) {
-  bool told = level->prefix && CoveredByHosts(key);
+  bool told = level->prefix ? CoveredByHosts(key) : CoveredByPrefix(key);
   for (const FloodKind kind : kByMeaning) {
     const auto k = static_cast<std::size_t>(kind);
     const FloodTarget::Detail* detail = entry->counts.detail(kind);
     if (!detail) continue;
     auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
     if (judgement && !entry->open[k] && IsToldAsScan(*detail)) judgement.reset();
+    // One host's attack, and others' odds and ends.
+    if (judgement && !entry->open[k] && level->prefix && detail->top_hosts.LargestShare() > kOneHostsShare)
+      judgement.reset();
     if (judgement && (entry->open[k] || !told)) {
       Tell(*level, key, entry, kind, *judgement, mono_ns);
       told = true;
@@ -210,7 +232,7 @@ void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::u
       told = true;
       if (entry->last_mono_ns[k] + kQuietNs <= mono_ns) entry->open[k] = false;
     } else if (detail->first_mono_ns + kFreshNs < mono_ns) {
-      entry->counts.ForgetDetail(kind);
+      entry->counts.ForgetDetail(kind, mono_ns + kFreshNs);
     }
   }
 }
@@ -252,7 +274,7 @@ void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKi
   for (AlertCount& count : alert.counts) count.time_unix_ns = unix_ns_(count.time_unix_ns);
   alert.samples = d.samples;
   for (AlertSample& sample : alert.samples) sample.time_unix_ns = unix_ns_(sample.time_unix_ns);
-  const FloodCount last = entry->counts.Sum(kind, 0, 4);
+  const FloodCount last = entry->counts.Sum(kind, 1, 5);  // the bucket of now has hardly begun
   alert.facts = {{"packets_per_second", static_cast<double>(last.packets)},
                  {"bytes_per_second", static_cast<double>(last.bytes)},
                  {"peak_per_second", entry->peak[k]}};

@@ -69,6 +69,7 @@ class Flood : public Detector {
             std::uint64_t mono_ns);
   bool IsToldAsScan(const FloodTarget::Detail& detail) const;
   bool CoveredByHosts(const IpAddress& prefix) const;
+  bool CoveredByPrefix(const IpAddress& host) const;
 
   const FloodOptions& options_;
   AlertBook& alerts_;

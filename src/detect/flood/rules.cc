@@ -31,11 +31,21 @@ struct Who {
 Who Describe(const FloodTarget& target, FloodKind kind) {
   const FloodTarget::Detail* detail = target.detail(kind);
   if (!detail) return {};
-  Who who{.sources = detail->sources.Estimate(), .ports = detail->ports.Estimate(), .hosts = detail->hosts.Estimate()};
+  HyperLogLog<9> sources = detail->sources, ports = detail->ports, hosts = detail->hosts;
+  std::uint64_t flows = detail->flows, packets = detail->packets, all_flows = detail->all_flows;
+  if (const FloodTarget::Earlier* earlier = target.earlier(kind)) {
+    sources.Merge(earlier->sources);
+    ports.Merge(earlier->ports);
+    hosts.Merge(earlier->hosts);
+    flows += earlier->flows;
+    packets += earlier->packets;
+    all_flows += earlier->all_flows;
+  }
+  Who who{.sources = sources.Estimate(), .ports = ports.Estimate(), .hosts = hosts.Estimate()};
   const bool tcp = kind == FloodKind::kSyn || kind == FloodKind::kAck;  // with an answer's reset behind each
-  who.flows = static_cast<double>(tcp ? detail->flows : std::max(detail->flows, detail->packets));
-  who.all = static_cast<double>(detail->all_flows);
-  if (detail->flows != 0) who.each = who.sources / static_cast<double>(detail->flows);
+  who.flows = static_cast<double>(tcp ? flows : std::max(flows, packets));
+  who.all = static_cast<double>(all_flows);
+  if (flows != 0) who.each = who.sources / static_cast<double>(flows);
   return who;
 }
 
@@ -87,19 +97,24 @@ std::optional<FloodJudgement> JudgeTcp(FloodKind kind, const FloodTarget& target
   return std::nullopt;
 }
 
-// Packets a second in the last `seconds`.
-double Packets(const FloodTarget& target, FloodKind kind, std::size_t seconds) {
-  return static_cast<double>(target.Sum(kind, 0, seconds * kSecond).packets) / static_cast<double>(seconds);
+// What came in a second, `ago` seconds before the last one: the bucket of now has perhaps hardly begun, and does not count if
+// a whole one in its place makes it more.
+FloodCount OneSecond(const FloodTarget& target, FloodKind kind, std::size_t ago = 0) {
+  const std::size_t from = ago * kSecond;
+  const FloodCount with = target.Sum(kind, from, from + kSecond),
+                   without = target.Sum(kind, from + 1, from + 1 + kSecond);
+  return with.packets >= without.packets ? with : without;
+}
+double Packets(const FloodTarget& target, FloodKind kind, std::size_t ago = 0) {
+  return static_cast<double>(OneSecond(target, kind, ago).packets);
 }
 
 std::optional<FloodJudgement> JudgeAck(const FloodTarget& target, double threshold, bool finish) {
   if (auto judgement = JudgeTcp(FloodKind::kAck, target, threshold, threshold, finish)) return judgement;
   // One connection that is none, for longer than it takes to read both its directions.
-  const double now = Packets(target, FloodKind::kAck, 1);
-  const FloodCount before = target.Sum(FloodKind::kAck, kSecond, 2 * kSecond);
+  const double now = Packets(target, FloodKind::kAck), before = Packets(target, FloodKind::kAck, 1);
   const Who who = Describe(target, FloodKind::kAck);
-  if (now < 10 * threshold || static_cast<double>(before.packets) < 10 * threshold || IsScan(who, now))
-    return std::nullopt;
+  if (now < 10 * threshold || before < 10 * threshold || IsScan(who, now)) return std::nullopt;
   return FloodJudgement{"ddos.ack.packets_per_second", now, 10 * threshold, 1, false};
 }
 
@@ -126,8 +141,8 @@ std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double thresho
     return FloodJudgement{"ddos.udp.new_sources_per_second", failed, threshold / 20, 1, true};
   if (failed >= threshold / 4 && !IsScan(who, failed))
     return FloodJudgement{"ddos.udp.unanswered_per_second", failed, threshold / 4, 1, spoofed};
-  const double packets = Packets(target, FloodKind::kUdp, 1);
-  const double before = static_cast<double>(target.Sum(FloodKind::kUdp, kSecond, 2 * kSecond).packets);
+  const double packets = Packets(target, FloodKind::kUdp);
+  const double before = Packets(target, FloodKind::kUdp, 1);
   // Many senders of a little each are telemetry.
   const bool each_much = packets / std::max(who.sources, 1.0) >= kPerSourceUdp || packets >= 10 * threshold;
   if (packets >= threshold && before >= threshold && each_much && !IsScan(who, packets))
@@ -136,7 +151,7 @@ std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double thresho
 }
 
 std::optional<FloodJudgement> JudgeFragments(const FloodTarget& target, double threshold) {
-  const FloodCount sum = target.Sum(FloodKind::kFragment, 0, kSecond);
+  const FloodCount sum = OneSecond(target, FloodKind::kFragment);
   const double packets = static_cast<double>(sum.packets);
   if (packets < threshold) return std::nullopt;
   const bool without_first = packets > kMostOfFragmentsRest * static_cast<double>(target.FirstFragments(2 * kSecond));
@@ -148,7 +163,7 @@ std::optional<FloodJudgement> JudgeFragments(const FloodTarget& target, double t
 std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, double threshold, bool finish) {
   if (!finish && !GoesOn(target, FloodKind::kAmplification)) return std::nullopt;
   const Who who = Describe(target, FloodKind::kAmplification);
-  const FloodCount second = target.Sum(FloodKind::kAmplification, 0, kSecond);
+  const FloodCount second = OneSecond(target, FloodKind::kAmplification);
   const double packets = static_cast<double>(second.packets) * UnansweredShare(second);
   const double size = static_cast<double>(second.bytes) / std::max<double>(static_cast<double>(second.packets), 1);
   if (packets >= threshold && (size >= kSmallAnswer || packets >= 10 * threshold) &&
@@ -172,8 +187,7 @@ std::optional<FloodJudgement> JudgeReflection(const FloodTarget& target, double 
 
 std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& target, double threshold, bool finish,
                                            const char* rule) {
-  const double packets = Packets(target, kind, 1);
-  const double before = static_cast<double>(target.Sum(kind, kSecond, 2 * kSecond).packets);
+  const double packets = Packets(target, kind), before = Packets(target, kind, 1);
   // A burst that is over within a second was none, if it was not ten times as much.
   if (packets < threshold || (!finish && before < threshold / 2 && packets < 10 * threshold)) return std::nullopt;
   return FloodJudgement{rule, packets, threshold, 1, Describe(target, kind).each >= kSpoofed};

@@ -2,6 +2,7 @@
 #include "src/detect/flood/target.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "src/base/address_hash.h"
 
@@ -31,6 +32,15 @@ std::vector<Value> TopFew<Value>::Values() const {
   for (const Row& row : sorted) values.push_back(row.value);
   return values;
 }
+template <typename Value>
+double TopFew<Value>::LargestShare() const {
+  std::uint64_t most = 0, sum = 0;
+  for (const Row& row : rows_) {
+    most = std::max(most, row.count);
+    sum += row.count;
+  }
+  return sum == 0 ? 0 : static_cast<double>(most) / static_cast<double>(sum);
+}
 template class TopFew<IpAddress>;
 template class TopFew<std::uint16_t>;
 
@@ -55,6 +65,8 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     owned->first_mono_ns = contact.mono_ns;
   }
   Detail& d = *owned;
+  std::unique_ptr<Earlier>& earlier = earlier_[static_cast<std::size_t>(kind)];
+  if (earlier && contact.mono_ns > earlier->until_mono_ns) earlier.reset();
   // Of what is folded nobody knows the source.
   if (!contact.folded) {
     d.sources.Add(HashOf(source));
@@ -64,9 +76,12 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.packets += packets;
   }
   if (contact.folded) d.all_flows += packets;
-  d.ports.Add(Mix(port + 1U));
+  const bool has_port = port != 0;
+  if (has_port) {
+    d.ports.Add(Mix(port + 1U));
+    d.top_ports.Add(port, std::max<std::uint64_t>(packets, 1));
+  }
   d.hosts.Add(HashOf(host));
-  d.top_ports.Add(port, std::max<std::uint64_t>(packets, 1));
   d.top_hosts.Add(host, std::max<std::uint64_t>(packets, 1));
   if (packets != 0) {
     const std::uint64_t second = contact.mono_ns / kSecond * kSecond;
@@ -77,12 +92,28 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.series.back().count += {packets, bytes};
   }
   if (d.samples.size() < kMostSamples && !contact.folded)
-    d.samples.push_back({.time_unix_ns = contact.first_mono_ns,
-                         .protocol = contact.protocol,
-                         .source = {.ip = contact.client, .port = contact.client_port},
-                         .destination = {.ip = contact.server, .port = contact.server_port},
-                         .tcp_flags = contact.flags_sent,
-                         .note = {}});
+    d.samples.push_back(
+        {.time_unix_ns = contact.first_mono_ns,
+         .protocol = contact.protocol,
+         .source = {.ip = contact.client, .port = has_port ? contact.client_port : std::uint16_t{0}},
+         .destination = {.ip = contact.server, .port = has_port ? contact.server_port : std::uint16_t{0}},
+         .tcp_flags = contact.flags_sent,
+         .note = {}});
+}
+
+void FloodTarget::ForgetDetail(FloodKind kind, std::uint64_t until_mono_ns) {
+  std::unique_ptr<Detail>& detail = details_[static_cast<std::size_t>(kind)];
+  if (!detail) return;
+  auto earlier = std::make_unique<Earlier>();
+  earlier->sources = detail->sources;
+  earlier->ports = detail->ports;
+  earlier->hosts = detail->hosts;
+  earlier->flows = detail->flows;
+  earlier->all_flows = detail->all_flows;
+  earlier->packets = detail->packets;
+  earlier->until_mono_ns = until_mono_ns;
+  earlier_[static_cast<std::size_t>(kind)] = std::move(earlier);
+  detail.reset();
 }
 
 FloodCount FloodTarget::Sum(FloodKind kind, std::size_t from, std::size_t to) const {

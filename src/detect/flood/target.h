@@ -59,6 +59,8 @@ class TopFew {
   }
   // By count, most first.
   std::vector<Value> Values() const;
+  // Of all that was added, what the first one did; at most 1 / kRows too much.
+  double LargestShare() const;
 
  private:
   struct Row {
@@ -85,6 +87,12 @@ class FloodTarget {
     std::uint64_t first_mono_ns = 0;
   };
 
+  // Of the detail before this one: who comes now and then is not new each time that a detail begins.
+  struct Earlier {
+    HyperLogLog<9> sources, ports, hosts;
+    std::uint64_t flows = 0, all_flows = 0, packets = 0, until_mono_ns = 0;
+  };
+
   void Advance(std::uint64_t mono_ns);
   // In the bucket of now.
   FloodCount& Now(FloodKind kind) { return buckets_[at_][static_cast<std::size_t>(kind)]; }
@@ -97,10 +105,11 @@ class FloodTarget {
   FloodCount Sum(FloodKind kind, std::size_t from, std::size_t to) const;
   std::uint64_t FirstFragments(std::size_t buckets) const;
   const Detail* detail(FloodKind kind) const { return details_[static_cast<std::size_t>(kind)].get(); }
-  // A new attack begins with new evidence.
-  void ForgetDetail(FloodKind kind) { details_[static_cast<std::size_t>(kind)].reset(); }
+  // Null, or of the time just before the detail's.
+  const Earlier* earlier(FloodKind kind) const { return earlier_[static_cast<std::size_t>(kind)].get(); }
+  // A new attack begins with new evidence; what is counted of the old is remembered until `until_mono_ns`.
+  void ForgetDetail(FloodKind kind, std::uint64_t until_mono_ns);
   std::uint64_t last_mono_ns() const { return last_mono_ns_; }
-  std::uint64_t total() const { return total_; }  // packets in the last kBuckets
 
  private:
   using Bucket = std::array<FloodCount, kFloodKinds>;
@@ -108,9 +117,9 @@ class FloodTarget {
   std::array<Bucket, kBuckets> buckets_{};
   std::array<std::uint64_t, kBuckets> first_fragments_{};
   std::array<std::unique_ptr<Detail>, kFloodKinds> details_;
-  std::array<std::uint64_t, kFloodKinds> quiet_buckets_{};
+  std::array<std::unique_ptr<Earlier>, kFloodKinds> earlier_;
   std::size_t at_ = 0;
-  std::uint64_t bucket_ns_ = 0, last_mono_ns_ = 0, total_ = 0;
+  std::uint64_t bucket_ns_ = 0, last_mono_ns_ = 0;
 };
 
 }  // namespace knp::detect

@@ -50,11 +50,13 @@ bool IsTraceroute(const Contact& contact) {
          contact.server_port <= kTracerouteLast && contact.ttl != 0 && contact.ttl <= kTracerouteTtl;
 }
 
+// Of a ping the ports are its identifier, which says nothing: each run of ping has another.
 Attempt Make(const Contact& contact) {
+  const bool has_ports = contact.protocol != IPPROTO_ICMP && contact.protocol != IPPROTO_ICMPV6;
   return {.source = contact.client,
           .target = contact.server,
-          .source_port = contact.client_port,
-          .port = contact.server_port,
+          .source_port = has_ports ? contact.client_port : std::uint16_t{0},
+          .port = has_ports ? contact.server_port : std::uint16_t{0},
           .protocol = contact.protocol,
           .tcp_flags = contact.flags_sent,
           .mono_ns = contact.first_mono_ns};

@@ -111,7 +111,7 @@ bool Prober::Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns
   }
   if (verdict != Verdict::kDoubtful && verdict != Verdict::kPinged)
     likelihood_ = std::min(kMostLikelihood, likelihood_ + kStep);
-  if (failures_.size() >= kMostFailures) failures_.erase(failures_.begin());
+  if (failures_.size() >= most_failures_) failures_.erase(failures_.begin());
   failures_.push_back({pair, HostOf(attempt), attempt, verdict});
   if (open_) Prove(failures_.back(), mono_ns);
   return true;
@@ -122,6 +122,11 @@ double Prober::Rate(std::size_t count, std::uint64_t mono_ns) const {
   const std::uint64_t from = failures_[failures_.size() - count].attempt.mono_ns;
   return static_cast<double>(count - 1) * 1e9 /
          static_cast<double>(std::max<std::uint64_t>(mono_ns - std::min(from, mono_ns), 1));
+}
+
+void Prober::Forget() {
+  failures_.clear();
+  likelihood_ = 0;
 }
 
 void Prober::Begin(const Attempt& attempt) {

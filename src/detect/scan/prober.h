@@ -1,11 +1,13 @@
 // What one source has tried in vain, and what it has reached: enough to say that it scans, and to prove it. Kept by the scan
-// detector for each source with failures; about 100 bytes and 64 for each failure, of which the newest kMostFailures stay.
+// detector for each source with failures; about 100 bytes and 64 for each failure, of which the newest kMostFailures stay
+// (four times as many of shared sources).
 #ifndef KNP_DETECT_SCAN_PROBER_H_
 #define KNP_DETECT_SCAN_PROBER_H_
 
 #include <knp/detection.h>
 #include <knp/types.h>
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstddef>
@@ -33,8 +35,11 @@ struct ScanDecision {
 class Prober {
  public:
   static constexpr std::size_t kMostFailures = 128, kMostSuccesses = 64;
+  static constexpr double kMostFactor = 4;  // of those whose thresholds are higher
 
-  explicit Prober(const IpAddress& source) : source_(source) {}
+  // `factor`: how many failures more than usual are kept, as far as kMostFactor, since so many more are needed.
+  explicit Prober(const IpAddress& source, double factor = 1)
+      : source_(source), most_failures_(static_cast<std::size_t>(kMostFailures * std::min(factor, kMostFactor))) {}
 
   // How many of the newest `count` failures came a second, until now.
   double Rate(std::size_t count, std::uint64_t mono_ns) const;
@@ -52,6 +57,8 @@ class Prober {
   // What the alert says now.
   void Describe(Alert* alert, const std::function<std::uint64_t(std::uint64_t)>& unix_ns) const;
   void CloseUp() { open_.reset(); }
+  // Its failures were none of a scan's.
+  void Forget();
 
   const IpAddress& source() const { return source_; }
   std::uint64_t last_mono_ns() const { return last_mono_ns_; }  // of the newest failure
@@ -95,6 +102,7 @@ class Prober {
   std::string Sentence(const Evidence& e) const;
 
   IpAddress source_;
+  std::size_t most_failures_;
   std::vector<Failure> failures_;  // oldest first; a scan's order is its own proof
   std::vector<Success> successes_;
   double likelihood_ = 0;  // logarithm, of being a scanner against being none

@@ -18,7 +18,8 @@ constexpr double kFastPerSecond = 2000;
 constexpr std::uint64_t kLeastHoldNs = kSecond + kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
 constexpr double kFloodPackets = 20000, kLargePacket = 150, kAllPorts = 65536;
 constexpr double kFloodRepeats = 1.3;
-constexpr std::size_t kKnownBits = std::size_t{1} << 20;
+constexpr std::size_t kKnownBits = std::size_t{1} << 20, kMetBits = std::size_t{1} << 22;
+constexpr std::uint64_t kMetNs = 60 * kSecond;
 
 std::uint64_t ServiceHash(const Attempt& a) {
   return Mix(HashOf(a.target) ^ (std::uint64_t{a.protocol} << 16 | a.port));
@@ -57,7 +58,8 @@ Scan::Scan(const Surroundings& surroundings)
                              last_mono_ns);
               }),
       works_(kKnownBits, kForgetNs),
-      pinged_(kKnownBits, 6 * kForgetNs) {}
+      pinged_(kKnownBits, 6 * kForgetNs),
+      met_(kMetBits, kMetNs, kMetBits / 16) {}
 
 std::unique_ptr<Detector> MakeScan(const Surroundings& surroundings) {
   if (!surroundings.options.scan.enabled) return nullptr;
@@ -82,12 +84,12 @@ void Scan::OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono
   if (verdict == Verdict::kGood) return Succeeded(attempt, mono_ns);
   if (verdict == Verdict::kPinged) {
     // Who pings the same hosts again and again watches over them.
-    if (pinged_.Has(PairHash(attempt))) return;
+    if (pinged_.Has(PairHash(attempt), mono_ns)) return;
     pinged_.Add(PairHash(attempt), mono_ns);
-  } else if (verdict != Verdict::kAborted && works_.Has(ServiceHash(attempt))) {
+  } else if (verdict != Verdict::kAborted && works_.Has(ServiceHash(attempt), mono_ns)) {
     return;  // it worked within the hour: a failure now says something of the service, not of who asks
   }
-  Prober* prober = ProberOf(attempt.source);
+  Prober* prober = ProberOf(attempt.source, verdict, mono_ns);
   if (!prober || prober->muted_until_ns > mono_ns) return;
   const bool news = prober->Note(attempt, verdict, mono_ns);
   if (!news) return;
@@ -95,13 +97,16 @@ void Scan::OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono
   if (!prober->is_open()) Consider(prober, mono_ns, false);
 }
 
-Prober* Scan::ProberOf(const IpAddress& source) {
+Prober* Scan::ProberOf(const IpAddress& source, Verdict verdict, std::uint64_t mono_ns) {
   auto found = probers_.find(source);
   if (found != probers_.end()) return found->second.get();
-  const std::uint32_t met = newcomers_.Add(HashOf(source));
-  if (probers_.size() >= kMostProbers) {
+  const bool full = probers_.size() >= kMostProbers;
+  if (full && verdict == Verdict::kDoubtful) return nullptr;  // it will be told once more
+  const bool met = met_.Has(HashOf(source), mono_ns);
+  met_.Add(HashOf(source), mono_ns);
+  if (full) {
     // Invented sources come once: who is met again takes the place of who did least.
-    if (met < 3) return nullptr;
+    if (!met) return nullptr;
     const auto least = std::min_element(probers_.begin(), probers_.end(), [](const auto& a, const auto& b) {
       return std::pair(a.second->is_open() ? std::size_t{1'000'000} : a.second->failures(), a.second->last_mono_ns()) <
              std::pair(b.second->is_open() ? std::size_t{1'000'000} : b.second->failures(), b.second->last_mono_ns());
@@ -109,7 +114,7 @@ Prober* Scan::ProberOf(const IpAddress& source) {
     if (least->second->is_open() || least->second->hold) return nullptr;
     probers_.erase(least);
   }
-  return probers_.try_emplace(source, std::make_unique<Prober>(source)).first->second.get();
+  return probers_.try_emplace(source, std::make_unique<Prober>(source, FactorOf(source))).first->second.get();
 }
 
 // A flood at one host's many ports begins as a fast scan does. A scan asks for each thing once or twice.
@@ -134,15 +139,23 @@ bool Scan::IsHeldBack(Prober* prober, const ScanDecision& decision, std::uint64_
   const bool large = static_cast<double>(hold.bytes) > kLargePacket * static_cast<double>(hold.packets);
   const bool too_many = packets + static_cast<double>(hold.folded) > kFloodRepeats * kAllPorts && decision.target;
   const bool flood = (packets > kFloodPackets && (again || large)) || too_many;
-  if (flood) prober->muted_until_ns = mono_ns + kMuteNs;
+  Release(prober);
+  if (!flood) return false;
+  prober->muted_until_ns = mono_ns + kMuteNs;
+  prober->Forget();  // or one failure more would make a slow scan of them
+  return true;
+}
+
+void Scan::Release(Prober* prober) {
   prober->hold.reset();
   held_--;
-  return flood;
 }
 
 void Scan::Consider(Prober* prober, std::uint64_t mono_ns, bool finish) {
-  if (prober->failures() < std::min({options_.slow_ports, options_.ports, options_.slow_hosts})) return;
+  if (!prober->hold && prober->failures() < std::min({options_.slow_ports, options_.ports, options_.slow_hosts}))
+    return;
   const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), mono_ns);
+  if (!decision && prober->hold) Release(prober);  // answered meanwhile
   if (!decision || IsHeldBack(prober, *decision, mono_ns, finish)) return;
   Open(prober, *decision, mono_ns);
 }

@@ -3,7 +3,7 @@
 // and to however many, does not. Fed with stages (detector.h).
 //
 // Memory: kMostProbers sources with failures (prober.h) and 1,024 hosts (shared_targets.h), less than 16 MiB at the worst;
-// what is known to work, 512 KiB.
+// what is known to work, 512 KiB; who was met lately, 1 MiB.
 #ifndef KNP_DETECT_SCAN_SCAN_H_
 #define KNP_DETECT_SCAN_SCAN_H_
 
@@ -15,7 +15,6 @@
 
 #include "src/base/address_hash.h"
 #include "src/base/aged_bloom.h"
-#include "src/base/count_min.h"
 #include "src/detect/alert_book.h"
 #include "src/detect/detector.h"
 #include "src/detect/scan/attempts.h"
@@ -40,9 +39,10 @@ class Scan : public Detector {
 
   void OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns);
   void Succeeded(const Attempt& attempt, std::uint64_t mono_ns);
-  Prober* ProberOf(const IpAddress& source);
+  Prober* ProberOf(const IpAddress& source, Verdict verdict, std::uint64_t mono_ns);
   void Consider(Prober* prober, std::uint64_t mono_ns, bool finish);
   bool IsHeldBack(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns, bool finish);
+  void Release(Prober* prober);
   void Open(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns);
   void Tell(const Prober& prober, std::uint64_t mono_ns);
   double FactorOf(const IpAddress& source) const;
@@ -53,8 +53,7 @@ class Scan : public Detector {
   Attempts attempts_;
   SharedTargets shared_;
   Probers probers_;
-  CountMin<4096> newcomers_;
-  AgedBloom works_, pinged_;
+  AgedBloom works_, pinged_, met_;
   std::size_t held_ = 0;  // probers whose decision waits
 };
 

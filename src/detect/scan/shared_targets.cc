@@ -56,6 +56,9 @@ bool SharedTargets::Joins(const IpAddress& source, const IpAddress& address, std
   const auto found = targets_.find(address);
   if (found == targets_.end()) return false;
   Target& target = found->second;
+  // Told of all who take part, at the latest now.
+  Judge(address, &target, mono_ns, false);
+  if (target.shared && target.last_mono_ns + kTogetherNs >= mono_ns) return true;
   if (std::find(target.told.begin(), target.told.end(), source) == target.told.end() &&
       target.told.size() < kMostSources)
     target.told.push_back(source);

@@ -43,9 +43,13 @@ void SlowRequests::Look(const Contact& contact, bool sent) {
     if (waiting_.size() >= kMostWaiting) return;
     waiting_.try_emplace(contact.flow_id, Waiting{.pair = {contact.client, contact.server, contact.server_port},
                                                   .first_mono_ns = contact.first_mono_ns,
+                                                  .last_mono_ns = contact.mono_ns,
                                                   .client_port = contact.client_port,
                                                   .goes_on = false});
-  } else if (sent && contact.mono_ns > found->second.first_mono_ns + kPatienceNs) {
+    return;
+  }
+  found->second.last_mono_ns = std::max(found->second.last_mono_ns, contact.mono_ns);
+  if (sent && contact.mono_ns > found->second.first_mono_ns + kPatienceNs) {
     found->second.goes_on = true;
   }
 }
@@ -57,6 +61,8 @@ void SlowRequests::OnRecord(const FlowRecord& record, std::uint64_t) {
 void SlowRequests::Advance(std::uint64_t mono_ns) {
   if (waiting_.size() < options_.slow_connections || mono_ns < last_count_ns_ + kSecond) return;
   last_count_ns_ = mono_ns;
+  // Of a connection whose packets were told of and never counted there is no final record.
+  absl::erase_if(waiting_, [&](const auto& waiting) { return waiting.second.last_mono_ns + kForgetNs <= mono_ns; });
   absl::flat_hash_map<Pair, Held, PairHash> held;
   for (const auto& [id, waiting] : waiting_) {
     if (waiting.first_mono_ns + kPatienceNs > mono_ns) continue;

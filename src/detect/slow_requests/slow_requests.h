@@ -22,7 +22,7 @@ namespace knp::detect {
 class SlowRequests : public Detector {
  public:
   static constexpr std::size_t kMostWaiting = 16384, kMostClients = 1024;
-  static constexpr std::uint64_t kPatienceNs = 5'000'000'000;
+  static constexpr std::uint64_t kPatienceNs = 5'000'000'000, kForgetNs = 300'000'000'000;
 
   explicit SlowRequests(const Surroundings& surroundings);
 
@@ -42,7 +42,7 @@ class SlowRequests : public Detector {
   };
   struct Waiting {
     Pair pair;
-    std::uint64_t first_mono_ns = 0;
+    std::uint64_t first_mono_ns = 0, last_mono_ns = 0;
     std::uint16_t client_port = 0;
     bool goes_on = false;  // more of the request came after kPatienceNs
   };
