@@ -96,7 +96,7 @@ TEST_F(ScanTest, RefusalsToWhomNobodySawAsk_AreAScanOfTheirReceiver) {
     Contact c = Begin(IPPROTO_TCP, server_, Port(i), scanner_, 50000, kRstFlag | kAckFlag);
     To(&c, Stage::kUnsolicited);
   }
-  Pass(kOneSecond);
+  Pass(2 * kOneSecond);
   ASSERT_EQ(OpenedTypes(), "scan.vertical");
   EXPECT_EQ(Opened()[0].source->ip, scanner_);
   EXPECT_EQ(Opened()[0].target->ip, server_);
