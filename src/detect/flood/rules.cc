@@ -137,7 +137,9 @@ std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double thresho
   const Who who = Describe(target, FloodKind::kUdp);
   const bool spoofed = who.each >= kSpoofed;
   const double failed = Failed(target, FloodKind::kUdp, 1, finish);
-  if (spoofed && failed >= threshold / 20)
+  // Many that are new at once, and then stay, have found their service, or a new one of us.
+  const double lately = 2 * static_cast<double>(target.Sum(FloodKind::kUdp, kLag, kLag + 2).opened);
+  if (spoofed && failed >= threshold / 20 && (finish || lately >= threshold / 40))
     return FloodJudgement{"ddos.udp.new_sources_per_second", failed, threshold / 20, 1, true};
   if (failed >= threshold / 4 && !IsScan(who, failed))
     return FloodJudgement{"ddos.udp.unanswered_per_second", failed, threshold / 4, 1, spoofed};
@@ -188,8 +190,10 @@ std::optional<FloodJudgement> JudgeReflection(const FloodTarget& target, double 
 std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& target, double threshold, bool finish,
                                            const char* rule) {
   const double packets = Packets(target, kind), before = Packets(target, kind, 1);
-  // A burst that is over within a second was none, if it was not ten times as much.
-  if (packets < threshold || (!finish && before < threshold / 2 && packets < 10 * threshold)) return std::nullopt;
+  // A burst that is over within a second was none, if it was not ten times as much; and what live flows carry is read once a
+  // second, two seconds' worth of it in one, now and then.
+  const bool lasts = before >= threshold / 2 && packets + before >= 2 * threshold;
+  if (packets < threshold || (!finish && !lasts && packets < 10 * threshold)) return std::nullopt;
   return FloodJudgement{rule, packets, threshold, 1, Describe(target, kind).each >= kSpoofed};
 }
 
