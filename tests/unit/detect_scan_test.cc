@@ -147,6 +147,30 @@ TEST_F(ScanTest, KeepAliveOfOneHostByNewPings_StaysQuiet) {
   ExpectQuiet();
 }
 
+// A scraper that starts: most of its targets answer before the first one is known to be gone.
+TEST_F(ScanTest, WhoReachesMostOfItsManyTargetsAtOnce_IsNoScanner) {
+  for (int i = 0; i < 500; i++) {
+    if (i % 10 < 3)
+      Silent(client_, Host(i), 9100);
+    else
+      Connect(client_, Host(i), 9100);
+  }
+  Pass(10 * kOneSecond);
+  ExpectQuiet();
+}
+
+// Nor are the failures that are kept all that there were.
+TEST_F(ScanTest, WhoReachesFewOfManyTargets_IsAScanner) {
+  for (int i = 0; i < 1000; i++) {
+    if (i % 10 != 0)
+      Silent(scanner_, Host(i), 9100);
+    else
+      Connect(scanner_, Host(i), 9100);
+  }
+  Pass(10 * kOneSecond);
+  EXPECT_EQ(OpenedTypes(), "scan.horizontal");
+}
+
 TEST_F(ScanTest, SuccessesOutweighFailures) {
   Refuse(client_, server_, Port(0));
   for (int i = 0; i < 8; i++) Connect(client_, server_, static_cast<std::uint16_t>(80 + i));

@@ -135,7 +135,8 @@ void Prober::Begin(const Attempt& attempt) {
   hold->pairs.Add(PairOf(attempt));
 }
 
-std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double factor, std::uint64_t mono_ns) const {
+std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double factor, const Lately& lately,
+                                           std::uint64_t mono_ns) const {
   const auto window_ns = static_cast<std::uint64_t>(options.window.count()) * 1'000'000;
   Tally by_host, by_port, pinged;
   for (const Failure& f : failures_) {
@@ -148,16 +149,14 @@ std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double fa
     by_port.Add(PortKey(f.attempt), WeightOf(f.verdict) * (IsWeakOfHosts(f.attempt, f.verdict) ? 0.5 : 1),
                 f.attempt.mono_ns);
   }
-  const auto reached = [&](auto&& counts) {
-    return kFailuresToSuccesses *
-           static_cast<double>(std::count_if(successes_.begin(), successes_.end(), [&](const Success& s) {
-             return s.mono_ns + window_ns >= mono_ns && counts(s);
-           }));
+  // More may have failed than is kept.
+  const auto outweighs = [](double failures, const Lately::Outcomes& outcomes) {
+    return std::max(failures, outcomes.bad) >= kFailuresToSuccesses * outcomes.good;
   };
   if (const auto* host = by_host.Most(); host && options.ports != 0 && host->weight >= options.ports * factor) {
-    if (host->weight >= reached([&](const Success& s) { return s.host == host->key; })) {
-      const auto it =
-          std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.host == host->key; });
+    const auto it =
+        std::find_if(failures_.begin(), failures_.end(), [&](const Failure& f) { return f.host == host->key; });
+    if (outweighs(host->weight, lately.OfHost(source_, it->attempt.target))) {
       return ScanDecision{Shape::kVertical, it->attempt.target,     "scan.vertical.ports",
                           host->weight,     options.ports * factor, host->first_ns};
     }
@@ -168,9 +167,10 @@ std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double fa
     const double hosts =
         few ? std::max(port->weight, static_cast<double>(by_host.size()) - static_cast<double>(by_port.size()))
             : port->weight;
-    const auto p = static_cast<std::uint16_t>(port->key);
+    const auto it = std::find_if(failures_.begin(), failures_.end(),
+                                 [&](const Failure& f) { return PortKey(f.attempt) == port->key; });
     if (hosts >= options.hosts * factor && port->weight >= options.hosts * factor / 2 &&
-        hosts >= reached([&](const Success& s) { return few || s.port == p; }))
+        outweighs(hosts, few ? lately.OfSource(source_) : lately.OfPort(it->attempt)))
       return ScanDecision{Shape::kHorizontal,     std::nullopt,  "scan.horizontal.hosts", hosts,
                           options.hosts * factor, port->first_ns};
   }

@@ -19,6 +19,7 @@
 
 #include "src/base/hyper_log_log.h"
 #include "src/detect/scan/attempts.h"
+#include "src/detect/scan/lately.h"
 
 namespace knp::detect {
 
@@ -48,7 +49,8 @@ class Prober {
   // False if it told nothing new: the same target and port as before.
   bool Note(const Attempt& attempt, Verdict verdict, std::uint64_t mono_ns);
   // Whether what it has tried is a scan by now. `factor`: how much more than usual it takes.
-  std::optional<ScanDecision> Decide(const ScanOptions& options, double factor, std::uint64_t mono_ns) const;
+  std::optional<ScanDecision> Decide(const ScanOptions& options, double factor, const Lately& lately,
+                                     std::uint64_t mono_ns) const;
 
   // From now on everything is kept that an alert tells.
   void Open(const ScanDecision& decision);

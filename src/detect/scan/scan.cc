@@ -75,6 +75,7 @@ double Scan::FactorOf(const IpAddress& source) const {
 void Scan::Succeeded(const Attempt& attempt, std::uint64_t mono_ns) {
   works_.Add(ServiceHash(attempt), mono_ns);
   works_.Add(PairHash(attempt), mono_ns);
+  lately_.Succeeded(attempt, mono_ns);
   shared_.OnSuccess(attempt);
   if (const auto found = probers_.find(attempt.source); found != probers_.end())
     found->second->Note(attempt, Verdict::kGood, mono_ns);
@@ -93,7 +94,10 @@ void Scan::OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono
   if (!prober || prober->muted_until_ns > mono_ns) return;
   const bool news = prober->Note(attempt, verdict, mono_ns);
   if (!news) return;
-  if (verdict != Verdict::kPinged && verdict != Verdict::kDoubtful) shared_.OnFailure(attempt, verdict);
+  if (verdict != Verdict::kPinged && verdict != Verdict::kDoubtful) {
+    lately_.Failed(attempt);
+    shared_.OnFailure(attempt, verdict);
+  }
   if (!prober->is_open()) Consider(prober, mono_ns, false);
 }
 
@@ -154,7 +158,7 @@ void Scan::Release(Prober* prober) {
 void Scan::Consider(Prober* prober, std::uint64_t mono_ns, bool finish) {
   if (!prober->hold && prober->failures() < std::min({options_.slow_ports, options_.ports, options_.slow_hosts}))
     return;
-  const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), mono_ns);
+  const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), lately_, mono_ns);
   if (!decision && prober->hold) Release(prober);  // answered meanwhile
   if (!decision || IsHeldBack(prober, *decision, mono_ns, finish)) return;
   Open(prober, *decision, mono_ns);
@@ -214,6 +218,7 @@ void Scan::Advance(std::uint64_t mono_ns) {
     if (!prober.is_open() && prober.last_mono_ns() + kForgetNs < mono_ns) probers_.erase(current);
   }
   shared_.Advance(mono_ns, false);
+  lately_.Advance(mono_ns);
 }
 
 void Scan::Finish(std::uint64_t mono_ns) {

@@ -18,6 +18,7 @@
 #include "src/detect/alert_book.h"
 #include "src/detect/detector.h"
 #include "src/detect/scan/attempts.h"
+#include "src/detect/scan/lately.h"
 #include "src/detect/scan/prober.h"
 #include "src/detect/scan/shared_targets.h"
 
@@ -52,6 +53,7 @@ class Scan : public Detector {
   std::function<std::uint64_t(std::uint64_t)> unix_ns_;
   Attempts attempts_;
   SharedTargets shared_;
+  Lately lately_;
   Probers probers_;
   AgedBloom works_, pinged_, met_;
   std::size_t held_ = 0;  // probers whose decision waits
