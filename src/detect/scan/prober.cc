@@ -162,15 +162,16 @@ std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double fa
     }
   }
   if (const auto* port = by_port.Most(); port && options.hosts != 0) {
-    // On one port; or, of few, each host once on any of them.
-    const bool few = by_port.size() <= kFewPorts;
-    const double hosts =
-        few ? std::max(port->weight, static_cast<double>(by_host.size()) - static_cast<double>(by_port.size()))
-            : port->weight;
     const auto it = std::find_if(failures_.begin(), failures_.end(),
                                  [&](const Failure& f) { return PortKey(f.attempt) == port->key; });
-    if (hosts >= options.hosts * factor && port->weight >= options.hosts * factor / 2 &&
-        outweighs(hosts, few ? lately.OfSource(source_) : lately.OfPort(it->attempt)))
+    const double needed = options.hosts * factor;
+    const bool on_one = port->weight >= needed && outweighs(port->weight, lately.OfPort(it->attempt));
+    // Of few ports, each host once on any of them.
+    const double spread = static_cast<double>(by_host.size()) - static_cast<double>(by_port.size());
+    const bool on_few = by_port.size() <= kFewPorts && spread >= needed && port->weight >= needed / 2 &&
+                        outweighs(spread, lately.OfSource(source_));
+    const double hosts = on_one ? port->weight : spread;
+    if (on_one || on_few)
       return ScanDecision{Shape::kHorizontal,     std::nullopt,  "scan.horizontal.hosts", hosts,
                           options.hosts * factor, port->first_ns};
   }
