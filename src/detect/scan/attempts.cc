@@ -62,7 +62,8 @@ Attempt Make(const Contact& contact) {
           .mono_ns = contact.first_mono_ns};
 }
 
-// A RST to nobody whom we saw ask: the question came in fragments too small to have its flags, or past us.
+// A RST to nobody whom we saw ask: the question came in fragments too small to have its flags, or past us. From a service to
+// who asks, by their ports: else it is what a flooded service gets from those whose names were used.
 Attempt Asked(const Contact& contact) {
   Attempt attempt = Make(contact);
   std::swap(attempt.source, attempt.target);
@@ -91,7 +92,8 @@ std::optional<Attempt> AttemptOf(const Contact& contact) {
   switch (contact.protocol) {
     case IPPROTO_TCP:
       if (contact.stage == Stage::kUnsolicited)
-        return contact.flags_received == 0 && contact.client_port < kFirstEphemeral
+        return contact.flags_received == 0 && contact.client_port < kFirstEphemeral &&
+                       contact.server_port >= kFirstEphemeral
                    ? std::optional<Attempt>(Asked(contact))
                    : std::nullopt;
       if (contact.stage == Stage::kRefused && contact.flags_sent == 0) return Make(contact);
