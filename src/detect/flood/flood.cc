@@ -1,14 +1,13 @@
 // See flood.h.
 #include "src/detect/flood/flood.h"
 
-#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "src/detect/flood/kinds.h"
+#include "src/detect/flood/report.h"
 
 namespace knp::detect {
 namespace {
@@ -16,12 +15,13 @@ namespace {
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
 constexpr std::uint8_t kRst = 4;
-constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
 constexpr std::uint64_t kAmplificationWeight = 8;
 constexpr double kOneHostsShare = 0.25;
-constexpr double kCriticalFactor = 50, kPacketsAPort = 12;
+constexpr double kPacketsAPort = 12;
 
-IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, host.version == 6 ? 64 : 24).address; }
+unsigned PrefixLength(const IpAddress& host) { return host.version == 6 ? 64 : 24; }
+
+IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, PrefixLength(host)).address; }
 
 // As attacks are told: one that comes with others says what they are.
 constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn,
@@ -32,12 +32,6 @@ constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kRefle
 std::uint16_t PortOf(const Contact& contact) {
   return contact.protocol == IPPROTO_ICMP || contact.protocol == IPPROTO_ICMPV6 ? std::uint16_t{0}
                                                                                 : contact.server_port;
-}
-
-std::string Quantity(double value) {
-  if (value >= 1e6) return fmt::format("{:.1f} million", value / 1e6);
-  if (value >= 1e4) return fmt::format("{:.0f},000", value / 1e3);
-  return fmt::format("{:.0f}", value);
 }
 
 }  // namespace
@@ -240,60 +234,19 @@ void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::u
 void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind,
                  const FloodJudgement& judgement, std::uint64_t mono_ns) {
   const auto k = static_cast<std::size_t>(kind);
-  const FloodTarget::Detail& d = *entry->counts.detail(kind);
   if (!entry->open[k]) {
-    entry->first_mono_ns[k] = d.first_mono_ns;
+    entry->first_mono_ns[k] = entry->counts.detail(kind)->first_mono_ns;
     entry->peak[k] = 0;
   }
   entry->open[k] = true;
   entry->last_mono_ns[k] = std::max(entry->last_mono_ns[k], entry->counts.last_mono_ns());
   entry->peak[k] = std::max(entry->peak[k], judgement.observed);
 
+  const Prefix whom = level.prefix ? Prefix::Of(key, PrefixLength(key)) : Prefix::Host(key);
   Finding finding;
-  Alert& alert = finding.alert;
-  alert.type = TypeOf(kind);
-  alert.severity = judgement.observed >= kCriticalFactor * judgement.threshold ? "critical" : "high";
-  const std::string whom = level.prefix ? Prefix::Of(key, key.version == 6 ? 64 : 24).ToString() : key.ToString();
-  alert.distinct_targets = level.prefix ? static_cast<std::uint64_t>(std::lround(d.hosts.Estimate())) : 1;
-  if (level.prefix)
-    alert.evidence_targets = d.top_hosts.Values();
-  else
-    alert.target = Endpoint{.ip = key, .port = 0}, alert.evidence_targets = {key};
-  alert.distinct_sources = static_cast<std::uint64_t>(std::lround(d.sources.Estimate()));
-  alert.evidence_sources = d.top_sources.Values();
-  if (alert.evidence_sources.size() > kMostSources) alert.evidence_sources.resize(kMostSources);
-  if (alert.evidence_sources.size() == 1) alert.source = Endpoint{.ip = alert.evidence_sources[0], .port = 0};
-  alert.distinct_ports = static_cast<std::uint64_t>(std::lround(d.ports.Estimate()));
-  alert.evidence_ports = d.top_ports.Values();
-  if (alert.evidence_ports.size() > kMostPorts) alert.evidence_ports.resize(kMostPorts);
-  alert.rule = {.name = judgement.rule,
-                .observed = judgement.observed,
-                .threshold = judgement.threshold,
-                .window_s = judgement.window_s};
-  alert.counts = d.series;
-  for (AlertCount& count : alert.counts) count.time_unix_ns = unix_ns_(count.time_unix_ns);
-  alert.samples = d.samples;
-  for (AlertSample& sample : alert.samples) sample.time_unix_ns = unix_ns_(sample.time_unix_ns);
-  const FloodCount last = entry->counts.Sum(kind, 1, 5);  // the bucket of now has hardly begun
-  alert.facts = {{"packets_per_second", static_cast<double>(last.packets)},
-                 {"bytes_per_second", static_cast<double>(last.bytes)},
-                 {"peak_per_second", entry->peak[k]}};
-  if (kind == FloodKind::kSyn) {
-    alert.facts["opened_per_second"] = static_cast<double>(last.opened);
-    alert.facts["completed_per_second"] = static_cast<double>(last.completed);
-    alert.facts["refused_per_second"] = static_cast<double>(last.refused);
-  }
-  const std::string from =
-      alert.source        ? alert.source->ip.ToString()
-      : judgement.spoofed ? fmt::format("about {} addresses, as good as each packet from another: they are invented",
-                                        Quantity(static_cast<double>(alert.distinct_sources)))
-      : alert.distinct_sources == 0 ? "more sources than are kept apart"
-      : alert.distinct_sources <= kFewSources
-          ? fmt::format("{} sources", alert.distinct_sources)
-          : fmt::format("about {} sources", Quantity(static_cast<double>(alert.distinct_sources)));
-  alert.summary = fmt::format("{} gets {} {} a second, where {} are allowed, from {}", whom,
-                              Quantity(judgement.observed), WhatOf(kind), Quantity(judgement.threshold), from);
-  finding.key = whom;
+  finding.alert = ReportOf(kind, judgement, entry->counts, whom, unix_ns_);
+  finding.alert.facts["peak_per_second"] = entry->peak[k];
+  finding.key = whom.ToString();
   finding.first_mono_ns = entry->first_mono_ns[k];
   finding.last_mono_ns = entry->last_mono_ns[k];
   finding.quiet_ns = kQuietNs;
