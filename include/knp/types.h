@@ -87,6 +87,8 @@ struct PacketStats {
   std::vector<InterfaceStats> interfaces;  // in order of attachment
   Ledger total;
   Count folded;                                // counted in flows of which one end stands for many: FlowRecord::folded
+  std::uint64_t alerts_suppressed = 0;         // attacks that DetectionOptions::suppress named
+  std::uint64_t alerts_folded = 0;             // attacks beyond DetectionOptions::max_open_alerts, told together
   std::uint64_t events_suppressed = 0;         // optional events over the configured rate; no count hangs on them
   std::uint64_t samples_suppressed = 0;        // payload samples over MonitorOptions::sample_bytes_per_second; likewise
   std::uint64_t events_lost = 0;               // optional events and samples that found the ring half full

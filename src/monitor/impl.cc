@@ -289,6 +289,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     const auto events = datapath_->ReadEventCounters();
     stats.folded = events.folded;
     stats.events_suppressed = events.suppressed;
+    pipeline_.DescribeAlerts(&stats);
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();

@@ -162,6 +162,11 @@ void Pipeline::DescribeFlows(FlowStats* stats) const {
   stats->evicted_flows = flows_.evicted();
 }
 
+void Pipeline::DescribeAlerts(PacketStats* stats) const {
+  stats->alerts_suppressed = detection_.alerts().suppressed();
+  stats->alerts_folded = detection_.alerts().folded();
+}
+
 void Settle(Ledger* ledger) {
   Count rest = ledger->seen - ledger->in_flows;
   for (const auto& [reason, count] : ledger->remainder) rest = rest - count;

@@ -68,6 +68,7 @@ class Pipeline : public datapath::Sink {
   void DescribeFlows(InterfaceId id, InterfaceStats* stats);
   // All but the time, the flows themselves, and what the kernel has evicted.
   void DescribeFlows(FlowStats* stats) const;
+  void DescribeAlerts(PacketStats* stats) const;
   // The first `top` rows of each list.
   TrafficReport Traffic(std::uint64_t now_mono_ns, std::size_t top);
   // Where messages for the handlers gather.

@@ -21,6 +21,7 @@ PacketStats CaptureReplay::Impl::GetPacketStats() {
   const datapath::EventCounters events = engine_->ReadEventCounters();
   stats.folded = events.folded;
   stats.events_suppressed = events.suppressed;
+  pipeline_.DescribeAlerts(&stats);
   stats.samples_suppressed = events.samples_suppressed;
   stats.events_lost = events.ring_full + events.malformed_records;
   if (evidence_) stats.evidence = evidence_->Report();

@@ -91,6 +91,8 @@ Json EndpointJson(const Endpoint& endpoint) {
 // What was not told, or not each by itself, for want of budget or room; all of it is counted.
 void PutSuppressed(Json& json, const PacketStats& stats) {
   json["folded"] = CountJson(stats.folded);
+  json["alerts_suppressed"] = stats.alerts_suppressed;
+  json["alerts_folded"] = stats.alerts_folded;
   json["events_suppressed"] = stats.events_suppressed;
   json["samples_suppressed"] = stats.samples_suppressed;
   json["events_lost"] = stats.events_lost;
