@@ -12,6 +12,7 @@ Detection::Detection(const DetectionOptions& options, AlertBook::Context context
 }
 
 void Detection::Advance(std::uint64_t mono_ns) {
+  if (finished_) return;
   if (mono_ns < last_tick_ns_ + kTickNs) return;
   last_tick_ns_ = mono_ns;
   for (const auto& detector : detectors_) detector->Advance(mono_ns);
@@ -19,6 +20,8 @@ void Detection::Advance(std::uint64_t mono_ns) {
 }
 
 void Detection::Finish(std::uint64_t mono_ns) {
+  if (finished_ && alerts_.open() == 0) return;
+  finished_ = true;
   for (const auto& detector : detectors_) detector->Finish(mono_ns);
   alerts_.CloseAll(mono_ns);
 }

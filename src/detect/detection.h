@@ -24,9 +24,11 @@ class Detection {
   Detection& operator=(const Detection&) = delete;
 
   void OnStage(const Contact& contact, Stage before) {
+    finished_ = false;
     for (const auto& detector : detectors_) detector->OnStage(contact, before);
   }
   void OnCarried(const Contact& contact, const Carried& carried) {
+    finished_ = false;
     for (const auto& detector : detectors_) detector->OnCarried(contact, carried);
   }
   void OnRecord(const FlowRecord& record, std::uint64_t mono_ns) {
@@ -43,10 +45,13 @@ class Detection {
     for (const auto& detector : detectors_) detector->OnKnownBad(list);
   }
   // What somebody else found.
-  void Tell(const Finding& finding, std::uint64_t mono_ns) { alerts_.Tell(finding, mono_ns); }
+  void Tell(const Finding& finding, std::uint64_t mono_ns) {
+    finished_ = false;
+    alerts_.Tell(finding, mono_ns);
+  }
   // As often as the owner likes: acts when a tick is over.
   void Advance(std::uint64_t mono_ns);
-  // Nothing more will come: decides and closes everything.
+  // Nothing more will come: decides and closes everything. Once more without news it does nothing.
   void Finish(std::uint64_t mono_ns);
 
   const AlertBook& alerts() const { return alerts_; }
@@ -56,6 +61,7 @@ class Detection {
   AlertBook alerts_;
   std::vector<std::unique_ptr<Detector>> detectors_;
   std::uint64_t last_tick_ns_ = 0;
+  bool finished_ = false;
 };
 
 }  // namespace knp::detect

@@ -343,6 +343,17 @@ TEST_F(ScanTest, FastScanOfAllPorts_IsHeldBackThenToldAndNotAsAFlood) {
   ExpectAllClosedAfterQuiet();
 }
 
+TEST_F(ScanTest, FinishedTwice_TellsNothingTwice) {
+  for (int i = 0; i < 40; i++) Refuse(scanner_, server_, Port(i)), Pass(10 * kMs);
+  Pass(2 * kOneSecond);
+  detection_->Finish(now_);
+  ASSERT_EQ(OpenedTypes(), "scan.vertical");
+  ASSERT_EQ(alerts_.back().state, AlertState::kClosed);
+  const std::size_t told = alerts_.size();
+  detection_->Finish(now_ + kOneSecond);
+  EXPECT_EQ(alerts_.size(), told);
+}
+
 TEST_F(ScanTest, FastScanAtTheEndOfACapture_IsToldAtTheEnd) {
   for (int i = 0; i < 1000; i++) Refuse(scanner_, server_, static_cast<std::uint16_t>(1 + i));
   ExpectQuiet();
