@@ -155,7 +155,7 @@ void Account(Host* all, const knp_frame& frame, const std::uint8_t* data, std::s
         knp_account_frame(&buffer, &cursor, &in, context.place & 1u ? 1 : 2, context.place >> 1 & 1u, &packet);
     const std::uint64_t unread = all->cpu.inner_malformed - malformed;
     if (reason == KNP_OK && packet.protocol != KNP_P_TCP && knp_tunnel_of(&packet))
-      all->tunnels += unread ? unread : reinterpret_cast<const knp_inner*>(all->scratch.inner)->p.packets;
+      all->tunnels += unread ? unread : reinterpret_cast<const knp_inner*>(all->scratch.aside)->p.packets;
     else
       KNP_CHECK(unread == 0);
     KNP_CHECK(replayed || reason != KNP_R_SNAPLEN);
