@@ -13,11 +13,11 @@
 #pragma GCC diagnostic pop
 
 #include "src/app/refused.h"
+#include "src/base/tcp_flags.h"
 
 namespace knp::app {
 namespace {
 
-constexpr std::uint8_t kSyn = 2, kPush = 8, kAck = 16;
 constexpr std::uint32_t kOpenerNet = 0x0a000000, kOtherNet = 0x0a800000;  // 10.0.0.0/9 and 10.128.0.0/9
 constexpr std::uint32_t kHostMask = 0x007fffff;
 
@@ -119,7 +119,7 @@ void Dissector::Handshake(State& state, const DissectorInput& input) {
 
 DissectorVerdict Dissector::Feed(State& state, const DissectorInput& input) {
   if (input.tcp && !state.shaken_) Handshake(state, input);
-  Send(state, input, kPush | kAck);
+  Send(state, input, kPsh | kAck);
   return Verdict(state);
 }
 

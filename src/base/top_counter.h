@@ -34,6 +34,21 @@ class TopCounter {
   void Clear() { places_.fill({}); }
 
   // The largest first.
+  std::vector<Key> Keys() const {
+    std::vector<Key> keys;
+    for (const Place& place : Top()) keys.push_back(place.key);
+    return keys;
+  }
+  // Of all that was added, what the largest one has; at most 1 / kPlaces too much.
+  double LargestShare() const {
+    std::uint64_t largest = 0, all = 0;
+    for (const Place& place : places_) {
+      largest = std::max(largest, place.count);
+      all += place.count;
+    }
+    return all == 0 ? 0 : static_cast<double>(largest) / static_cast<double>(all);
+  }
+  // With their counts.
   std::vector<Place> Top() const {
     std::vector<Place> top;
     for (const Place& place : places_)

@@ -8,6 +8,7 @@
 #include <functional>
 #include <numeric>
 
+#include "src/base/protocols.h"
 #include "src/cli/quantities.h"
 #include "src/export/json/json_text.h"
 
@@ -45,7 +46,7 @@ const char* ShortStateName(FlowState state) {
 
 bool ShowsPort(const FlowRecord& flow) {
   const bool unknown = flow.fragments && flow.source.port == 0 && flow.destination.port == 0;
-  return json::ProtocolHasPorts(flow.protocol) && !unknown;
+  return ProtocolHasPorts(flow.protocol) && !unknown;
 }
 
 bool AnyPort(const FlowRecord& flow, const Endpoint& end) { return flow.folded && end.port == 0; }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "src/base/protocols.h"
+
 namespace knp::datapath {
 namespace {
 
@@ -20,11 +22,6 @@ IpAddress AddressAt(std::span<const std::uint8_t> bytes, std::size_t at, std::ui
   address.version = version;
   std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), version == 4 ? 4 : 16, address.bytes.begin());
   return address;
-}
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_DCCP || protocol == IPPROTO_SCTP ||
-         protocol == IPPROTO_UDPLITE;
 }
 
 std::optional<FrameEnds> ReadIp(std::span<const std::uint8_t> packet) {
@@ -45,7 +42,7 @@ std::optional<FrameEnds> ReadIp(std::span<const std::uint8_t> packet) {
   } else {
     return std::nullopt;
   }
-  if (first && HasPorts(ends.protocol) && packet.size() >= transport + 4) {
+  if (first && ProtocolHasPorts(ends.protocol) && packet.size() >= transport + 4) {
     ends.source_port = Field16(packet, transport);
     ends.destination_port = Field16(packet, transport + 2);
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
 #include "src/base/ulid.h"
 
 namespace knp::detect {
@@ -31,8 +32,6 @@ bool SideMatches(const std::vector<Prefix>& prefixes, const std::optional<Endpoi
   return !several.empty() &&
          std::all_of(several.begin(), several.end(), [&](const IpAddress& a) { return AnyContains(prefixes, a); });
 }
-
-std::uint64_t Nanoseconds(std::chrono::milliseconds ms) { return static_cast<std::uint64_t>(ms.count()) * 1'000'000; }
 
 void AddOnce(std::vector<IpAddress>* list, const IpAddress& address) {
   if (list->size() < kFoldedEvidence && std::find(list->begin(), list->end(), address) == list->end())

@@ -13,6 +13,7 @@
 
 #include "src/base/contact.h"
 #include "src/base/flow_delta.h"
+#include "src/base/tcp_flags.h"
 #include "src/flow/pattern.h"
 
 namespace knp::flow {
@@ -44,8 +45,6 @@ inline bool IsEcho(std::uint8_t protocol, std::uint16_t type_code) {
   const unsigned type = type_code >> 8;
   return (protocol == 1 && (type == 0 || type == 8)) || (protocol == 58 && (type == 128 || type == 129));
 }
-
-inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 // One place and sense of a conversation. Packed: a conversation has two of them as a rule.
 struct Sight {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <span>
 
+#include "src/base/protocols.h"
+
 namespace knp::flow {
 namespace {
 
@@ -17,11 +19,6 @@ bool SaysUnreachable(const FlowTuple& error) {
 }
 
 std::uint16_t Port(std::span<const std::uint8_t> bytes) { return static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]); }
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
-         protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
-}
 
 }  // namespace
 
@@ -38,7 +35,7 @@ std::optional<FlowTuple> QuotedTuple(const PayloadSample& sample) {
   const std::size_t addresses = v4 ? 12 : 8, length = v4 ? 4 : 16, header = v4 ? (quote[0] & 15U) * 4 : 40;
   std::copy_n(quote.begin() + static_cast<std::ptrdiff_t>(addresses), length, tuple.source.begin());
   std::copy_n(quote.begin() + static_cast<std::ptrdiff_t>(addresses + length), length, tuple.destination.begin());
-  if (header < 20 || !HasPorts(tuple.protocol) || quote.size() < header + 4) return std::nullopt;
+  if (header < 20 || !ProtocolHasPorts(tuple.protocol) || quote.size() < header + 4) return std::nullopt;
   tuple.source_port = Port(quote.subspan(header));
   tuple.destination_port = Port(quote.subspan(header + 2));
   return tuple;

@@ -5,15 +5,12 @@
 
 #include <array>
 
+#include "src/base/protocols.h"
+
 namespace knp::flow {
 namespace {
 
 constexpr std::uint8_t kSctpData = 0, kSctpInit = 1, kSctpAbort = 6, kSctpCookieEcho = 10;
-
-bool HasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
-         protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
-}
 
 Stage TcpStage(const Conversation& c) {
   const std::uint8_t sent = c.flags_sent, received = c.flags_received;
@@ -71,7 +68,7 @@ Contact ContactOf(const Conversation& c, InterfaceId interface, std::uint64_t mo
   contact.ttl = c.has_header ? c.ttl : 0;
   contact.stage = c.stage;
   contact.fragments = c.fragments;
-  contact.fragment_rest = HasPorts(c.key.protocol) && c.key.low_port == 0 && c.key.high_port == 0;
+  contact.fragment_rest = ProtocolHasPorts(c.key.protocol) && c.key.low_port == 0 && c.key.high_port == 0;
   contact.client_sent_payload = c.payload_sent;
   contact.server_sent_payload = c.payload_received;
   contact.interface = interface;
@@ -122,7 +119,7 @@ std::optional<Contact> FoldedContact(const Conversation& c, const FlowDelta& del
   (is_reply ? contact.flags_received : contact.flags_sent) = flags;
   contact.stage = FoldedStage(c, flags, own_flags, 2 * own.packets >= others.packets);
   contact.fragments = delta.fragments;
-  contact.fragment_rest = delta.fragments && HasPorts(c.key.protocol);
+  contact.fragment_rest = delta.fragments && ProtocolHasPorts(c.key.protocol);
   contact.interface = delta.interface;
   contact.first_mono_ns = c.first_mono_ns;
   contact.mono_ns = delta.last_mono_ns;

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp {
 namespace {
 
@@ -192,16 +194,16 @@ bool NetworkMonitor::Impl::Turn() {
     const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
     last_turn_ns_ = now;
     const auto total = static_cast<double>(datapath_->total_buckets());
-    scan_credit_ = std::min(scan_credit_ + total * static_cast<double>(elapsed) /
-                                               static_cast<double>(monitor::Nanoseconds(options_.scan_interval)),
-                            total);
+    scan_credit_ = std::min(
+        scan_credit_ + total * static_cast<double>(elapsed) / static_cast<double>(Nanoseconds(options_.scan_interval)),
+        total);
     if (const auto buckets = static_cast<std::size_t>(std::min(scan_credit_, kBucketsATurn)); buckets > 0) {
       datapath_->Scan(buckets);
       scan_credit_ -= static_cast<double>(buckets);
     }
     more |= scan_credit_ >= kBucketsATurn;
     pipeline_.Advance(now, kConversationsATurn);
-    if (now - last_watch_ns_ >= monitor::Nanoseconds(options_.hook_check_interval))
+    if (now - last_watch_ns_ >= Nanoseconds(options_.hook_check_interval))
       Housekeep(now);
     else
       Tell(datapath_->Glance(now), now);

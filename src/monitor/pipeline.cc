@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
 #include "src/flow/icmp_quote.h"
 
 namespace knp::monitor {

@@ -111,10 +111,6 @@ void Settle(Ledger* ledger);
 // InvalidArgument, naming the option and its range.
 absl::Status CheckOptions(const MonitorOptions& options);
 
-inline std::uint64_t Nanoseconds(std::chrono::milliseconds ms) {
-  return static_cast<std::uint64_t>(ms.count()) * 1'000'000;
-}
-
 }  // namespace knp::monitor
 
 #endif  // KNP_MONITOR_PIPELINE_H_

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
 #include "src/replay/engine_frame.h"
 #include "src/replay/link_layer.h"
 
@@ -119,7 +120,7 @@ void CaptureReplay::Impl::Start(std::uint64_t time_ns) {
   started_ = true;
   first_ns_ = last_ns_ = time_ns;
   until_consume_ = kFramesAConsume;
-  next_interval_ns_ = on_interval_ ? time_ns + monitor::Nanoseconds(interval_) : ~std::uint64_t{0};
+  next_interval_ns_ = on_interval_ ? time_ns + Nanoseconds(interval_) : ~std::uint64_t{0};
   MoveClock(time_ns);
 }
 
@@ -185,7 +186,7 @@ absl::Status CaptureReplay::Impl::ReadAll() {
 absl::Status CaptureReplay::Impl::Turn(std::uint64_t time_ns) {
   if (absl::Status status = ReadAll(); !status.ok()) return status;
   if (time_ns >= next_interval_ns_) {
-    const std::uint64_t interval_ns = monitor::Nanoseconds(interval_);
+    const std::uint64_t interval_ns = Nanoseconds(interval_);
     next_interval_ns_ += (1 + (time_ns - next_interval_ns_) / interval_ns) * interval_ns;
     on_interval_(last_ns_);
   }

@@ -271,7 +271,7 @@ TEST_P(EvidenceNetnsTest, Scan_ItsPacketsAreKeptThoughTheyAreDropped_AndOthersCa
   EXPECT_TRUE(WaitFor(kSoon, [&] { return In([&] { return OursLeft(ifindex()); }) == 3; })) << "enough: no more copies";
 
   const std::string path = folder_ + "/" + witness_.Alerts().at(0).id + ".pcapng";
-  const std::string text = OutputOf("tcpdump -nr " + path + " 2>/dev/null");
+  const std::string text = OutputOf("tcpdump -Z root -nr " + path + " 2>/dev/null");
   std::size_t lines = 0, of_scanner = 0;
   for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at++) lines++;
   for (std::size_t at = 0; (at = text.find("IP 10.0.0.1.40000 > 10.0.0.2.", at)) != std::string::npos; at++)

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "src/base/nanoseconds.h"
 #include "src/base/robust_statistics.h"
 
 namespace knp::detect {
@@ -66,7 +67,7 @@ void Beacon::OnRecord(const FlowRecord& record, std::uint64_t mono_ns) {
 void Beacon::NoteLong(const Key& key, const FlowRecord& record) {
   if (options_.beacon_long.count() == 0 || record.pattern != TrafficPattern::kPeriodic) return;
   const std::uint64_t age_ns = record.end_unix_ns - std::min(record.end_unix_ns, record.start_unix_ns);
-  if (age_ns < static_cast<std::uint64_t>(options_.beacon_long.count()) * 1'000'000) return;
+  if (age_ns < Nanoseconds(options_.beacon_long)) return;
   if (long_ones_.size() < kMostLong)
     long_ones_.emplace_back(key, Long{.seconds = age_ns / kSecond,
                                       .name = record.destination.dns_name,

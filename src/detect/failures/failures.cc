@@ -8,13 +8,14 @@
 #include <cmath>
 #include <string_view>
 
+#include "src/base/tcp_flags.h"
+
 namespace knp::detect {
 namespace {
 
 constexpr const char* kType = "anomaly.failures";
 constexpr std::uint64_t kJudgeEveryNs = 1'000'000'000;
 constexpr std::size_t kMostNamed = 16;
-constexpr std::uint8_t kSyn = 2, kAck = 16;
 
 std::uint32_t FailuresOf(const Outcomes& sum) { return sum.bad + sum.pending; }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/tcp_flags.h"
 #include "src/detect/flood/kinds.h"
 #include "src/detect/flood/report.h"
 
@@ -14,7 +15,6 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
-constexpr std::uint8_t kRst = 4;
 constexpr std::uint64_t kAmplificationWeight = 8;
 constexpr double kOneHostsShare = 0.25;
 constexpr double kPacketsAPort = 12;
@@ -200,7 +200,7 @@ bool Flood::CoveredByPrefix(const IpAddress& host) const {
 
 // A scan that repeats what was not answered; its source is known, and told.
 bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
-  const std::vector<IpAddress> sources = detail.top_sources.Values();
+  const std::vector<IpAddress> sources = detail.top_sources.Keys();
   if (sources.size() != 1 ||
       static_cast<double>(detail.packets) > kPacketsAPort * std::max(detail.ports.Estimate(), 1.0))
     return false;

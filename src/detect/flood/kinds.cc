@@ -5,14 +5,12 @@
 
 #include <utility>
 
+#include "src/base/address_scope.h"
 #include "src/base/reflector_ports.h"
+#include "src/base/tcp_flags.h"
 
 namespace knp::detect {
 namespace {
-
-constexpr std::uint8_t kSyn = 2;
-
-bool ToMany(const IpAddress& a) { return a.version == 6 ? a.bytes[0] == 0xff : a.bytes[0] >= 224; }
 
 std::optional<FloodKind> TcpKind(const Contact& contact) {
   switch (contact.stage) {
@@ -35,7 +33,7 @@ std::optional<FloodKind> IcmpKind(const Contact& contact) {
 }  // namespace
 
 std::optional<FloodKind> KindOf(const Contact& contact) {
-  if (ToMany(contact.server)) return std::nullopt;
+  if (IsGroup(contact.server)) return std::nullopt;
   if (contact.fragment_rest) return FloodKind::kFragment;
   switch (contact.protocol) {
     case IPPROTO_TCP: return TcpKind(contact);

@@ -53,13 +53,13 @@ Alert ReportOf(FloodKind kind, const FloodJudgement& judgement, const FloodTarge
     alert.evidence_targets = {whom.address};
     alert.distinct_targets = 1;
   } else {
-    alert.evidence_targets = d.top_hosts.Values();
+    alert.evidence_targets = d.top_hosts.Keys();
     alert.distinct_targets = Rounded(d.hosts.Estimate());
   }
-  alert.evidence_sources = First(d.top_sources.Values(), kMostSources);
+  alert.evidence_sources = First(d.top_sources.Keys(), kMostSources);
   alert.distinct_sources = Rounded(d.sources.Estimate());
   if (alert.evidence_sources.size() == 1) alert.source = Endpoint{.ip = alert.evidence_sources[0], .port = 0};
-  alert.evidence_ports = First(d.top_ports.Values(), kMostPorts);
+  alert.evidence_ports = First(d.top_ports.Keys(), kMostPorts);
   alert.distinct_ports = Rounded(d.ports.Estimate());
   alert.counts = d.series;
   for (AlertCount& count : alert.counts) count.time_unix_ns = unix_ns(count.time_unix_ns);

@@ -24,26 +24,6 @@ FloodCount& FloodCount::operator+=(const FloodCount& other) {
   return *this;
 }
 
-template <typename Value>
-std::vector<Value> TopFew<Value>::Values() const {
-  std::vector<Row> sorted = rows_;
-  std::sort(sorted.begin(), sorted.end(), [](const Row& a, const Row& b) { return a.count > b.count; });
-  std::vector<Value> values;
-  for (const Row& row : sorted) values.push_back(row.value);
-  return values;
-}
-template <typename Value>
-double TopFew<Value>::LargestShare() const {
-  std::uint64_t most = 0, sum = 0;
-  for (const Row& row : rows_) {
-    most = std::max(most, row.count);
-    sum += row.count;
-  }
-  return sum == 0 ? 0 : static_cast<double>(most) / static_cast<double>(sum);
-}
-template class TopFew<IpAddress>;
-template class TopFew<std::uint16_t>;
-
 void FloodTarget::Advance(std::uint64_t mono_ns) {
   const std::uint64_t bucket_ns = mono_ns / kBucketNs * kBucketNs;
   if (bucket_ns <= bucket_ns_) return;

@@ -13,6 +13,7 @@
 
 #include "src/base/contact.h"
 #include "src/base/hyper_log_log.h"
+#include "src/base/top_counter.h"
 
 namespace knp::detect {
 
@@ -38,38 +39,6 @@ struct FloodCount {
   FloodCount& operator+=(const FloodCount& other);
 };
 
-// The few that did most (SpaceSaving, Metwally et al. 2005: errs by at most total / kRows).
-template <typename Value>
-class TopFew {
- public:
-  static constexpr std::size_t kRows = 16;
-  void Add(const Value& value, std::uint64_t count) {
-    std::size_t least = 0;
-    for (std::size_t i = 0; i < rows_.size(); i++) {
-      if (rows_[i].value == value) {
-        rows_[i].count += count;
-        return;
-      }
-      if (rows_[i].count < rows_[least].count) least = i;
-    }
-    if (rows_.size() < kRows)
-      rows_.push_back({value, count});
-    else
-      rows_[least] = {value, rows_[least].count + count};
-  }
-  // By count, most first.
-  std::vector<Value> Values() const;
-  // Of all that was added, what the first one did; at most 1 / kRows too much.
-  double LargestShare() const;
-
- private:
-  struct Row {
-    Value value;
-    std::uint64_t count;
-  };
-  std::vector<Row> rows_;
-};
-
 class FloodTarget {
  public:
   static constexpr std::uint64_t kBucketNs = 250'000'000;
@@ -77,9 +46,8 @@ class FloodTarget {
 
   struct Detail {  // of the kinds that are much
     HyperLogLog<9> sources, ports, hosts;
-    TopFew<IpAddress> top_sources;
-    TopFew<std::uint16_t> top_ports;
-    TopFew<IpAddress> top_hosts;
+    TopCounter<IpAddress, 16> top_sources, top_hosts;
+    TopCounter<std::uint16_t, 16> top_ports;
     std::vector<AlertSample> samples;      // times monotonic
     std::vector<AlertCount> series;        // by second, times monotonic; at most 60
     std::uint64_t flows = 0, packets = 0;  // of which the source is known

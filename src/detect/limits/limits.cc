@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::detect {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr const char* kFacts[kLimits] = {"packets_per_second", "bits_per_second"
 constexpr std::size_t kMostCounts = 60;
 
 std::uint64_t SlotNs(const LimitOptions& options, unsigned slots) {
-  return std::max<std::uint64_t>(static_cast<std::uint64_t>(options.average.count()) * 1'000'000 / slots, 1'000'000);
+  return std::max<std::uint64_t>(Nanoseconds(options.average) / slots, 1'000'000);
 }
 
 std::array<std::uint64_t, kLimits> LimitsOf(const LimitRule& rule) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <string>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::detect {
 namespace {
 
@@ -22,7 +24,7 @@ std::unique_ptr<Detector> MakeLongConnection(const Surroundings& surroundings) {
 }
 
 LongConnection::LongConnection(const Surroundings& surroundings)
-    : limit_ns_(static_cast<std::uint64_t>(surroundings.options.anomaly.long_connection.count()) * 1'000'000),
+    : limit_ns_(Nanoseconds(surroundings.options.anomaly.long_connection)),
       alerts_(surroundings.alerts),
       unix_ns_(surroundings.unix_ns) {}
 

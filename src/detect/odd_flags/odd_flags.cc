@@ -6,10 +6,11 @@
 
 #include <algorithm>
 
+#include "src/base/tcp_flags.h"
+
 namespace knp::detect {
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
 constexpr std::size_t kMostPorts = 64, kMostTargets = 16, kMostSamples = 8, kMostCombinations = 8;
 
 // As tools print them: "SYN,FIN"; "none".

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 
+#include "src/base/address_scope.h"
 #include "src/base/reflector_ports.h"
+#include "src/base/tcp_flags.h"
 
 namespace knp::detect {
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16, kUrg = 32;
 constexpr std::uint16_t kFirstEphemeral = 32768;
 constexpr std::uint64_t kHalfNs = 500'000'000;
 // UDP traceroute's ports, and how far its packets may still go when we see them.
@@ -18,9 +19,9 @@ constexpr std::uint16_t kTracerouteFirst = 33434, kTracerouteLast = 33534;
 constexpr std::uint8_t kTracerouteTtl = 30;
 
 bool IsOneHost(const IpAddress& a) {
-  if (a.version == 6) return a.bytes[0] != 0xff;
-  const bool broadcast = a.bytes[0] == 255 || a.bytes[3] == 255;  // of most subnets; a scan loses one host of each
-  return a.bytes[0] < 224 && a.bytes[0] != 0 && !broadcast;
+  if (IsGroup(a)) return false;
+  // A subnet's broadcast address, of most: a scan loses one host of each.
+  return a.version == 6 || (a.bytes[0] != 0 && a.bytes[3] != 255);
 }
 
 bool IsKnownAddress(const IpAddress& a) {

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "src/base/address_hash.h"
+#include "src/base/nanoseconds.h"
 
 namespace knp::detect {
 namespace {
@@ -137,7 +138,7 @@ void Prober::Begin(const Attempt& attempt) {
 
 std::optional<ScanDecision> Prober::Decide(const ScanOptions& options, double factor, const Lately& lately,
                                            std::uint64_t mono_ns) const {
-  const auto window_ns = static_cast<std::uint64_t>(options.window.count()) * 1'000'000;
+  const auto window_ns = Nanoseconds(options.window);
   Tally by_host, by_port, pinged;
   for (const Failure& f : failures_) {
     if (f.attempt.mono_ns + window_ns < mono_ns) continue;

@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::detect {
 namespace {
 
@@ -76,7 +78,7 @@ bool SharedTargets::Joins(const IpAddress& source, const IpAddress& address, std
 }
 
 void SharedTargets::Advance(std::uint64_t mono_ns, bool finish) {
-  const auto window_ns = static_cast<std::uint64_t>(options_.window.count()) * 1'000'000;
+  const auto window_ns = Nanoseconds(options_.window);
   for (auto it = targets_.begin(); it != targets_.end();) {
     const auto current = it++;
     if (current->second.changed) Judge(current->first, &current->second, mono_ns, finish);
@@ -87,7 +89,7 @@ void SharedTargets::Advance(std::uint64_t mono_ns, bool finish) {
 
 void SharedTargets::Judge(const IpAddress& address, Target* target, std::uint64_t mono_ns, bool finish) {
   if (options_.distributed_ports == 0 || target->failures.size() < options_.distributed_ports) return;
-  const auto window_ns = static_cast<std::uint64_t>(options_.window.count()) * 1'000'000;
+  const auto window_ns = Nanoseconds(options_.window);
   std::map<IpAddress, std::set<std::uint16_t>> by_source;
   std::set<std::uint16_t> ports;
   for (const Failure& f : target->failures)

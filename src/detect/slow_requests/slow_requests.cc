@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "src/base/address_hash.h"
+#include "src/base/tcp_flags.h"
 
 namespace knp::detect {
 namespace {
@@ -33,7 +34,7 @@ std::unique_ptr<Detector> MakeSlowRequests(const Surroundings& surroundings) {
 void SlowRequests::Look(const Contact& contact, bool sent) {
   const bool waits = contact.protocol == IPPROTO_TCP && contact.stage == Stage::kTalked &&
                      contact.client_sent_payload && !contact.server_sent_payload &&
-                     !((contact.flags_sent | contact.flags_received) & 5);  // FIN, RST
+                     !((contact.flags_sent | contact.flags_received) & (kFin | kRst));
   if (!waits) {
     if (!waiting_.empty()) waiting_.erase(contact.flow_id);
     return;

@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "src/base/protocols.h"
 #include "src/export/json/community_id.h"
 #include "src/export/json/json_text.h"
 

@@ -198,9 +198,4 @@ const std::string& TcpFlagNames(std::uint8_t flags) {
   return kTable[flags];
 }
 
-bool ProtocolHasPorts(std::uint8_t protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-         protocol == IPPROTO_UDPLITE;
-}
-
 }  // namespace knp::json

@@ -67,9 +67,6 @@ class Object {
   bool first_ = true;
 };
 
-// False where a port number means nothing (ICMP, GRE, …).
-bool ProtocolHasPorts(std::uint8_t protocol);
-
 }  // namespace knp::json
 
 #endif  // KNP_EXPORT_JSON_JSON_TEXT_H_

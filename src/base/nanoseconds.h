@@ -1,0 +1,16 @@
+// Spans of options as the monotonic clock counts them.
+#ifndef KNP_BASE_NANOSECONDS_H_
+#define KNP_BASE_NANOSECONDS_H_
+
+#include <chrono>
+#include <cstdint>
+
+namespace knp {
+
+inline std::uint64_t Nanoseconds(std::chrono::milliseconds ms) {
+  return static_cast<std::uint64_t>(ms.count()) * 1'000'000;
+}
+
+}  // namespace knp
+
+#endif  // KNP_BASE_NANOSECONDS_H_
