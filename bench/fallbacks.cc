@@ -44,11 +44,12 @@ double Measure(Floors& floors, int program, std::uint64_t flows, std::uint64_t b
   floors.RunDriven(kBurst);  // warms up
   between();
   double ns = 0;
-  for (std::uint32_t done = 0; done < kRuns; done += kBurst) {
+  std::uint32_t bursts = 0;
+  for (std::uint32_t done = 0; done < kRuns; done += kBurst, bursts++) {
     ns += floors.RunDriven(kBurst);
     between();
   }
-  return ns / (kRuns / kBurst);
+  return ns / bursts;
 }
 
 std::vector<Way> OpenWays() {

@@ -34,6 +34,14 @@ class TopCounter {
   void Clear() { places_.fill({}); }
 
   // The largest first.
+  std::vector<Place> Top() const {
+    std::vector<Place> top;
+    for (const Place& place : places_)
+      if (place.count != 0) top.push_back(place);
+    std::sort(top.begin(), top.end(), [](const Place& a, const Place& b) { return a.count > b.count; });
+    return top;
+  }
+  // Their keys alone, likewise.
   std::vector<Key> Keys() const {
     std::vector<Key> keys;
     for (const Place& place : Top()) keys.push_back(place.key);
@@ -47,14 +55,6 @@ class TopCounter {
       all += place.count;
     }
     return all == 0 ? 0 : static_cast<double>(largest) / static_cast<double>(all);
-  }
-  // With their counts.
-  std::vector<Place> Top() const {
-    std::vector<Place> top;
-    for (const Place& place : places_)
-      if (place.count != 0) top.push_back(place);
-    std::sort(top.begin(), top.end(), [](const Place& a, const Place& b) { return a.count > b.count; });
-    return top;
   }
 
  private:

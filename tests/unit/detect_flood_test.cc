@@ -432,13 +432,5 @@ TEST(FloodTargetTest, Buckets_ForgetAfterTwelveSecondsAndStandGapsOfAnyLength) {
   EXPECT_EQ(target.Sum(FloodKind::kSyn, 0, FloodTarget::kBuckets).opened, 0u);
 }
 
-TEST(TopFewTest, OneThatDoesMost_IsFirstAmongMany) {
-  TopFew<std::uint16_t> few;
-  for (std::uint16_t i = 0; i < 10'000; i++) few.Add(i, 1), few.Add(443, 2);
-  EXPECT_EQ(few.Values().size(), TopFew<std::uint16_t>::kRows);
-  EXPECT_EQ(few.Values()[0], 443);
-  EXPECT_NEAR(few.LargestShare(), 0.67, 0.07);
-}
-
 }  // namespace
 }  // namespace knp::detect

@@ -1,6 +1,7 @@
 // What stands between the data plane and the handlers: names and applications come to the records of the conversations
 // that they are of, and nothing is kept of what is over.
 #include "src/monitor/pipeline.h"
+#include "src/base/tcp_flags.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -45,7 +46,7 @@ class PipelineTest : public ::testing::Test {
     PayloadSample sample;
     sample.tuple = tuple;
     sample.mono_ns = mono_ns;
-    sample.tcp_flags = tuple.protocol == IPPROTO_TCP ? flow::kAck | flow::kPsh : 0;
+    sample.tcp_flags = tuple.protocol == IPPROTO_TCP ? kAck | kPsh : 0;
     sample.sequence = 1;
     sample.length = static_cast<std::uint32_t>(bytes.size());
     sample.data = bytes;
@@ -151,7 +152,7 @@ TEST_F(PipelineTest, TheLastRecord_StillKnowsEverything) {
 }
 
 TEST_F(PipelineTest, EchoesAndThirdPackets_AreNoEvents) {
-  PacketNotice notice = flow::Notice(kThere, flow::kAck);
+  PacketNotice notice = flow::Notice(kThere, kAck);
   notice.kind = PacketNotice::Kind::kHandshakeAcked;
   pipeline_->OnNotice(notice);
   notice = flow::Notice(flow::Icmp(8, 0, 1, "10.0.0.1", "10.0.0.2"));

@@ -64,6 +64,15 @@ TEST(TopCounter, HeavyOneAmongMany_FoundWithItsCountAndAShareOfError) {
   EXPECT_LE(top[0].count, 4000u + 12000 / 8);
 }
 
+TEST(TopCounter, OneThatDoesMost_IsFirstAndHasItsShare) {
+  TopCounter<std::uint16_t, 16> counter;
+  EXPECT_EQ(counter.LargestShare(), 0);
+  for (std::uint16_t i = 0; i < 10'000; i++) counter.Add(i, 1), counter.Add(443, 2);
+  EXPECT_EQ(counter.Keys().size(), 16u);
+  EXPECT_EQ(counter.Keys()[0], 443);
+  EXPECT_NEAR(counter.LargestShare(), 0.67, 0.07);
+}
+
 TEST(SeenFilter, WhatWasSeen_IsNeverNew) {
   SeenFilter<4096, 2> filter;
   int taken_for_seen = 0;
