@@ -1,7 +1,6 @@
 // What stands between the data plane and the handlers: names and applications come to the records of the conversations
 // that they are of, and nothing is kept of what is over.
 #include "src/monitor/pipeline.h"
-#include "src/base/tcp_flags.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/tcp_flags.h"
 #include "tests/support/dns_bytes.h"
 #include "tests/support/flow_table_fixture.h"
 
