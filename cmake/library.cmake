@@ -15,7 +15,7 @@ set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES O
 
 file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/dns/*.cc src/app/*.cc src/traffic/*.cc
      src/replay/*.cc src/detect/*.cc src/detect/*/*.cc src/export/pcapng/*.cc
-     src/monitor/*.cc)
+     src/host/*.cc src/host/*/*.cc src/monitor/*.cc)
 add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
 add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)
 add_dependencies(kubenetprobe network-monitor replay mitigation capture)

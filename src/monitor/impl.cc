@@ -37,6 +37,8 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
                                                                                    const MonitorOptions& options) {
   if (absl::Status status = monitor::CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
+  const auto unix_ns = [self = impl.get()](std::uint64_t mono_ns) { return self->ToUnix(mono_ns); };
+  impl->host_ = std::make_unique<host::Host>(host::Surroundings{.options = impl->options_, .unix_ns = unix_ns});
   if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
@@ -65,16 +67,19 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
     : options_(options),
       mono_to_unix_(Clock(CLOCK_REALTIME) - MonoNow()),
       since_unix_ns_(Clock(CLOCK_REALTIME)),
-      pipeline_(options,
-                {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
-                 .vantage =
-                     [this](InterfaceId id) {
-                       const datapath::Interface* interface = datapath_->Find(id);
-                       return interface ? interface->vantage() : Vantage::kInner;
-                     },
-                 .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
-                 .packets_seen = [this] { return PacketsSeen(); }},
-                &handlers_) {}
+      pipeline_(
+          options,
+          {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
+           .vantage =
+               [this](InterfaceId id) {
+                 const datapath::Interface* interface = datapath_->Find(id);
+                 return interface ? interface->vantage() : Vantage::kInner;
+               },
+           .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
+           .packets_seen = [this] { return PacketsSeen(); },
+           .complete = [this](FlowRecord* record) { host_->Complete(record); },
+           .listens = [this](const IpAddress& address, std::uint16_t port) { return host_->Listens(address, port); }},
+          &handlers_) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
 
@@ -162,6 +167,7 @@ absl::Status NetworkMonitor::Impl::Start() {
   const std::lock_guard lock(thread_mutex_);
   if (running_) return absl::FailedPreconditionError("event processing runs already");
   running_ = true;
+  host_->Start();
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   return absl::OkStatus();
 }
@@ -173,6 +179,7 @@ absl::Status NetworkMonitor::Impl::Stop() {
   if (!running_) return absl::OkStatus();
   thread_.request_stop();
   thread_.join();
+  host_->Stop();
   running_ = false;
   return absl::OkStatus();
 }
@@ -258,6 +265,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
     if (mitigator_) mitigator_->Close();
     datapath_->DetachAll();
   });
+  host_->Catch();
   absl::Status status = ReadEverything();
   Locked([&] { pipeline_.Close(MonoNow()); });
   for (bool done = false; !done;) Locked([&] { done = pipeline_.EndSome(kConversationsATurn); });
@@ -295,6 +303,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
+    host_->Describe(&stats);
     if (evidence_) stats.evidence = evidence_->Report();
     if (mitigator_) stats.mitigation = mitigator_->Report();
   });

@@ -15,6 +15,7 @@
 
 #include "src/base/rate_meter.h"
 #include "src/datapath/datapath.h"
+#include "src/host/host.h"
 #include "src/monitor/live_evidence.h"
 #include "src/monitor/mitigator.h"
 #include "src/monitor/outbox.h"
@@ -64,6 +65,7 @@ class NetworkMonitor::Impl {
   const std::uint64_t mono_to_unix_;
   const std::uint64_t since_unix_ns_;
   monitor::Handlers handlers_;
+  std::unique_ptr<host::Host> host_;  // thread-safe
 
   std::mutex state_mutex_;  // guards all down to scan_credit_
   monitor::Pipeline pipeline_;

@@ -230,6 +230,7 @@ void Pipeline::Complete(FlowRecord* record) {
   if (applications_)
     if (const AppDetail* app = applications_->Find(record->id)) record->app = *app;
   NameEnds(record);
+  if (source_.complete && !record->folded) source_.complete(record);
 }
 
 // Each end by the name that the other asked for, as soon as that is known; then it stays.

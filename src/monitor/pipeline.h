@@ -39,6 +39,9 @@ class Pipeline : public datapath::Sink {
     std::function<Vantage(InterfaceId)> vantage;  // empty: all are the node's
     std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
     std::function<std::uint64_t()> packets_seen;
+    std::function<void(FlowRecord*)> complete = nullptr;  // adds what the host knows; empty: it knows nothing
+    // Whether somebody of this host waits for TCP connections there; empty: not known.
+    std::function<bool(const IpAddress& address, std::uint16_t port)> listens = nullptr;
   };
   // `handlers` must outlive the pipeline; asked who listens, never called.
   Pipeline(const MonitorOptions& options, Source source, const Handlers* handlers);
