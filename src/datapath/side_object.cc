@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "src/datapath/errors.h"
@@ -28,8 +29,34 @@ absl::StatusOr<SideObject> SideObject::Load(const Image& image, std::span<const 
   return LoadImage(image.what, image.older, sizes);
 }
 
+absl::StatusOr<SideObject> SideObject::LoadSome(const Image& image, std::span<const MapSize> sizes,
+                                                const std::string& disabled_features,
+                                                std::vector<std::string>* refused) {
+  refused->clear();
+  auto all = Load({image.what, image.current, {}}, sizes, disabled_features);
+  if (all.ok() || !absl::IsUnimplemented(all.status())) return all;
+  if (const auto features = Features::Probe(disabled_features); !features.ok() || !features->TakesCurrentPrograms())
+    return all;
+  // Each by itself: the only way to learn which.
+  std::vector<std::string> names;
+  const auto collect = [&](const std::string& name) {
+    names.push_back(name);
+    return false;
+  };
+  if (auto none = LoadImage(image.what, image.current, sizes, collect); !none.ok()) return all.status();
+  for (const std::string& each : names) {
+    const auto one = LoadImage(image.what, image.current, sizes, [&](const std::string& name) { return name == each; });
+    if (!one.ok()) refused->push_back(each);
+  }
+  if (refused->size() == names.size()) return all.status();
+  return LoadImage(image.what, image.current, sizes, [&](const std::string& name) {
+    return std::find(refused->begin(), refused->end(), name) == refused->end();
+  });
+}
+
 absl::StatusOr<SideObject> SideObject::LoadImage(const std::string& what, std::span<const std::byte> image,
-                                                 std::span<const MapSize> sizes) {
+                                                 std::span<const MapSize> sizes,
+                                                 const std::function<bool(const std::string& program)>& wanted) {
   LibbpfLog log;
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "knp_side");
   SideObject object(bpf_object__open_mem(image.data(), image.size(), &options));
@@ -41,6 +68,10 @@ absl::StatusOr<SideObject> SideObject::LoadImage(const std::string& what, std::s
     if (const int error = bpf_map__set_max_entries(map, size.max_entries); error != 0)
       return ErrnoStatus(-error, fmt::format("cannot size the map {}", size.map));
   }
+  bpf_program* program = nullptr;
+  if (wanted)
+    bpf_object__for_each_program(program, object.object_)
+        bpf_program__set_autoload(program, wanted(bpf_program__name(program)));
   const int error = -bpf_object__load(object.object_);
   if (error == 0) return object;
   const std::string text = fmt::format("cannot load {}", what);

@@ -13,10 +13,13 @@
 
 namespace knp::host {
 
+class SocketWatch;
+
 // What a piece is given. Functions may be called from any thread, but not from within Complete.
 struct Surroundings {
   const MonitorOptions& options;  // of the monitor, which outlives the piece
   std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
+  mutable std::shared_ptr<SocketWatch> socket_watch{};  // of the pieces that stand on it, made by the first of them
 };
 
 // Created in the monitor's network namespace, before anything is attached; destroyed after everything is detached.
