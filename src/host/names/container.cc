@@ -5,7 +5,6 @@
 #include <absl/strings/ascii.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <vector>
 
