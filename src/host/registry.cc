@@ -1,8 +1,17 @@
 // See registry.h. One row a piece.
 #include "src/host/registry.h"
 
-namespace knp::host {
+#include "src/host/drops/drop_watch.h"
 
-std::span<const PieceRow> Pieces() { return {}; }
+namespace knp::host {
+namespace {
+
+constexpr PieceRow kPieces[] = {
+    {"drops", [](const HostOptions& options) { return options.drops; }, DropWatch::Make},
+};
+
+}  // namespace
+
+std::span<const PieceRow> Pieces() { return kPieces; }
 
 }  // namespace knp::host
