@@ -31,6 +31,9 @@ struct net_device {
   int ifindex;
   possible_net_t nd_net;
 } KNP_CORE;
+struct dst_entry {
+  struct net_device *dev;
+} KNP_CORE;
 struct sock_common {
   unsigned short skc_family;
   possible_net_t skc_net;
@@ -49,6 +52,7 @@ struct sk_buff {
   __be16 protocol;
   __u16 transport_header, network_header, mac_header;
   int skb_iif;
+  unsigned long _skb_refdst; /* the route, and a flag in the lowest bit */
   unsigned int tail, end; /* offsets from head: what 64-bit kernels have */
   unsigned char *head, *data;
 } KNP_CORE;
@@ -191,6 +195,17 @@ static __always_inline void knp_count_flow(const struct knp_drop_flow_key *key, 
   knp_add(&flow->count, count);
 }
 
+/* Where the route leads: what is dropped before it has an interface. All by copies, for this is no typed pointer. */
+static __always_inline void knp_find_route(const struct sk_buff *skb, struct knp_drop_total_key *key) {
+  const struct dst_entry *route = (const void *)(skb->_skb_refdst & ~1ul);
+  const struct net_device *dev = 0;
+  const struct net *net = 0;
+  if (!route || bpf_core_read(&dev, sizeof dev, &route->dev) != 0 || !dev) return;
+  if (bpf_core_read(&net, sizeof net, &dev->nd_net.net) != 0) return;
+  if (bpf_core_read(&key->netns, sizeof key->netns, &net->ns.inum) != 0) return;
+  bpf_core_read(&key->ifindex, sizeof key->ifindex, &dev->ifindex);
+}
+
 /* Whose it is: the interface, and the namespace in which its number means something. */
 static __always_inline void knp_find_place(const struct sk_buff *skb, const struct sock *receiver, __u32 class,
                                            struct knp_drop_total_key *key) {
@@ -208,6 +223,7 @@ static __always_inline void knp_find_place(const struct sk_buff *skb, const stru
     key->netns = receiver->__sk_common.skc_net.net->ns.inum;
   } else if (sk) {
     key->netns = sk->__sk_common.skc_net.net->ns.inum;
+    if (!skb->skb_iif && !(class & KNP_DROP_QUEUED)) knp_find_route(skb, key);
   }
 }
 

@@ -84,7 +84,8 @@ std::map<std::uint64_t, std::string> FunctionsAt(const std::set<std::uint64_t>& 
       if (best.start > start) break;      // and so have those behind it
       if (best.start == start) continue;  // an alias: the first name stays
       best.start = start;
-      best.name.assign(rest + 3, std::string_view(rest + 3).find_first_of(".\t "));
+      const std::string_view name(rest + 3);
+      best.name = name.substr(0, name.find_first_of(".\t "));
     }
   }
   std::map<std::uint64_t, std::string> functions;

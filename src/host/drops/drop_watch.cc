@@ -17,7 +17,7 @@ constexpr std::size_t kMostTotals = 64;
 constexpr std::uint32_t kFlowsInKernel = 16384;            // between two takings; about 100 bytes each
 constexpr std::uint64_t kTakeEveryNs = 500'000'000;        // at most as seldom as that, while there are drops
 constexpr std::uint64_t kRestPerWork = 100;                // taking costs at most a hundredth of a CPU
-constexpr std::uint64_t kNamesEveryNs = 1'000'000'000;     // reading /proc/kallsyms takes some 50 ms
+constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;   // reading /proc/kallsyms takes some 50 ms
 constexpr std::uint64_t kKeepNs = 15ull * 60'000'000'000;  // no record is told so long after its packets
 
 std::uint64_t ThreadTime() {
@@ -39,14 +39,19 @@ DropWatch::DropWatch(std::unique_ptr<datapath::DropCounter> counter, const Surro
 
 void DropWatch::Poll(std::uint64_t now_mono_ns) {
   // From another thread than before: Host::Catch, which wants all there is.
-  const bool may_wait = std::exchange(poller_, std::this_thread::get_id()) == std::this_thread::get_id();
+  const bool all = std::exchange(poller_, std::this_thread::get_id()) != std::this_thread::get_id();
   const auto rest = counter_->ReadRest();
-  if (rest.ok() && (rest->drops == taken_drops_ || (may_wait && now_mono_ns < next_take_ns_))) return;
-  const std::uint64_t before = ThreadTime();
-  const absl::Status status = rest.ok() ? Take(now_mono_ns, *rest) : rest.status();
-  next_take_ns_ = now_mono_ns + std::min(kTakeEveryNs, (ThreadTime() - before) * kRestPerWork);
-  const std::lock_guard lock(mutex_);
-  trouble_ = status.ok() ? "" : std::string(status.message());
+  if (!rest.ok() || (rest->drops != taken_drops_ && (all || now_mono_ns >= next_take_ns_))) {
+    const std::uint64_t before = ThreadTime();
+    const absl::Status status = rest.ok() ? Take(now_mono_ns, *rest) : rest.status();
+    next_take_ns_ = now_mono_ns + std::min(kTakeEveryNs, (ThreadTime() - before) * kRestPerWork);
+    const std::lock_guard lock(mutex_);
+    trouble_ = status.ok() ? "" : std::string(status.message());
+  }
+  if (all || now_mono_ns >= next_functions_ns_) {
+    FindFunctions();
+    next_functions_ns_ = now_mono_ns + kFunctionsEveryNs;
+  }
 }
 
 absl::Status DropWatch::Take(std::uint64_t now_mono_ns, const datapath::DropCounter::Rest& rest) {
@@ -56,7 +61,7 @@ absl::Status DropWatch::Take(std::uint64_t now_mono_ns, const datapath::DropCoun
     return status;
   auto rows = counter_->ReadRows();
   if (!rows.ok()) return rows.status();
-  FindNames(*rows, now_mono_ns);
+  FindInterfaces(*rows);
   const std::uint64_t now_unix_ns = unix_ns_(now_mono_ns);
   taken_drops_ = rest.drops;
   const std::lock_guard lock(mutex_);
@@ -68,27 +73,25 @@ absl::Status DropWatch::Take(std::uint64_t now_mono_ns, const datapath::DropCoun
   return absl::OkStatus();
 }
 
-// Each place and interface that is new; a place of a conversation is one of the rows', but for those in Rest::other.
-void DropWatch::FindNames(const std::vector<datapath::DropRow>& rows, std::uint64_t now_mono_ns) {
-  std::set<std::uint64_t> places;
-  std::set<std::uint32_t> interfaces;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const datapath::DropRow& row : rows) {
-      if (!functions_.contains(row.site.location)) places.insert(row.site.location);
-      if (row.here && row.ifindex != 0 && interfaces_[row.ifindex].empty()) interfaces.insert(row.ifindex);
-    }
-  }
+void DropWatch::FindInterfaces(const std::vector<datapath::DropRow>& rows) {
   std::map<std::uint32_t, std::string> names;
-  for (const std::uint32_t ifindex : interfaces) names.emplace(ifindex, counter_->InterfaceName(ifindex));
-  std::map<std::uint64_t, std::string> functions;
-  if (!places.empty() && now_mono_ns >= next_names_ns_) {
-    functions = datapath::DropCounter::ReadFunctions(places);
-    next_names_ns_ = now_mono_ns + kNamesEveryNs;
-  }
+  for (const datapath::DropRow& row : rows)
+    if (row.here && row.ifindex != 0) names.try_emplace(row.ifindex);
+  for (auto& [ifindex, name] : names) name = counter_->InterfaceName(ifindex);
+  const std::lock_guard lock(mutex_);
+  for (auto& [ifindex, name] : names)  // one that is gone keeps its name
+    if (!name.empty()) interfaces_[ifindex] = std::move(name);
+}
+
+// Of each place that is new. A conversation's places are the rows', but for those in Rest::other.
+void DropWatch::FindFunctions() {
+  std::set<std::uint64_t> places;
+  for (const datapath::DropRow& row : rows_)
+    if (!functions_.contains(row.site.location)) places.insert(row.site.location);
+  if (places.empty()) return;
+  std::map<std::uint64_t, std::string> functions = datapath::DropCounter::ReadFunctions(places);
   const std::lock_guard lock(mutex_);
   functions_.merge(functions);
-  for (auto& [ifindex, name] : names) interfaces_[ifindex] = std::move(name);
 }
 
 std::string DropWatch::FunctionAt(std::uint64_t location) const {

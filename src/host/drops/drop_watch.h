@@ -33,7 +33,8 @@ class DropWatch : public Piece {
   DropWatch(std::unique_ptr<datapath::DropCounter> counter, const Surroundings& surroundings);
   // The host's thread, without the lock.
   absl::Status Take(std::uint64_t now_mono_ns, const datapath::DropCounter::Rest& rest);
-  void FindNames(const std::vector<datapath::DropRow>& rows, std::uint64_t now_mono_ns);
+  void FindInterfaces(const std::vector<datapath::DropRow>& rows);
+  void FindFunctions();
   // With the lock.
   std::string FunctionAt(std::uint64_t location) const;
   std::vector<DropTotal> Totals() const;
@@ -43,13 +44,13 @@ class DropWatch : public Piece {
   std::uint64_t taken_drops_ = 0;  // of Rest::drops, when everything was last taken; the host's thread's
   std::uint64_t next_take_ns_ = 0;
   std::thread::id poller_;
-  std::uint64_t next_names_ns_ = 0;
+  std::uint64_t next_functions_ns_ = 0;
 
   mutable std::mutex mutex_;
   DropBook book_;
   datapath::DropCounter::Rest rest_;
-  std::vector<datapath::DropRow> rows_;
-  std::map<std::uint64_t, std::string> functions_;   // by address
+  std::vector<datapath::DropRow> rows_;              // only the host's thread changes it
+  std::map<std::uint64_t, std::string> functions_;   // by address; only the host's thread changes it
   std::map<std::uint32_t, std::string> interfaces_;  // by index
   std::string trouble_;
 };
