@@ -29,6 +29,12 @@ bool IsOfSniffer(const DropPlace& place) {
   return place.reason == "PACKET_SOCK_ERROR" || StartsWithOneOf(place.location, {"packet_rcv", "tpacket_rcv"});
 }
 
+// "veth_xmit", "e1000_xmit_frame", …: but IP's own functions of such names stand in front of tc egress.
+bool IsDriver(std::string_view function) {
+  return (function.ends_with("_xmit") || function.ends_with("_xmit_frame")) &&
+         !StartsWithOneOf(function, {"ip_", "__ip_", "ip6_", "__ip6_", "iptunnel_", "inet", "tcp_", "udp_", "xfrm"});
+}
+
 // Behind tc egress: the queueing discipline, and the driver, which on virtual devices drops too. By function where the
 // reason is none in particular.
 bool IsBehindEgress(const DropPlace& place) {
@@ -36,7 +42,7 @@ bool IsBehindEgress(const DropPlace& place) {
          IsOneOf(place.reason, {"TC_EGRESS", "FULL_RING", "SKB_GSO_SEG"}) ||
          StartsWithOneOf(place.location, {"__dev_queue_xmit", "__dev_xmit_skb", "dev_hard_start_xmit",
                                           "sch_direct_xmit", "validate_xmit_skb", "net_tx_action", "dev_qdisc_"}) ||
-         place.location.ends_with("_xmit") || place.location.ends_with("_enqueue");
+         place.location.ends_with("_enqueue") || IsDriver(place.location);
 }
 
 // In a socket's own queues: a copy that was kept there, or one that waits to be read.
