@@ -53,7 +53,7 @@ struct sk_buff {
   __u16 transport_header, network_header, mac_header;
   int skb_iif;
   unsigned long _skb_refdst; /* the route, and a flag in the lowest bit */
-  unsigned int tail, end; /* offsets from head: what 64-bit kernels have */
+  unsigned int tail, end;    /* offsets from head: what 64-bit kernels have */
   unsigned char *head, *data;
 } KNP_CORE;
 
