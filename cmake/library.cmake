@@ -12,15 +12,17 @@ knp_add_bpf_object(capture bpf/capture.bpf.c OUTPUT_DIRECTORY ${PROJECT_BINARY_D
 get_target_property(KNP_CAPTURE_OBJECT_FILE capture KNP_BPF_OBJECT)
 knp_add_bpf_object(sockets bpf/sockets.bpf.c OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib CURRENT_ONLY)
 get_target_property(KNP_SOCKETS_OBJECT_FILE sockets KNP_BPF_OBJECT)
+knp_add_bpf_object(drops bpf/drops.bpf.c OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib CURRENT_ONLY)
+get_target_property(KNP_DROPS_OBJECT_FILE drops KNP_BPF_OBJECT)
 configure_file(cmake/embedded_object.S.in embedded_object.S @ONLY)
-set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS "${KNP_OBJECT_FILE};${KNP_OBJECT_FILE_4_18};${KNP_REPLAY_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE_4_18};${KNP_CAPTURE_OBJECT_FILE};${KNP_SOCKETS_OBJECT_FILE}")
+set_source_files_properties(${PROJECT_BINARY_DIR}/embedded_object.S PROPERTIES OBJECT_DEPENDS "${KNP_OBJECT_FILE};${KNP_OBJECT_FILE_4_18};${KNP_REPLAY_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE};${KNP_MITIGATION_OBJECT_FILE_4_18};${KNP_CAPTURE_OBJECT_FILE};${KNP_SOCKETS_OBJECT_FILE};${KNP_DROPS_OBJECT_FILE}")
 
 file(GLOB knp_sources CONFIGURE_DEPENDS src/base/*.cc src/datapath/*.cc src/flow/*.cc src/dns/*.cc src/app/*.cc src/traffic/*.cc
      src/replay/*.cc src/detect/*.cc src/detect/*/*.cc src/export/pcapng/*.cc
      src/host/*.cc src/host/*/*.cc src/monitor/*.cc)
 add_library(kubenetprobe ${knp_sources} ${PROJECT_BINARY_DIR}/embedded_object.S)
 add_library(KubeNetProbe::kubenetprobe ALIAS kubenetprobe)
-add_dependencies(kubenetprobe network-monitor replay mitigation capture sockets)
+add_dependencies(kubenetprobe network-monitor replay mitigation capture sockets drops)
 set_target_properties(kubenetprobe PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 knp_precompile(kubenetprobe)
 target_compile_features(kubenetprobe PUBLIC cxx_std_20)

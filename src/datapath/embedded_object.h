@@ -1,5 +1,5 @@
 // The BPF objects that were built with this library (bpf/network_monitor.bpf.c and bpf/mitigation.bpf.c, both variants
-// of each, bpf/replay.bpf.c, bpf/capture.bpf.c and bpf/sockets.bpf.c), as bytes of ELF files. Put
+// of each, bpf/replay.bpf.c, bpf/capture.bpf.c, bpf/sockets.bpf.c and bpf/drops.bpf.c), as bytes of ELF files. Put
 // there by the assembler (cmake/embedded_object.S.in); read by the loader.
 #ifndef KNP_DATAPATH_EMBEDDED_OBJECT_H_
 #define KNP_DATAPATH_EMBEDDED_OBJECT_H_
@@ -23,6 +23,8 @@ extern const std::byte knp_embedded_capture_object[];
 extern const std::uint64_t knp_embedded_capture_object_size;
 extern const std::byte knp_embedded_sockets_object[];
 extern const std::uint64_t knp_embedded_sockets_object_size;
+extern const std::byte knp_embedded_drops_object[];
+extern const std::uint64_t knp_embedded_drops_object_size;
 }
 
 namespace knp::datapath {
@@ -48,6 +50,9 @@ inline std::span<const std::byte> EmbeddedCapture() {
 }
 inline std::span<const std::byte> EmbeddedSockets() {
   return {knp_embedded_sockets_object, knp_embedded_sockets_object_size};
+}
+inline std::span<const std::byte> EmbeddedDrops() {
+  return {knp_embedded_drops_object, knp_embedded_drops_object_size};
 }
 
 }  // namespace knp::datapath

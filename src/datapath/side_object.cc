@@ -65,8 +65,10 @@ absl::StatusOr<SideObject> SideObject::LoadImage(const std::string& what, std::s
   for (const MapSize& size : sizes) {
     bpf_map* map = bpf_object__find_map_by_name(object.object_, size.map);
     if (!map) return absl::InternalError(fmt::format("{} lack the map {}", what, size.map));
-    if (const int error = bpf_map__set_max_entries(map, size.max_entries); error != 0)
-      return ErrnoStatus(-error, fmt::format("cannot size the map {}", size.map));
+    int error = size.max_entries == 0 ? 0 : bpf_map__set_max_entries(map, size.max_entries);
+    if (error == 0 && !size.content.empty())
+      error = bpf_map__set_initial_value(map, size.content.data(), size.content.size());
+    if (error != 0) return ErrnoStatus(-error, fmt::format("cannot size or fill the map {}", size.map));
   }
   bpf_program* program = nullptr;
   if (wanted)

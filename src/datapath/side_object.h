@@ -29,7 +29,8 @@ class SideObject {
   };
   struct MapSize {
     const char* map;
-    std::uint32_t max_entries;
+    std::uint32_t max_entries;                // 0: as it is
+    std::span<const std::byte> content = {};  // of read-only data; empty: as it is
   };
   // `disabled_features` as MonitorOptions::disable_features. Unimplemented: this kernel takes none of the images.
   static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes,

@@ -1,16 +1,21 @@
 // See registry.h. One row a piece.
 #include "src/host/registry.h"
 
+#include "src/host/drops/drop_watch.h"
+#include "src/host/interfaces/interface_watch.h"
 #include "src/host/sockets/socket_watch.h"
 
 namespace knp::host {
+namespace {
 
-std::span<const PieceRow> Pieces() {
-  static constexpr PieceRow kPieces[] = {
-      {"processes", [](const HostOptions& options) { return options.processes; }, MakeProcesses},
-      {"sockets", [](const HostOptions& options) { return options.sockets; }, MakeSockets},
-  };
-  return kPieces;
-}
+constexpr PieceRow kPieces[] = {
+    {"processes", [](const HostOptions& options) { return options.processes; }, MakeProcesses},
+    {"sockets", [](const HostOptions& options) { return options.sockets; }, MakeSockets},
+    {"drops", [](const HostOptions& options) { return options.drops; }, DropWatch::Make},
+};
+
+}  // namespace
+
+std::span<const PieceRow> Pieces() { return kPieces; }
 
 }  // namespace knp::host
