@@ -1,8 +1,17 @@
 // See registry.h. One row a piece.
 #include "src/host/registry.h"
 
-namespace knp::host {
+#include "src/host/interfaces/interfaces.h"
 
-std::span<const PieceRow> Pieces() { return {}; }
+namespace knp::host {
+namespace {
+
+constexpr PieceRow kPieces[] = {
+    {"interfaces", [](const HostOptions& options) { return options.interfaces; }, MakeInterfaces},
+};
+
+}  // namespace
+
+std::span<const PieceRow> Pieces() { return kPieces; }
 
 }  // namespace knp::host

@@ -94,6 +94,20 @@ TEST(Settings, EvidenceAndMitigationKeys_StoredWhereTheyBelong) {
     EXPECT_TRUE(absl::IsInvalidArgument(Apply(wrong).status)) << wrong;
 }
 
+TEST(Settings, HostKeys_StoredWhereTheyBelong) {
+  EXPECT_FALSE(Apply("host.processes=off").options.host.processes);
+  EXPECT_FALSE(Apply("host.sockets=off").options.host.sockets);
+  EXPECT_FALSE(Apply("host.drops=off").options.host.drops);
+  EXPECT_FALSE(Apply("host.nat=off").options.host.nat);
+  EXPECT_FALSE(Apply("host.interfaces=off").options.host.interfaces);
+  EXPECT_TRUE(Apply("host.interfaces=on").options.host.interfaces);
+  EXPECT_EQ(Apply("host.survey_interval=1s").options.host.survey_interval, std::chrono::seconds(1));
+  EXPECT_EQ(Apply("host.capacity=2048").options.host.capacity, 2048u);
+  for (const char* wrong : {"host.nat=yes", "host.survey_interval=99ms", "host.survey_interval=2h",
+                            "host.capacity=1023", "host.capacity=10000001"})
+    EXPECT_THAT(std::string(Apply(wrong).status.message()), HasSubstr("must be")) << wrong;
+}
+
 TEST(Settings, PatternTimes_StoredInTheFieldsUnits) {
   EXPECT_EQ(Apply("patterns.burst_gap=3500ms").options.patterns.burst_gap_ns, 3'500'000'000u);
   EXPECT_DOUBLE_EQ(Apply("patterns.idle_interval=1m").options.patterns.idle_interval_s, 60);
