@@ -128,9 +128,9 @@ TEST(Doctor, HostsPieces_TellWhatIsOnAndWhyNot) {
     EXPECT_LE(line.width(), 60);
     page += line.Text(false) + "\n";
   }
-  EXPECT_THAT(page, HasSubstr("sockets       yes      sock_ops at /sys/fs/cgroup\n"));
+  EXPECT_THAT(page, HasSubstr("sockets        yes      sock_ops at /sys/fs/cgroup\n"));
   EXPECT_THAT(page, HasSubstr("lacks: no INET_DIAG here"));
-  EXPECT_THAT(page, HasSubstr("nat           no       cannot read nf_conntrack"));
+  EXPECT_THAT(page, HasSubstr("nat            no       cannot read nf_conntrack"));
   EXPECT_THAT(Page(Healthy()), Not(HasSubstr("HOST")));
   const auto json = nlohmann::json::parse(DiagnosisJson(Healthy(), {on, off}));
   EXPECT_EQ(json["host"][0], (nlohmann::json{{"name", "sockets"}, {"on", true}, {"how", on.how}, {"why", on.why}}));

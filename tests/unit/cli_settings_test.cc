@@ -66,7 +66,7 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   const std::vector<std::string> keys = SettingKeys();
   const auto detectors =
       std::count_if(keys.begin(), keys.end(), [](const std::string& key) { return key.starts_with("detectors."); });
-  EXPECT_EQ(keys.size(), 22u + PatternKeys().size() + static_cast<std::size_t>(detectors))
+  EXPECT_EQ(keys.size(), 29u + PatternKeys().size() + static_cast<std::size_t>(detectors))
       << "a key that is tested neither above nor in cli_detection_settings_test.cc";
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
 }
