@@ -66,9 +66,10 @@ struct Unseen {
   bool tx_known = true;
 };
 
-// What went wrong at an interface by its own account, since we attached. Outside the ledger.
+// What went wrong at an interface by its own account, since the monitor was created, or first met it. Outside the ledger.
 struct InterfaceTrouble {
-  std::string cause;  // "qdisc_drops", "rx_missed", "rx_crc_errors", "carrier_changes", "fragmentation_needed", …
+  std::string
+      cause;  // "qdisc_drops", "rx_missed_errors", "carrier_changes", "fragmentation_needed", …: docs/records.md
   std::uint64_t count = 0;
   std::string detail;  // one sentence for a person: which qdisc, which MTU; may be empty
 };

@@ -52,7 +52,9 @@ void Host::Stop() {
 void Host::Catch() {
   const bool ran = thread_.joinable();
   Stop();
-  Poll();
+  const std::uint64_t now = MonoNow();
+  for (const Row& row : rows_)
+    if (row.piece) row.piece->Catch(now);
   if (ran) Start();
 }
 

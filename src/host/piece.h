@@ -30,6 +30,8 @@ class Piece {
   virtual ~Piece() = default;
   // Some hundred times a second: takes what the kernel has. What takes long is done in parts or seldom.
   virtual void Poll(std::uint64_t now_mono_ns) = 0;
+  // The same, whatever its rhythm, while Poll is not running: what is to be known is known when it returns.
+  virtual void Catch(std::uint64_t now_mono_ns) { Poll(now_mono_ns); }
   // Adds what is known to a record that is about to be told.
   virtual void Complete(FlowRecord* record) { (void)record; }
   // Whether a socket of this host waits for connections there (TCP), so that who sends to it has opened the conversation.

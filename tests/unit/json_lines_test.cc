@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "src/base/protocols.h"
 #include "src/export/json/community_id.h"
 #include "src/export/json/json_text.h"
 
