@@ -14,6 +14,7 @@ SUITES = {"bpf": "bin/knp_bpf_tests", "netns": "bin/knp_netns_tests"}
 EMULATED_SCALE = "0.1"
 
 LEFT_OUT = pathlib.Path(__file__).with_name("left_out.txt")
+LEFT_OUT_BRIEF = pathlib.Path(__file__).with_name("left_out_brief.txt")
 
 _PRELUDE = """\
 token={token}
@@ -44,9 +45,10 @@ def _prelude(token, build_dir, environment):
     return _PRELUDE.format(token=token, build_dir=shlex.quote(str(build_dir)), exports=exports)
 
 
-def emulated_filter():
-    """All but the cases of left_out.txt, for --gtest_filter."""
-    lines = [line.strip() for line in LEFT_OUT.read_text().splitlines()]
+def emulated_filter(brief=False):
+    """All but the cases of left_out.txt, and for `brief` those of left_out_brief.txt, for --gtest_filter."""
+    files = [LEFT_OUT, LEFT_OUT_BRIEF] if brief else [LEFT_OUT]
+    lines = [line.strip() for file in files for line in file.read_text().splitlines()]
     return "-" + ":".join(line for line in lines if line and not line.startswith("#"))
 
 

@@ -63,6 +63,8 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
     parser.add_argument("--full", action="store_true",
                         help="all cases at full size, also under emulation: takes minutes "
                         "(else left out are those of tools/vm/left_out.txt)")
+    parser.add_argument("--brief", action="store_true",
+                        help="fewer cases on emulated machines: also without those of tools/vm/left_out_brief.txt")
     parser.add_argument("--timeout", type=int, metavar="SECONDS",
                         help="when a machine counts as hung (1200; 1800 for a command or --full)")
     parser.add_argument("--jobs", type=int, metavar="N", help="machines at a time (as many as CPUs, at most 4)")
@@ -83,6 +85,8 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
         parser.error("a command or a shell needs exactly one kernel")
     if command and options.shell:
         parser.error("--shell and a command exclude each other")
+    if options.brief and options.full:
+        parser.error("--brief and --full exclude each other")
     if options.modules and not options.kernel:
         parser.error("--modules belongs to --kernel")
     for name in ("timeout", "jobs"):
@@ -130,7 +134,8 @@ class Machine:
         if accel == "tcg" and not options.full:
             self.environment.setdefault("KNP_TEST_SCALE", jobs.EMULATED_SCALE)
         self.token = qemu.new_token()
-        self.filter = options.filter or ("" if accel == "kvm" or options.full else jobs.emulated_filter())
+        self.filter = options.filter or ("" if accel == "kvm" or options.full
+                                         else jobs.emulated_filter(options.brief))
 
     def run(self, script, show):
         with tempfile.TemporaryDirectory(prefix="knp-vm-") as scratch:
