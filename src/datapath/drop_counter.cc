@@ -76,7 +76,7 @@ absl::StatusOr<std::unique_ptr<DropCounter>> DropCounter::Create(std::uint32_t f
   const knp_drop_config config = ConfigOf(*vocabulary);
   const SideObject::MapSize sizes[] = {{"knp_drop_flows", std::max(1u, flows)},
                                        {".rodata.knp_drops", 0, std::as_bytes(std::span(&config, 1))}};
-  auto object = SideObject::Load({"the drop counter", EmbeddedDrops(), {}}, sizes, disabled_features);
+  auto object = SideObject::Load({"the drop counter", EmbeddedDrops(), {}}, sizes, *features);
   if (!object.ok()) return object.status();
   auto netns = Netns::Current();
   if (!netns.ok()) return netns.status();

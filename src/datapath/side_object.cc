@@ -13,14 +13,12 @@
 namespace knp::datapath {
 
 absl::StatusOr<SideObject> SideObject::Load(const Image& image, std::span<const MapSize> sizes,
-                                            const std::string& disabled_features) {
-  auto features = Features::Probe(disabled_features);
-  if (!features.ok()) return features.status();
+                                            const Features& features) {
   if (const std::string missing = MissingCapabilities(); !missing.empty())
     return absl::PermissionDeniedError(fmt::format("cannot load {}: missing {}", image.what, missing));
   absl::Status first =
       absl::UnimplementedError(fmt::format("{} need a newer kernel, or features that are switched off", image.what));
-  if (features->TakesCurrentPrograms()) {
+  if (features.TakesCurrentPrograms()) {
     auto object = LoadImage(image.what, image.current, sizes);
     if (object.ok() || !absl::IsUnimplemented(object.status()) || image.older.empty()) return object;
     first = object.status();
@@ -30,13 +28,10 @@ absl::StatusOr<SideObject> SideObject::Load(const Image& image, std::span<const 
 }
 
 absl::StatusOr<SideObject> SideObject::LoadSome(const Image& image, std::span<const MapSize> sizes,
-                                                const std::string& disabled_features,
-                                                std::vector<std::string>* refused) {
+                                                const Features& features, std::vector<std::string>* refused) {
   refused->clear();
-  auto all = Load({image.what, image.current, {}}, sizes, disabled_features);
-  if (all.ok() || !absl::IsUnimplemented(all.status())) return all;
-  if (const auto features = Features::Probe(disabled_features); !features.ok() || !features->TakesCurrentPrograms())
-    return all;
+  auto all = Load({image.what, image.current, {}}, sizes, features);
+  if (all.ok() || !absl::IsUnimplemented(all.status()) || !features.TakesCurrentPrograms()) return all;
   // Each by itself: the only way to learn which.
   std::vector<std::string> names;
   const auto collect = [&](const std::string& name) {

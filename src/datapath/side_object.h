@@ -20,6 +20,8 @@ struct bpf_object;
 
 namespace knp::datapath {
 
+class Features;
+
 class SideObject {
  public:
   struct Image {
@@ -32,12 +34,11 @@ class SideObject {
     std::uint32_t max_entries;                // 0: as it is
     std::span<const std::byte> content = {};  // of read-only data; empty: as it is
   };
-  // `disabled_features` as MonitorOptions::disable_features. Unimplemented: this kernel takes none of the images.
-  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes,
-                                         const std::string& disabled_features);
+  // Unimplemented: this kernel takes none of the images.
+  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes, const Features& features);
   // The same, of `image.current` alone; programs that this kernel refuses are left out and named in `refused`.
   static absl::StatusOr<SideObject> LoadSome(const Image& image, std::span<const MapSize> sizes,
-                                             const std::string& disabled_features, std::vector<std::string>* refused);
+                                             const Features& features, std::vector<std::string>* refused);
   SideObject(SideObject&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   SideObject& operator=(SideObject&&) = delete;
   SideObject(const SideObject&) = delete;

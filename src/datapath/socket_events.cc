@@ -136,8 +136,7 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
                                        {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
                                        {"knp_socket_ring", kRingBytes}};
   std::vector<std::string> refused;
-  auto object =
-      SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, disabled_features, &refused);
+  auto object = SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
   if (!object.ok()) return object.status();
   std::unique_ptr<SocketEvents> events(new SocketEvents(mount, *std::move(object)));
   events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
