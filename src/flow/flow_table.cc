@@ -124,7 +124,7 @@ void FlowTable::Add(const FlowDelta& delta) {
   Conversation& c = slab_[index];
   // Flags of all packets together are those of the first only if the flow has SYN but never ACK.
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
-  SettleOpener(&c, source_is_high, first_mono_ns, delta.tcp_flags, only_syn);
+  SettleOpener(&c, source_is_high, first_mono_ns, delta.tcp_flags, only_syn, context_.listens);
   const bool forward = source_is_high == c.source_is_high;
   opened_ += c.sights.empty();  // known by a notice alone, it may end and come again
   auto sight = std::find_if(c.sights.begin(), c.sights.end(), [&](const Sight& s) {
@@ -207,7 +207,8 @@ FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
     meeting.new_conversation = true;
   }
   Conversation& c = slab_[index];
-  SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted);
+  SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted,
+               context_.listens);
   meeting.from_opener = source_is_high == c.source_is_high;
   (meeting.from_opener ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
   // The kernel reads the clock for the slot and again for the notice. A later start is of another slot: another
@@ -238,7 +239,7 @@ FlowTable::Meeting FlowTable::Payload(const PayloadSample& sample) {
   const Index index =
       FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
   Conversation& c = slab_[index];
-  SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
+  SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false, context_.listens);
   meeting.from_opener = source_is_high == c.source_is_high;
   meeting.id = c.id;
   (meeting.from_opener ? c.flags_sent : c.flags_received) |= sample.tcp_flags;

@@ -22,6 +22,7 @@
 #include "src/flow/attribution.h"
 #include "src/flow/conversation.h"
 #include "src/flow/latency.h"
+#include "src/flow/opener.h"
 #include "src/flow/pattern.h"
 
 namespace knp::flow {
@@ -53,6 +54,8 @@ class FlowTable {
     std::function<void(const Contact& contact, Stage before)> on_stage = nullptr;
     // After the last record of an id, or if there was none.
     std::function<void(std::uint64_t id)> on_end;
+    // Settles who opened TCP that is seen from its middle on; asked once a conversation.
+    AsksListener listens = nullptr;
   };
   // Per interface, summed from records (`in_flows`) or from deltas (`protocols`).
   struct InterfaceSums {
