@@ -268,6 +268,83 @@ TEST_F(ProcessesTest, LostSegments_AreRetransmitsOfTheSocket) {
   EXPECT_EQ(seen, 1);
 }
 
+// Ends of a connection from port 443 of one side to port 51234 of the other.
+struct OldPair {
+  UniqueFd listener, client, server;
+};
+OldPair Connect(const NetnsRig& rig) {
+  OldPair pair;
+  sockaddr_in here{};
+  here.sin_family = AF_INET;
+  rig.RunIn(Side::kB, [&] {
+    pair.listener = UniqueFd(socket(AF_INET, SOCK_STREAM, 0));
+    here.sin_port = htons(51234);
+    EXPECT_EQ(bind(pair.listener.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here), 0);
+    EXPECT_EQ(listen(pair.listener.get(), 0), 0);
+  });
+  rig.RunIn(Side::kA, [&] {
+    pair.client = UniqueFd(socket(AF_INET, SOCK_STREAM, 0));
+    here.sin_port = htons(443);
+    EXPECT_EQ(bind(pair.client.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here), 0);
+    sockaddr_in to = here;
+    to.sin_port = htons(51234);
+    inet_pton(AF_INET, "10.200.0.2", &to.sin_addr);
+    EXPECT_EQ(connect(pair.client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  });
+  pair.server = UniqueFd(accept(pair.listener.get(), nullptr, nullptr));
+  return pair;
+}
+
+TEST_F(ProcessesTest, ConnectionOlderThanTheMonitor_IsSurveyed_AndItsListenerWasAsked) {
+  const OldPair pair = Connect(*rig_);
+  servers_.push_back(Spawn(Side::kA, {"sleep", "60"}));  // a namespace that no process is in is not seen
+  ASSERT_NO_FATAL_FAILURE(Watch());
+  if (!Has("sockets")) GTEST_SKIP() << "no cgroup v2 here";
+  char hello[5] = "";
+  ASSERT_EQ(send(pair.server.get(), "hello", 5, 0), 5);  // the server speaks first
+  ASSERT_EQ(recv(pair.client.get(), hello, 5, MSG_WAITALL), 5);
+  ASSERT_EQ(send(pair.client.get(), "hello", 5, 0), 5);
+  ASSERT_EQ(recv(pair.server.get(), hello, 3, MSG_WAITALL), 3);
+  int seen = 0;
+  for (const FlowRecord& record : Finish()) {
+    if (record.protocol != 6) continue;
+    seen++;
+    EXPECT_EQ(record.opener, Opener::kListener);
+    EXPECT_EQ(record.destination.port, 51234);
+    ASSERT_TRUE(record.source_socket && record.destination_socket);
+    EXPECT_GT(record.source_socket->srtt_ns, 0u);
+    EXPECT_GT(record.source_socket->rttvar_ns, 0u);
+    EXPECT_EQ(record.destination_socket->receive_queue, 2u);
+    EXPECT_EQ(record.destination_socket->congestion_state, "open");
+  }
+  EXPECT_EQ(seen, 1);
+  for (const HostPiece& piece : stats_.host->pieces)
+    if (piece.name == "sockets") std::printf("%s %s\n", piece.how.c_str(), piece.why.c_str());
+}
+
+TEST_F(ProcessesTest, FullQueueOfAListener_IsToldWithWhatItRefused) {
+  const OldPair pair = Connect(*rig_);
+  ASSERT_NO_FATAL_FAILURE(Watch());
+  if (!Has("sockets")) GTEST_SKIP() << "no cgroup v2 here";
+  std::vector<UniqueFd> clients;
+  rig_->RunIn(Side::kA, [&] {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(51234);
+    inet_pton(AF_INET, "10.200.0.2", &to.sin_addr);
+    for (int i = 0; i < 8; i++) {
+      clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+      connect(clients.back().get(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  Finish();
+  std::uint64_t overflows = 0;
+  for (const ListenerTotal& listener : stats_.host->listeners)
+    if (listener.endpoint.port == 51234) overflows = listener.overflows;
+  EXPECT_GE(overflows, 1u);
+}
+
 TEST_F(ProcessesTest, SwitchedOff_LeavesNothingAtTheCgroup) {
   MonitorOptions options;
   options.host.processes = options.host.sockets = false;

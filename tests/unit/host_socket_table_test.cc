@@ -180,6 +180,87 @@ TEST_F(SocketTableTest, Full_TheOldestIsForgottenAndCounted) {
   EXPECT_EQ(Pid({.local_port = 1149}, 100, 400), 10u);
 }
 
+SurveyedSocket Listed(std::uint64_t cookie, const std::string& local, std::uint16_t local_port,
+                      const std::string& remote, std::uint16_t remote_port) {
+  SurveyedSocket socket;
+  socket.entry.protocol = 6;
+  socket.entry.state = remote_port == 0 ? SocketState::kListen : SocketState::kEstablished;
+  socket.entry.cookie = cookie;
+  socket.entry.local = {.ip = Ip(local), .port = local_port};
+  socket.entry.remote = {.ip = Ip(remote), .port = remote_port};
+  if (remote_port != 0)
+    socket.entry.tcp = TcpMeasures{.rtt_us = 500, .rttvar_us = 20, .total_retransmits = 3, .cwnd = 10, .ca_state = 3};
+  socket.owner.netns_cookie = 7;
+  return socket;
+}
+
+TEST_F(SocketTableTest, Surveyed_KnownConnection_HasItsMeasures) {
+  Take({});
+  table_.Refresh(Listed(1, "10.0.0.1", 40000, "10.0.0.2", 80), 105 * kSecond, 1);
+  const KnownSocket* socket = table_.Find({Ip("10.0.0.1"), Ip("10.0.0.2"), 40000, 80, 6}, 100 * kSecond, 105 * kSecond);
+  ASSERT_TRUE(socket && socket->fate);
+  EXPECT_EQ(socket->process->pid, 10u);
+  EXPECT_EQ(socket->fate->srtt_ns, 500'000u);
+  EXPECT_EQ(socket->fate->rttvar_ns, 20'000u);
+  EXPECT_EQ(socket->fate->retransmits, 3u);
+  EXPECT_EQ(socket->fate->congestion_state, "recovery");
+  table_.EndRound(2, 110 * kSecond);
+  EXPECT_EQ(table_.open(), 1u) << "its end will be told";
+  Take({.kind = Kind::kClosed, .second = 120});
+  EXPECT_EQ(socket->fate->retransmits, 1u) << "as it closed";
+  EXPECT_EQ(socket->fate->rttvar_ns, 20'000u) << "as it was known last";
+  table_.Refresh(Listed(1, "10.0.0.1", 40000, "10.0.0.2", 80), 121 * kSecond, 3);
+  EXPECT_EQ(socket->fate->retransmits, 1u);
+}
+
+TEST_F(SocketTableTest, Surveyed_OlderThanWeAre_IsThereUntilARoundMissesIt) {
+  table_.Refresh(Listed(5, "10.0.0.1", 40000, "10.0.0.2", 80), 105 * kSecond, 1);
+  table_.EndRound(1, 105 * kSecond);
+  const SocketKey key{Ip("10.0.0.1"), Ip("10.0.0.2"), 40000, 80, 6};
+  EXPECT_TRUE(table_.Find(key, 50 * kSecond, 105 * kSecond));
+  EXPECT_EQ(table_.open(), 1u);
+  table_.EndRound(2, 110 * kSecond);
+  EXPECT_EQ(table_.open(), 0u);
+  const KnownSocket* socket = table_.Find(key, 50 * kSecond, 105 * kSecond);
+  ASSERT_TRUE(socket && socket->fate);
+  EXPECT_EQ(socket->fate->retransmits, 3u);
+  EXPECT_FALSE(table_.Find(key, 120 * kSecond, 121 * kSecond));
+}
+
+TEST_F(SocketTableTest, Surveyed_Listener_ListensUntilARoundMissesIt) {
+  table_.SetLocalAddresses(7, {Ip("10.0.0.1")});
+  table_.Refresh(Listed(5, "0.0.0.0", 8123, "0.0.0.0", 0), 105 * kSecond, 1);
+  table_.EndRound(1, 105 * kSecond);
+  EXPECT_TRUE(table_.Listens(Ip("10.0.0.1"), 8123));
+  EXPECT_FALSE(table_.Listens(Ip("10.0.0.9"), 8123)) << "not an address of that namespace";
+  table_.EndRound(2, 110 * kSecond);
+  EXPECT_FALSE(table_.Listens(Ip("10.0.0.1"), 8123));
+}
+
+TEST(SurveyTest, Pace_IsTheIntervalUnlessRoundsTakeLong) {
+  EXPECT_EQ(PaceOf(5 * kSecond, kSecond / 100), 5 * kSecond);
+  EXPECT_EQ(PaceOf(5 * kSecond, kSecond / 5), 20 * kSecond);
+}
+
+TEST(ProcessNamesTest, Container_IsToldByProc_IfItIsThatVeryProcess) {
+  const std::string folder = testing::TempDir() + "/knp-proc-cgroup";
+  std::filesystem::create_directories(folder + "/10/task/10");
+  std::ofstream(folder + "/10/comm") << "nginx\n";
+  std::ofstream(folder + "/10/task/10/comm") << "nginx\n";
+  std::ofstream(folder + "/10/cgroup") << "0::/system.slice/nginx.service\n";
+  ProcessNames names(100, folder);
+  const SocketOwner nginx{.pid = 10, .tid = 10, .comm = "nginx"};
+  const auto process = names.Of(nginx, 1);
+  EXPECT_EQ(process->pid, 10u);
+  EXPECT_EQ(process->cgroup, "/system.slice/nginx.service");
+  EXPECT_EQ(process->unit, "nginx.service");
+  const auto other = names.Of({.pid = 10, .tid = 10, .comm = "curl"}, 1);
+  EXPECT_EQ(other->pid, 10u);
+  EXPECT_EQ(other->cgroup, "") << "another pid namespace's /proc";
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(names.Of(nginx, 60 * kSecond)->unit, "nginx.service") << "it is gone, and nothing better is known";
+}
+
 TEST(ProcessNamesTest, Thread_HasItsProcessesName_IfProcKnowsThatVeryThread) {
   const std::string folder = testing::TempDir() + "/knp-proc";
   std::filesystem::create_directories(folder + "/10/task/11");

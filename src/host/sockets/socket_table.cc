@@ -2,6 +2,7 @@
 #include "src/host/sockets/socket_table.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "src/base/address_hash.h"
@@ -42,6 +43,7 @@ SocketTable::SocketTable(std::size_t capacity)
 
 void SocketTable::Take(const KnownNotice& known) {
   const SocketNotice& notice = known.notice;
+  surveyed_.erase(notice.cookie);
   if (notice.owner && !IsAny(notice.local))
     if (char* there = local_.Use({notice.owner->netns_cookie, notice.local}, known.told_unix_ns)) *there = 1;
   if (notice.kind != SocketNotice::Kind::kClosed && open_.size() < capacity_) open_.insert(notice.cookie);
@@ -87,12 +89,13 @@ void SocketTable::Open(const KnownNotice& known) {
 
 void SocketTable::Serve(const KnownNotice& known) {
   const SocketNotice& notice = known.notice;
+  const ServerKey key{notice.local, notice.local_port, notice.protocol};
+  if (serving_.contains(notice.cookie)) return;
   if (serving_.size() >= capacity_) {
     forgotten_++;
     return;
   }
-  const ServerKey key{notice.local, notice.local_port, notice.protocol};
-  if (!serving_.emplace(notice.cookie, key).second) return;
+  serving_.emplace(notice.cookie, key);
   servers_[key].push_back({.cookie = notice.cookie,
                            .netns_cookie = notice.owner ? notice.owner->netns_cookie : 0,
                            .process = known.process});
@@ -118,10 +121,62 @@ void SocketTable::Close(const KnownNotice& known) {
   if (!socket) return;
   if (socket->opened_unix_ns == 0) socket->opened_unix_ns = known.since_unix_ns;
   socket->closed_unix_ns = known.told_unix_ns;
-  if (notice.fate) socket->fate = std::make_shared<const SocketDetail>(*notice.fate);
+  if (notice.fate) {
+    auto fate = std::make_shared<SocketDetail>(*notice.fate);
+    if (socket->fate && fate->rttvar_ns == 0) fate->rttvar_ns = socket->fate->rttvar_ns;  // is not told at the end
+    socket->fate = std::move(fate);
+  }
   if (!notice.owner || (notice.inherited && socket->process)) return;
   socket->process = known.process;
   socket->netns_cookie = notice.owner->netns_cookie;
+}
+
+void SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round) {
+  const SocketEntry& entry = socket.entry;
+  KnownNotice known;
+  known.notice = {.kind = entry.protocol == kTcp ? SocketNotice::Kind::kListen : SocketNotice::Kind::kBound,
+                  .cookie = entry.cookie,
+                  .owner = socket.owner,
+                  .protocol = entry.protocol,
+                  .local = entry.local.ip,
+                  .local_port = entry.local.port,
+                  .remote = entry.remote.ip,
+                  .remote_port = entry.remote.port,
+                  .fate = std::nullopt};
+  known.process = socket.process;
+  known.told_unix_ns = now_unix_ns;
+  if (socket.owner.netns_cookie != 0 && !IsAny(entry.local.ip))
+    if (char* there = local_.Use({socket.owner.netns_cookie, entry.local.ip}, now_unix_ns)) *there = 1;
+  const bool told = open_.contains(entry.cookie) && !surveyed_.contains(entry.cookie);
+  if (!told && surveyed_.size() < capacity_)
+    surveyed_[entry.cookie] = {{entry.local.ip, entry.remote.ip, entry.local.port, entry.remote.port, entry.protocol},
+                               round};
+  if (!told && open_.size() < capacity_) open_.insert(entry.cookie);
+  if (entry.remote.port == 0) return Serve(known);
+  KnownSocket* found = Use(known);
+  if (!found || found->closed_unix_ns != 0) return;
+  if (found->netns_cookie == 0) found->netns_cookie = socket.owner.netns_cookie;
+  if (!found->process) found->process = socket.process;
+  if (entry.tcp) found->fate = std::make_shared<const SocketDetail>(DetailOf(entry));
+}
+
+void SocketTable::EndRound(std::uint64_t round, std::uint64_t begin_unix_ns) {
+  std::vector<KnownNotice> gone;
+  for (const auto& [cookie, surveyed] : surveyed_) {
+    if (surveyed.round == round) continue;
+    KnownNotice& known = gone.emplace_back();
+    known.notice = {.kind = SocketNotice::Kind::kClosed,
+                    .cookie = cookie,
+                    .owner = std::nullopt,
+                    .protocol = surveyed.key.protocol,
+                    .local = surveyed.key.local,
+                    .local_port = surveyed.key.local_port,
+                    .remote = surveyed.key.remote,
+                    .remote_port = surveyed.key.remote_port,
+                    .fate = std::nullopt};
+    known.told_unix_ns = begin_unix_ns;
+  }
+  for (const KnownNotice& known : gone) Take(known);
 }
 
 std::uint64_t SocketTable::ClosedAt(const KnownSocket& socket) const {

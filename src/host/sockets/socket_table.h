@@ -1,5 +1,5 @@
 // The sockets of this host by their ends, the host's first, and who waits at which port: fed with what the kernel told
-// (SocketWatch), asked for each record. Names a socket only if there is no other that it could be as well.
+// or listed (SocketWatch), asked for each record. Names a socket only if there is no other that it could be as well.
 //
 // Holds at most so many, of each kind; the oldest are forgotten and counted. Not thread-safe. Times are Unix nanoseconds.
 #ifndef KNP_HOST_SOCKETS_SOCKET_TABLE_H_
@@ -18,6 +18,7 @@
 
 #include "src/base/aged_map.h"
 #include "src/base/socket_notice.h"
+#include "src/host/sockets/survey.h"
 
 namespace knp::host {
 
@@ -45,7 +46,7 @@ struct KnownSocket {
   std::uint64_t opened_unix_ns = 0;  // 0: not known
   std::uint64_t closed_unix_ns = 0;  // 0: it is open
   std::shared_ptr<const Process> process;
-  std::shared_ptr<const SocketDetail> fate;  // TCP that closed
+  std::shared_ptr<const SocketDetail> fate;  // TCP, as it was looked at last, or closed
 };
 
 class SocketTable {
@@ -53,6 +54,10 @@ class SocketTable {
   explicit SocketTable(std::size_t capacity);
 
   void Take(const KnownNotice& known);
+  // What a round through all sockets found; rounds are numbered from 1.
+  void Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round);
+  // A complete round is over: those of whose end nobody would tell, and that it did not find, had closed when it began.
+  void EndRound(std::uint64_t round, std::uint64_t begin_unix_ns);
   // The addresses of one network namespace, to tell whom a server at "any address" serves.
   void SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses);
 
@@ -93,6 +98,12 @@ class SocketTable {
   using Generations = absl::InlinedVector<KnownSocket, 1>;
   using Servers = absl::InlinedVector<KnownServer, 1>;
 
+  // A socket older than we are: known from rounds alone.
+  struct Surveyed {
+    SocketKey key;
+    std::uint64_t round = 0;
+  };
+
   void Open(const KnownNotice& known);
   void Serve(const KnownNotice& known);
   void Close(const KnownNotice& known);
@@ -111,6 +122,7 @@ class SocketTable {
   absl::flat_hash_set<std::uint64_t> open_;  // cookies
   absl::flat_hash_map<ServerKey, Servers, ServerKeyHash> servers_;
   absl::flat_hash_map<std::uint64_t, ServerKey> serving_;  // cookie → where
+  absl::flat_hash_map<std::uint64_t, Surveyed> surveyed_;  // by cookie
   std::uint64_t forgotten_ = 0;
 };
 

@@ -2,50 +2,48 @@
 #include "src/host/sockets/socket_watch.h"
 
 #include <fmt/format.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
+#include <ctime>
+#include <span>
 #include <utility>
-#include <vector>
-
-#include "src/base/unique_fd.h"
 
 namespace knp::host {
 namespace {
 
 constexpr std::uint64_t kAddressesEveryNs = 5'000'000'000;
 
-// The namespace of the calling thread, by a socket that is made for it and seen by the programs; it shows that they live.
-// 0: it was not seen.
-std::uint64_t OwnNetns(const datapath::SocketEvents& events) {
-  const UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (!socket_fd.valid() || getsockopt(socket_fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return 0;
-  const auto owner = events.OwnerOf(cookie);
-  return owner ? owner->netns_cookie : 0;
+constexpr std::size_t kMostListeners = 64;
+
+std::uint64_t MonoNow() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-std::vector<IpAddress> OwnAddresses() {
-  std::vector<IpAddress> addresses;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return addresses;
-  for (const ifaddrs* each = list; each; each = each->ifa_next) {
-    IpAddress address;
-    if (each->ifa_addr && each->ifa_addr->sa_family == AF_INET) {
-      std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr, 4);
-    } else if (each->ifa_addr && each->ifa_addr->sa_family == AF_INET6) {
-      address.version = 6;
-      std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr, 16);
-    } else {
-      continue;
-    }
-    addresses.push_back(address);
-  }
-  freeifaddrs(list);
-  return addresses;
+ListenerTotal ListenerOf(const SurveyedSocket& socket) {
+  const SocketEntry& entry = socket.entry;
+  ListenerTotal listener;
+  listener.endpoint = entry.local;
+  listener.endpoint.process = socket.process;
+  listener.protocol = entry.protocol;
+  listener.queued = entry.receive_queue;
+  listener.queue_limit = entry.protocol == IPPROTO_TCP ? entry.send_queue : entry.receive_limit;
+  listener.overflows = entry.drops.value_or(0);
+  return listener;
+}
+
+void KeepMost(std::vector<ListenerTotal>* listeners) {
+  const std::size_t kept = std::min(listeners->size(), kMostListeners);
+  std::partial_sort(listeners->begin(), listeners->begin() + static_cast<std::ptrdiff_t>(kept), listeners->end(),
+                    [](const ListenerTotal& a, const ListenerTotal& b) { return a.overflows > b.overflows; });
+  listeners->resize(kept);
+}
+
+std::uint64_t IntervalOf(const HostOptions& options) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(options.survey_interval.count(), 100)) * 1'000'000;
 }
 
 bool HasSockets(const FlowRecord& record) {
@@ -92,10 +90,12 @@ class SocketsPiece : public Piece {
  public:
   explicit SocketsPiece(std::shared_ptr<SocketWatch> watch) : watch_(std::move(watch)) {}
   void Poll(std::uint64_t now_mono_ns) override { watch_->Poll(now_mono_ns); }
+  void Catch(std::uint64_t now_mono_ns) override { watch_->Catch(now_mono_ns); }
   void Complete(FlowRecord* record) override { watch_->AddSockets(record); }
   bool Listens(const IpAddress& address, std::uint16_t port) override { return watch_->Listens(address, port); }
   void Describe(HostPiece* piece, PacketStats* stats) override {
     watch_->Describe(piece);
+    watch_->DescribeSurvey(piece, &stats->host->listeners);
     stats->host->sockets = watch_->sockets();
   }
 
@@ -120,6 +120,8 @@ absl::StatusOr<std::shared_ptr<SocketWatch>> SocketWatch::Of(const Surroundings&
   auto netns = datapath::Netns::Current();
   if (!netns.ok()) return netns.status();
   surroundings.socket_watch.reset(new SocketWatch(surroundings, *std::move(events), *std::move(netns)));
+  // Who listens is known before the first packet.
+  if (options.host.sockets) surroundings.socket_watch->Survey(MonoNow());
   return surroundings.socket_watch;
 }
 
@@ -129,9 +131,10 @@ SocketWatch::SocketWatch(const Surroundings& surroundings, std::unique_ptr<datap
       events_(std::move(events)),
       netns_(std::move(netns)),
       names_(surroundings.options.host.capacity),
-      netns_cookie_(OwnNetns(*events_)),
+      netns_cookie_(NetnsCookie(*events_)),
+      survey_interval_ns_(surroundings.options.host.sockets ? IntervalOf(surroundings.options.host) : 0),
       table_(surroundings.options.host.capacity) {
-  if (netns_cookie_ != 0) table_.SetLocalAddresses(netns_cookie_, OwnAddresses());
+  if (netns_cookie_ != 0) table_.SetLocalAddresses(netns_cookie_, LocalAddresses());
 }
 
 // The clock and /proc are asked without the lock, as Piece wants it.
@@ -148,12 +151,53 @@ void SocketWatch::Poll(std::uint64_t now_mono_ns) {
       })
       .IgnoreError();  // of a ring that is mapped: there is none
   LearnAddresses(now_mono_ns);
-  if (notices.empty()) return;
-  const std::lock_guard lock(mutex_);
-  for (const KnownNotice& known : notices) table_.Take(known);
-  taken_ += notices.size();
+  if (!notices.empty()) {
+    const std::lock_guard lock(mutex_);
+    for (const KnownNotice& known : notices) table_.Take(known);
+    taken_ += notices.size();
+    CountNames();
+  }
+  if (survey_interval_ns_ != 0 && now_mono_ns >= next_survey_ns_) Survey(now_mono_ns);
+}
+
+void SocketWatch::Catch(std::uint64_t now_mono_ns) {
+  Poll(now_mono_ns);
+  if (survey_interval_ns_ != 0 && surveyed_at_ns_ != now_mono_ns) Survey(now_mono_ns);
+}
+
+void SocketWatch::CountNames() {
   processes_ = names_.size();
   names_forgotten_ = names_.forgotten();
+}
+
+void SocketWatch::Survey(std::uint64_t now_mono_ns) {
+  surveyed_at_ns_ = now_mono_ns;
+  rounds_++;
+  const std::uint64_t now_unix_ns = unix_ns_(now_mono_ns);
+  std::vector<ListenerTotal> listeners;
+  const auto take = [&](std::span<SurveyedSocket> some) {
+    for (SurveyedSocket& socket : some) {
+      if (socket.owned) socket.process = names_.Of(socket.owner, now_mono_ns);
+      if (socket.entry.remote.port == 0 && socket.entry.drops.value_or(0) != 0) listeners.push_back(ListenerOf(socket));
+    }
+    if (listeners.size() >= 64 * kMostListeners) KeepMost(&listeners);
+    const std::lock_guard lock(mutex_);
+    for (const SurveyedSocket& socket : some) table_.Refresh(socket, now_unix_ns, rounds_);
+  };
+  const auto take_addresses = [&](std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
+    const std::lock_guard lock(mutex_);
+    table_.SetLocalAddresses(netns_cookie, addresses);
+  };
+  SurveyRound round = SurveySockets(*events_, netns_, take, take_addresses);
+  KeepMost(&listeners);
+  const std::uint64_t pace_ns = PaceOf(survey_interval_ns_, round.cost_ns);
+  next_survey_ns_ = now_mono_ns + pace_ns;
+  const std::lock_guard lock(mutex_);
+  if (round.complete) table_.EndRound(rounds_, now_unix_ns);
+  CountNames();
+  pace_ns_ = pace_ns;
+  round_ = std::move(round);
+  listeners_ = std::move(listeners);
 }
 
 void SocketWatch::LearnAddresses(std::uint64_t now_mono_ns) {
@@ -161,7 +205,7 @@ void SocketWatch::LearnAddresses(std::uint64_t now_mono_ns) {
   next_addresses_ns_ = now_mono_ns + kAddressesEveryNs;
   const datapath::NetnsScope scope(netns_);
   if (!scope.ok()) return;
-  const std::vector<IpAddress> addresses = OwnAddresses();
+  const std::vector<IpAddress> addresses = LocalAddresses();
   const std::lock_guard lock(mutex_);
   table_.SetLocalAddresses(netns_cookie_, addresses);
 }
@@ -188,12 +232,24 @@ bool SocketWatch::Listens(const IpAddress& address, std::uint16_t port) const {
 }
 
 void SocketWatch::Describe(HostPiece* piece) const {
-  piece->how = fmt::format("cgroup hooks and sock_ops at {}", events_->mount());
+  piece->how = fmt::format("cgroup hooks and sock_ops at {}; {}", events_->mount(), names_.How());
   piece->why = events_->left_out();
   piece->lost = events_->lost();
   const std::lock_guard lock(mutex_);
   piece->events = taken_;
   piece->forgotten = table_.forgotten() + names_forgotten_;
+}
+
+void SocketWatch::DescribeSurvey(HostPiece* piece, std::vector<ListenerTotal>* listeners) const {
+  const std::lock_guard lock(mutex_);
+  *listeners = listeners_;
+  piece->how +=
+      fmt::format("; INET_DIAG every {:.1f} s in {} network namespaces, for {:.1f} ms of CPU time",
+                  static_cast<double>(pace_ns_) / 1e9, round_.namespaces, static_cast<double>(round_.cost_ns) / 1e6);
+  const auto add = [&](const std::string& why) { piece->why += (piece->why.empty() ? "" : "; ") + why; };
+  if (round_.refused != 0)
+    add(fmt::format("{} network namespaces may not be entered: it takes CAP_SYS_ADMIN", round_.refused));
+  if (!round_.trouble.empty()) add(round_.trouble);
 }
 
 std::uint64_t SocketWatch::sockets() const {
