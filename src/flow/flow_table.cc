@@ -50,10 +50,18 @@ const FlowTable::InterfaceSums& FlowTable::Sums(InterfaceId id) {
 }
 
 FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns,
-                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened) {
+                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened,
+                                       std::optional<FlowTuple>* original) {
   ConversationKey key = MakeKey(tuple, source_is_high);
   key.folded = folded;
-  const auto found = index_.find(key);
+  auto found = index_.find(key);
+  if (found == index_.end() && !folded && context_.original) {
+    if (std::optional<FlowTuple> before = context_.original(tuple)) {
+      key = MakeKey(*before, source_is_high);
+      found = index_.find(key);
+      if (original) *original = std::move(before);
+    }
+  }
   *opened = found == index_.end();
   if (*opened) return Open(key, *source_is_high, first_mono_ns);
   Index index = *found;
@@ -87,6 +95,7 @@ FlowTable::Index FlowTable::Open(const ConversationKey& key, bool source_is_high
   index_.insert(index);
   live_++;
   Link(index);
+  AskForTranslation(c);
   return index;
 }
 
@@ -120,7 +129,7 @@ void FlowTable::Add(const FlowDelta& delta) {
   // A slot that was read before tells when its flow began, not when this conversation did: ours may have ended between.
   const std::uint64_t first_mono_ns = delta.continued ? delta.last_mono_ns : delta.first_mono_ns;
   const Index index =
-      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
+      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened, nullptr);
   Conversation& c = slab_[index];
   // Flags of all packets together are those of the first only if the flow has SYN but never ACK.
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
@@ -170,7 +179,9 @@ void FlowTable::TellStage(Conversation* c, InterfaceId interface, std::uint64_t 
 
 void FlowTable::Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns) {
   bool source_is_high = false;
-  const auto found = index_.find(MakeKey(tuple, &source_is_high));
+  auto found = index_.find(MakeKey(tuple, &source_is_high));
+  if (found == index_.end() && context_.original)
+    if (const auto before = context_.original(tuple)) found = index_.find(MakeKey(*before, &source_is_high));
   if (found == index_.end()) return;
   Conversation& c = slab_[*found];
   if (source_is_high != c.source_is_high) return;  // an answer's: its sender has closed meanwhile
@@ -200,8 +211,8 @@ void FlowTable::TellTraffic(Conversation* c, const FlowDelta& delta) {
 FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   bool source_is_high = false;
   Meeting meeting;
-  Index index =
-      FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high, &meeting.new_conversation);
+  Index index = FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high,
+                           &meeting.new_conversation, &meeting.original);
   if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     meeting.new_conversation = true;
@@ -235,8 +246,8 @@ FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
 FlowTable::Meeting FlowTable::Payload(const PayloadSample& sample) {
   bool source_is_high = false;
   Meeting meeting;
-  const Index index =
-      FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
+  const Index index = FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high,
+                                 &meeting.new_conversation, &meeting.original);
   Conversation& c = slab_[index];
   SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
   meeting.from_opener = source_is_high == c.source_is_high;
@@ -297,8 +308,12 @@ void FlowTable::Unlink(Index index) {
 }
 
 void FlowTable::End(Index index) {
+  Report(&slab_[index], true);
+  Release(index);
+}
+
+void FlowTable::Release(Index index) {
   Conversation& c = slab_[index];
-  Report(&c, true);
   Unlink(index);
   if (!c.superseded) index_.erase(index);
   if (c.previous != kNone) slab_[c.previous].next = c.next;
@@ -306,6 +321,7 @@ void FlowTable::End(Index index) {
   c.live = false;
   live_--;
   if (IsIcmp(c.key.protocol)) echoes_.Forget(c.id);
+  if (!translations_.empty()) translations_.erase(c.id);
   if (context_.on_end) context_.on_end(c.id);
   c.sights.clear();
   c.sights.shrink_to_fit();
