@@ -114,12 +114,12 @@ FlowTable::Index FlowTable::Supersede(Index index, bool source_is_high, std::uin
 }
 
 // A SYN that begins a connection on ports that were used before. The same hook tells of a SYN that takes a slot; what is
-// told by another interface, or late, is of the conversation that stands.
-bool FlowTable::BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const {
+// told by another interface, behind NAT, or late, is of the conversation that stands.
+bool FlowTable::BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high,
+                              bool is_translated) const {
   if (notice.kind != PacketNotice::Kind::kFlowStarted || notice.tuple.protocol != IPPROTO_TCP) return false;
   if ((notice.tcp_flags & (kSyn | kAck)) != kSyn || !IsPastOpening(c)) return false;
-  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && c.timing.interface != notice.interface &&
-      notice.mono_ns < c.timing.syn_ns + kSameMomentNs)
+  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && (is_translated || c.timing.interface != notice.interface) && notice.mono_ns < c.timing.syn_ns + kSameMomentNs)
     return false;
   return notice.mono_ns > c.timing.syn_ns && notice.mono_ns + kSameMomentNs > c.last_mono_ns;
 }
@@ -213,7 +213,7 @@ FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   Meeting meeting;
   Index index = FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high,
                            &meeting.new_conversation, &meeting.original);
-  if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
+  if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high, meeting.original.has_value())) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     meeting.new_conversation = true;
   }

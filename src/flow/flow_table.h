@@ -134,7 +134,7 @@ class FlowTable {
   Index Open(const ConversationKey& key, bool source_is_high, std::uint64_t first_mono_ns);
   // The tuple's ports are used again: `index` goes on as an earlier conversation until it ends.
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
-  bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
+  bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high, bool is_translated) const;
   void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
   void TellTraffic(Conversation* c, const FlowDelta& delta);
   void TellStage(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);

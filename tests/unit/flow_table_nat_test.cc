@@ -61,6 +61,12 @@ class FlowTableNatTest : public FlowTableTest {
     table_->Add(On(Delta(tuple, flags), interface, direction, count));
     added_[interface] += count;
   }
+  void NoticeBehind(const Nat& nat, InterfaceId interface) {
+    PacketNotice notice = Notice(nat.translated, kSyn, 10 * kSecond + 1000);
+    notice.interface = interface;
+    notice.direction = Direction::kEgress;
+    table_->Notice(notice);
+  }
   void Report() { table_->Advance(now_ns_ += 5 * kSecond, kAll); }
 
   // Ends all; the sums of last records, of the ledger and of what was added are equal, and no record broke its word.
@@ -126,7 +132,7 @@ TEST_F(FlowTableNatTest, EveryOrder_IsExact_AndOneRecordUnlessBothWereTold) {
               learnt = true;
               break;
             case kNoticeFront: table_->Notice(Notice(nat.original, kSyn)); break;
-            case kNoticeBehind: table_->Notice(Notice(nat.translated, kSyn, 10 * kSecond + 1000)); break;
+            case kNoticeBehind: NoticeBehind(nat, behind); break;
             case kCountFront:
               Count(nat.original, kEth0, Direction::kIngress, kSyn | kAck, {3, 300});
               front = true;
