@@ -119,7 +119,9 @@ bool FlowTable::BeginsAnother(const Conversation& c, const PacketNotice& notice,
                               bool is_translated) const {
   if (notice.kind != PacketNotice::Kind::kFlowStarted || notice.tuple.protocol != IPPROTO_TCP) return false;
   if ((notice.tcp_flags & (kSyn | kAck)) != kSyn || !IsPastOpening(c)) return false;
-  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && (is_translated || c.timing.interface != notice.interface) && notice.mono_ns < c.timing.syn_ns + kSameMomentNs)
+  const bool elsewhere = is_translated || c.timing.interface != notice.interface;
+  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && elsewhere &&
+      notice.mono_ns < c.timing.syn_ns + kSameMomentNs)
     return false;
   return notice.mono_ns > c.timing.syn_ns && notice.mono_ns + kSameMomentNs > c.last_mono_ns;
 }

@@ -58,7 +58,7 @@ class FlowTableNatTest : public FlowTableTest {
     if (nat_->Add({.original = nat.original, .translated = nat.translated})) table_->Join(nat.translated, nat.original);
   }
   void Count(const FlowTuple& tuple, InterfaceId interface, Direction direction, std::uint8_t flags, ::knp::Count count) {
-    table_->Add(On(Delta(tuple, flags), interface, direction, count));
+    table_->Add(At(On(Delta(tuple, flags), interface, direction, count), 10 * kSecond, 11 * kSecond));
     added_[interface] += count;
   }
   void NoticeBehind(const Nat& nat, InterfaceId interface) {
