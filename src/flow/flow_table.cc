@@ -215,7 +215,8 @@ FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   Meeting meeting;
   Index index = FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high,
                            &meeting.new_conversation, &meeting.original);
-  if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high, meeting.original.has_value())) {
+  if (!meeting.new_conversation && !slab_[index].superseded &&
+      BeginsAnother(slab_[index], notice, source_is_high, meeting.original.has_value())) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     meeting.new_conversation = true;
   }

@@ -33,9 +33,7 @@ bool IsTold(const Conversation& c) {
                      [](const Sight& s) { return s.emitted_packets_low != 0 || s.emitted_bytes != 0; });
 }
 
-int Certainty(Opener opener) {
-  return opener == Opener::kSyn ? 2 : opener == Opener::kFirstPacket ? 0 : 1;
-}
+int Certainty(Opener opener) { return opener == Opener::kSyn ? 2 : opener == Opener::kFirstPacket ? 0 : 1; }
 
 const Told& More(const Told& a, const Told& b) { return b.bytes > a.bytes ? b : a; }
 

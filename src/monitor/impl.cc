@@ -18,7 +18,7 @@ constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
 constexpr std::size_t kTranslationsATurn = 512;
 constexpr std::size_t kMostNatTurns = 256;  // to catch up with the kernel
-constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
+constexpr double kBucketsATurn = 256;       // of KNP_WAYS slots
 
 std::uint64_t Clock(clockid_t clock) {
   timespec now{};
@@ -233,10 +233,10 @@ bool NetworkMonitor::Impl::Turn() {
 }
 
 bool NetworkMonitor::Impl::DrainNat() {
-  return nat_ && nat_->Drain(MonoNow(), kTranslationsATurn,
-                             [this](const FlowTuple& translated, const FlowTuple& original) {
-                               pipeline_.OnTranslation(translated, original);
-                             });
+  return nat_ &&
+         nat_->Drain(MonoNow(), kTranslationsATurn, [this](const FlowTuple& translated, const FlowTuple& original) {
+           pipeline_.OnTranslation(translated, original);
+         });
 }
 
 void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {

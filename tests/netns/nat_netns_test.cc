@@ -51,11 +51,13 @@ class NatTest : public ::testing::Test {
           in_server + "ip addr add 10.77.0.2/24 dev srv", in_server + "ip link set srv up",
           "nsenter --net=" + rig_->NamespacePath(Side::kA) + " ip route add default via " + rig_->ipv4(Side::kB)})
       ASSERT_EQ(std::system(command.c_str()), 0) << command;
-    const std::string rules = in_router + "nft -f - <<'END'\n"
-        "table ip knp {\n"
-        "  chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 tcp dport 80 dnat to 10.77.0.2:8080; }\n"
-        "  chain post { type nat hook postrouting priority 100; oifname rtr masquerade; }\n"
-        "}\nEND\n";
+    const std::string rules = in_router +
+                              "nft -f - <<'END'\n"
+                              "table ip knp {\n"
+                              "  chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 tcp dport 80 "
+                              "dnat to 10.77.0.2:8080; }\n"
+                              "  chain post { type nat hook postrouting priority 100; oifname rtr masquerade; }\n"
+                              "}\nEND\n";
     if (std::system(rules.c_str()) != 0) GTEST_SKIP() << "no nft here, or the kernel has no NAT for it";
     const absl::Status watch = rig_->RunIn(Side::kB, [] { return host::NatWatch::Open(1024).status(); });
     if (!watch.ok()) GTEST_SKIP() << watch;
@@ -84,7 +86,8 @@ class NatTest : public ::testing::Test {
       sockaddr_in at{};
       at.sin_family = AF_INET;
       at.sin_port = htons(8080);
-      if (bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(fd.get(), 256) != 0) return UniqueFd();
+      if (bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(fd.get(), 256) != 0)
+        return UniqueFd();
       return fd;
     });
     if (!listener.valid()) return -1;

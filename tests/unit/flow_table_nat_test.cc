@@ -22,13 +22,17 @@ struct Nat {
 
 // Ends change places in the key by some of these.
 const std::vector<Nat> kNats = {
-    {"DNAT", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.96.0.1", 80), Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.2", 8080)},
-    {"SNAT", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.2", 80), Tuple(IPPROTO_TCP, "10.0.0.1", 1024, "10.0.0.2", 80)},
-    {"both", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.3", 80), Tuple(IPPROTO_TCP, "10.0.0.9", 50000, "10.0.0.2", 8080)},
+    {"DNAT", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.96.0.1", 80),
+     Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.2", 8080)},
+    {"SNAT", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.2", 80),
+     Tuple(IPPROTO_TCP, "10.0.0.1", 1024, "10.0.0.2", 80)},
+    {"both", Tuple(IPPROTO_TCP, "10.0.0.5", 40000, "10.0.0.3", 80),
+     Tuple(IPPROTO_TCP, "10.0.0.9", 50000, "10.0.0.2", 8080)},
 };
 
 Translation EndsOf(const FlowTuple& tuple) {
-  return {{{tuple.source, tuple.ip_version}, tuple.source_port}, {{tuple.destination, tuple.ip_version}, tuple.destination_port}};
+  return {{{tuple.source, tuple.ip_version}, tuple.source_port},
+          {{tuple.destination, tuple.ip_version}, tuple.destination_port}};
 }
 
 class FlowTableNatTest : public FlowTableTest {
@@ -43,21 +47,23 @@ class FlowTableNatTest : public FlowTableTest {
     FlowTable::Options options;
     options.capacity = 64;
     table_ = std::make_unique<FlowTable>(
-        options, FlowTable::Context{
-                     .places = {.name = [this](InterfaceId id) -> const std::string& { return names_[id]; }, .vantage = nullptr},
-                     .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; },
-                     .emit = [this](const FlowRecord& record) { records_.push_back(record); },
-                     .complete = nullptr,
-                     .on_traffic = nullptr,
-                     .on_end = [this](std::uint64_t id) { ended_.push_back(id); },
-                     .original = [this](const FlowTuple& tuple) { return nat_->Original(tuple); },
-                     .translated = [this](const FlowTuple& tuple) { return nat_->Translated(tuple); }});
+        options,
+        FlowTable::Context{
+            .places = {.name = [this](InterfaceId id) -> const std::string& { return names_[id]; }, .vantage = nullptr},
+            .unix_ns = [](std::uint64_t mono_ns) { return kEpoch + mono_ns; },
+            .emit = [this](const FlowRecord& record) { records_.push_back(record); },
+            .complete = nullptr,
+            .on_traffic = nullptr,
+            .on_end = [this](std::uint64_t id) { ended_.push_back(id); },
+            .original = [this](const FlowTuple& tuple) { return nat_->Original(tuple); },
+            .translated = [this](const FlowTuple& tuple) { return nat_->Translated(tuple); }});
     table_->Advance(now_ns_ = 10 * kSecond, kAll);
   }
   void Learn(const Nat& nat) {
     if (nat_->Add({.original = nat.original, .translated = nat.translated})) table_->Join(nat.translated, nat.original);
   }
-  void Count(const FlowTuple& tuple, InterfaceId interface, Direction direction, std::uint8_t flags, ::knp::Count count) {
+  void Count(const FlowTuple& tuple, InterfaceId interface, Direction direction, std::uint8_t flags,
+             ::knp::Count count) {
     table_->Add(At(On(Delta(tuple, flags), interface, direction, count), 10 * kSecond, 11 * kSecond));
     added_[interface] += count;
   }
@@ -121,7 +127,8 @@ TEST_F(FlowTableNatTest, EveryOrder_IsExact_AndOneRecordUnlessBothWereTold) {
   enum Step { kLearn, kNoticeFront, kNoticeBehind, kCountFront, kCountBehind, kAnswerBehind, kReport };
   for (const Nat& nat : kNats)
     for (const InterfaceId behind : {kEth1, kEth0}) {
-      std::vector<Step> order = {kLearn, kNoticeFront, kNoticeBehind, kCountFront, kCountBehind, kAnswerBehind, kReport};
+      std::vector<Step> order = {kLearn,       kNoticeFront,  kNoticeBehind, kCountFront,
+                                 kCountBehind, kAnswerBehind, kReport};
       do {
         Begin();
         bool front = false, back = false, both_told = false, learnt = false;

@@ -90,7 +90,8 @@ TEST(ConntrackMessage, Untranslated_IsToldApart) {
     EXPECT_EQ(entry->original, original);
     EXPECT_FALSE(entry->is_translated());
   }
-  const auto echo = ParseConntrack(Message(Icmp(8, 0, 7, "10.0.0.5", "10.0.0.2"), Icmp(0, 0, 7, "10.0.0.2", "10.0.0.5")));
+  const auto echo =
+      ParseConntrack(Message(Icmp(8, 0, 7, "10.0.0.5", "10.0.0.2"), Icmp(0, 0, 7, "10.0.0.2", "10.0.0.5")));
   ASSERT_TRUE(echo);
   EXPECT_FALSE(echo->is_translated());
 }

@@ -132,8 +132,7 @@ absl::StatusOr<Conntrack> Conntrack::Open() {
   // The kernel answers within the request: a refusal is there by now.
   std::byte first[sizeof(nlmsghdr) + sizeof(int)];
   const ssize_t size = recv(conntrack.fd_.get(), first, sizeof(first), MSG_PEEK | MSG_DONTWAIT);
-  if (size == static_cast<ssize_t>(sizeof(first)) &&
-      datapath::ReadAs<nlmsghdr>(first).nlmsg_type == NLMSG_ERROR) {
+  if (size == static_cast<ssize_t>(sizeof(first)) && datapath::ReadAs<nlmsghdr>(first).nlmsg_type == NLMSG_ERROR) {
     const int error = -datapath::ReadAs<int>(Bytes(first).subspan(sizeof(nlmsghdr)));
     if (error == EINVAL || error == EOPNOTSUPP)
       return absl::UnimplementedError("this kernel has no conntrack (module nf_conntrack_netlink)");
@@ -178,8 +177,7 @@ bool Conntrack::Drain(std::size_t most, Visitor visit) {
     } else if (size <= 0) {
       if (!list_again_ || listing_) return false;
     }
-    if (size > 0 && sender.nl_pid == 0)
-      taken += Read(Bytes(buffer_.get(), static_cast<std::size_t>(size)), visit);
+    if (size > 0 && sender.nl_pid == 0) taken += Read(Bytes(buffer_.get(), static_cast<std::size_t>(size)), visit);
     if (list_again_ && !listing_)
       if (list_error_ = -AskForList(); list_error_ != 0) return false;
   }

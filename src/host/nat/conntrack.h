@@ -49,7 +49,8 @@ class Conntrack {
   int list_error() const { return list_error_; }        // -errno of the last list; 0: it came
 
  private:
-  explicit Conntrack(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferSize)) {}
+  explicit Conntrack(UniqueFd fd)
+      : fd_(std::move(fd)), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferSize)) {}
   int AskForList();
   std::size_t Read(datapath::Bytes datagram, Visitor visit);
 
