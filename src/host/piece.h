@@ -13,6 +13,7 @@
 
 namespace knp::host {
 
+class NatWatch;
 class SocketWatch;
 
 // What a piece is given. Functions may be called from any thread, but not from within Complete.
@@ -20,6 +21,7 @@ struct Surroundings {
   const MonitorOptions& options;  // of the monitor, which outlives the piece
   std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
   mutable std::shared_ptr<SocketWatch> socket_watch{};  // of the pieces that stand on it, made by the first of them
+  mutable std::shared_ptr<NatWatch> nat_watch{};        // that the piece "nat" leaves for the reader; null: it is off
 };
 
 // Created in the monitor's network namespace, before anything is attached; destroyed after everything is detached.

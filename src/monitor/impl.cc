@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "src/base/nanoseconds.h"
 
@@ -15,7 +16,9 @@ namespace {
 
 constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
-constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
+constexpr std::size_t kTranslationsATurn = 512;
+constexpr std::size_t kMostNatTurns = 256;  // to catch up with the kernel
+constexpr double kBucketsATurn = 256;       // of KNP_WAYS slots
 
 std::uint64_t Clock(clockid_t clock) {
   timespec now{};
@@ -38,7 +41,9 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
   if (absl::Status status = monitor::CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
   const auto unix_ns = [self = impl.get()](std::uint64_t mono_ns) { return self->ToUnix(mono_ns); };
-  impl->host_ = std::make_unique<host::Host>(host::Surroundings{.options = impl->options_, .unix_ns = unix_ns});
+  const host::Surroundings surroundings{.options = impl->options_, .unix_ns = unix_ns};
+  impl->host_ = std::make_unique<host::Host>(surroundings);
+  impl->nat_ = surroundings.nat_watch;
   if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
@@ -78,7 +83,15 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
            .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
            .packets_seen = [this] { return PacketsSeen(); },
            .complete = [this](FlowRecord* record) { host_->Complete(record); },
-           .listens = [this](const IpAddress& address, std::uint16_t port) { return host_->Listens(address, port); }},
+           .listens = [this](const IpAddress& address, std::uint16_t port) { return host_->Listens(address, port); },
+           .original = [this](const FlowTuple& tuple) -> std::optional<FlowTuple> {
+             if (!nat_) return std::nullopt;
+             return nat_->table().Original(tuple);
+           },
+           .translated = [this](const FlowTuple& tuple) -> std::optional<FlowTuple> {
+             if (!nat_) return std::nullopt;
+             return nat_->table().Translated(tuple);
+           }},
           &handlers_) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
@@ -195,8 +208,9 @@ void NetworkMonitor::Impl::Run(const std::stop_token& stop) {
 bool NetworkMonitor::Impl::Turn() {
   bool more = false;
   Locked([&] {
+    const bool more_translations = DrainNat();
     const auto consumed = datapath_->Consume(kRecordsATurn);
-    more = consumed.ok() && *consumed;
+    more = more_translations || (consumed.ok() && *consumed);
     const std::uint64_t now = MonoNow();
     const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
     last_turn_ns_ = now;
@@ -216,6 +230,13 @@ bool NetworkMonitor::Impl::Turn() {
       Tell(datapath_->Glance(now), now);
   });
   return more;
+}
+
+bool NetworkMonitor::Impl::DrainNat() {
+  return nat_ &&
+         nat_->Drain(MonoNow(), kTranslationsATurn, [this](const FlowTuple& translated, const FlowTuple& original) {
+           pipeline_.OnTranslation(translated, original);
+         });
 }
 
 void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
@@ -242,10 +263,13 @@ void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watc
 absl::Status NetworkMonitor::Impl::ReadEverything() {
   absl::Status status;
   // As many as the ring held when we began; what comes meanwhile is for the next call, else a flood would keep us here.
+  bool translations = true;
+  for (std::size_t i = 0; i < kMostNatTurns && translations; i++) Locked([&] { translations = DrainNat(); });
   const std::size_t turns = datapath_->most_records() / kRecordsATurn + 1;
   bool more = true;
   for (std::size_t i = 0; i < turns && more && status.ok(); i++)
     Locked([&] {
+      DrainNat();
       const auto consumed = datapath_->Consume(kRecordsATurn);
       status = consumed.status();
       more = consumed.ok() && *consumed;
