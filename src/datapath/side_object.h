@@ -1,6 +1,5 @@
 // A small BPF object of our own besides the data plane's (src/datapath/object.h): its programs stand behind the counting
-// ones and are loaded only on request. Opened from its embedded image, sized, loaded. Used by Mitigation, PacketCapture,
-// SocketEvents.
+// ones and are loaded only on request. Opened from its embedded image, sized, loaded. Used by Mitigation, PacketCapture.
 #ifndef KNP_DATAPATH_SIDE_OBJECT_H_
 #define KNP_DATAPATH_SIDE_OBJECT_H_
 
@@ -9,18 +8,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 struct bpf_object;
 
 namespace knp::datapath {
-
-class Features;
 
 class SideObject {
  public:
@@ -31,14 +26,11 @@ class SideObject {
   };
   struct MapSize {
     const char* map;
-    std::uint32_t max_entries;                // 0: as it is
-    std::span<const std::byte> content = {};  // of read-only data; empty: as it is
+    std::uint32_t max_entries;
   };
-  // Unimplemented: this kernel takes none of the images.
-  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes, const Features& features);
-  // The same, of `image.current` alone; programs that this kernel refuses are left out and named in `refused`.
-  static absl::StatusOr<SideObject> LoadSome(const Image& image, std::span<const MapSize> sizes,
-                                             const Features& features, std::vector<std::string>* refused);
+  // `disabled_features` as MonitorOptions::disable_features. Unimplemented: this kernel takes none of the images.
+  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes,
+                                         const std::string& disabled_features);
   SideObject(SideObject&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   SideObject& operator=(SideObject&&) = delete;
   SideObject(const SideObject&) = delete;
@@ -52,8 +44,7 @@ class SideObject {
  private:
   explicit SideObject(bpf_object* object) : object_(object) {}
   static absl::StatusOr<SideObject> LoadImage(const std::string& what, std::span<const std::byte> image,
-                                              std::span<const MapSize> sizes,
-                                              const std::function<bool(const std::string& program)>& wanted = {});
+                                              std::span<const MapSize> sizes);
   bpf_object* object_;
 };
 
