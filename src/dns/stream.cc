@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
+#include "src/base/tcp_flags.h"
 #include "src/dns/reader.h"
 
 namespace knp::dns {
 namespace {
 
-constexpr std::uint8_t kSyn = 0x02;
 // No sender has so much under way to a name server: the numbers are of another connection between the same ports.
 constexpr std::int64_t kAnotherConnection = 16 << 20;
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/base/nanoseconds.h"
+#include "src/base/tcp_flags.h"
 #include "src/flow/icmp_quote.h"
 
 namespace knp::monitor {
@@ -23,9 +24,8 @@ Endpoint MakeEndpoint(const std::array<std::uint8_t, 16>& bytes, const FlowTuple
 // A first packet by which its sender tries a port: SYN alone, or a probe without ACK; any UDP packet. What answers
 // (SYN-ACK, RST) or goes on (ACK) is none.
 bool IsAttempt(const PacketNotice& notice) {
-  constexpr std::uint8_t kAckOrRst = 16 | 4;
   return notice.tuple.protocol == IPPROTO_UDP ||
-         (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & kAckOrRst));
+         (notice.tuple.protocol == IPPROTO_TCP && !(notice.tcp_flags & (kAck | kRst)));
 }
 
 }  // namespace

@@ -172,8 +172,8 @@ TEST_F(LedgerTest, UdpFlood_BothCpusBothFamilies_EveryFrameIsInItsFlow) {
   other.join();
   const PacketStats at_a = a->Finish(), at_b = b->Finish();
   const FloodResult sent{sent4.frames + sent6.frames, sent4.bytes + sent6.bytes, 0};
-  // Each flow of both families more than once; how many more is a matter of this machine's speed.
-  EXPECT_GT(sent.frames, 2u * (v4.flows + v6.flows));
+  // Emulated: each flow of both families more than once; how many more is a matter of what else runs beside it.
+  EXPECT_GT(sent.frames, Scale() < 1 ? 2u * (v4.flows + v6.flows) : 100'000u);
   ExpectSeen(at_a.interfaces.at(0).tx, sent);
   EXPECT_EQ(at_a.interfaces.at(0).rx.packets, 0u);
   EXPECT_TRUE(at_a.total.lost.empty()) << "the default budgets hold this";
