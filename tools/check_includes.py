@@ -31,6 +31,7 @@ LAYERS = {
     "src/app": (["knp/", "src/base/", "src/app/"], [ABSL, FMT, NDPI]),
     "src/traffic": (["knp/", "src/base/", "src/traffic/"], [ABSL, FMT]),
     "src/replay": (["knp/", "src/base/", "src/datapath/", "src/monitor/", "src/replay/"], [ABSL, FMT]),
+    "src/host": (["knp/", "src/base/", "src/datapath/", "src/host/"], [ABSL, FMT]),
     "src/identity": (["knp/", "src/base/", "src/identity/"], [ABSL, FMT]),
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
@@ -38,7 +39,7 @@ LAYERS = {
     "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
-                     "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
+                     "src/host/", "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
     "src/cli": (["knp/", "src/base/", "src/export/", "src/cli/"], [ABSL, FMT, JSON, CLI]),
     "apps": (["knp/", "src/cli/"], [ABSL, FMT, CLI]),
     "examples": (["knp/", "abi/", "bpf/", "examples/"], [ABSL, LIBBPF]),

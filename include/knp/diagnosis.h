@@ -4,6 +4,7 @@
 #define KNP_DIAGNOSIS_H_
 
 #include <absl/status/statusor.h>
+#include <knp/host.h>
 
 #include <chrono>
 #include <cstdint>
@@ -47,6 +48,10 @@ struct Diagnosis {
 
 // Probes once and afresh; takes some milliseconds. `disabled` as MonitorOptions::disable_features.
 Diagnosis Diagnose(const std::string& disabled = "");
+
+// What the host can be asked here (MonitorOptions::host): each piece is tried for real, with its programs in the kernel, and
+// taken away again. In the calling thread's network namespace; takes up to some hundred milliseconds.
+std::vector<HostPiece> DiagnoseHost();
 
 // The interface that a program should watch if nobody says which: the one of the default route with the lowest metric,
 // IPv4 first, then IPv6, in the calling thread's network namespace. Needs no rights. NotFound: there is no default route.

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -50,11 +51,23 @@ using MacAddress = std::array<std::uint8_t, 6>;
 // "02:00:5e:10:00:01".
 std::string MacText(const MacAddress& mac);
 
+// Who has a socket: by name, as the host sees it. Immutable once it is told of.
+struct Process {
+  std::uint32_t pid = 0;          // of the process (thread group), in the host's namespace
+  std::string name;               // comm: at most 15 bytes
+  std::string cgroup;             // path below the cgroup mount, "/system.slice/nginx.service"; empty: not known
+  std::string container_id;       // 64 hexadecimal digits as a rule; empty: in none
+  std::string container_runtime;  // "containerd", "cri-o", "docker", "podman"; empty: in none, or not known
+  std::string pod_uid;            // Kubernetes: of the pod whose cgroup it is in
+  std::string unit;               // systemd: "nginx.service"
+};
+
 struct Endpoint {
   IpAddress ip;
   std::uint16_t port = 0;           // host byte order; 0 where the protocol has none
   std::optional<MacAddress> mac{};  // as the first packet had it; of the next hop, if the endpoint is not on this link
   std::string dns_name{};           // the name by which the other end asked for it
+  std::shared_ptr<const Process> process{};  // whose socket of this host it is; null: not known, or of another host
   // The address and the port: what else is known of an endpoint does not make it another.
   friend bool operator==(const Endpoint& a, const Endpoint& b) { return a.ip == b.ip && a.port == b.port; }
   friend auto operator<=>(const Endpoint& a, const Endpoint& b) {
@@ -69,9 +82,14 @@ enum class FlowState : std::uint8_t { kHalfOpen, kEstablished, kClosed, kReset, 
 const char* FlowStateName(FlowState state);
 
 // How it is known who opened the conversation.
-enum class Opener : std::uint8_t { kSyn, kFirstPacket, kPort };
+enum class Opener : std::uint8_t {
+  kSyn,
+  kFirstPacket,
+  kPort,
+  kListener,  // the other end is a socket of this host that listens there
+};
 
-// "syn", "first_packet", "port".
+// "syn", "first_packet", "port", "listener".
 const char* OpenerName(Opener opener);
 
 // Around what the packets of a flow were wrapped. The outer packets are in a flow of their own, which the ledger counts;
@@ -159,6 +177,30 @@ enum class TrafficPattern : std::uint8_t {
 // "request_response", "bulk_up", "bulk_down", "streaming", "interactive", "periodic", "one_way", "idle"; "" if unknown.
 const char* TrafficPatternName(TrafficPattern pattern);
 
+// A TCP socket of this host, as the kernel has it: tcp_info of Linux. Totals since it was made.
+struct SocketDetail {
+  std::uint64_t srtt_ns = 0;         // smoothed round-trip time (RFC 6298); 0: not measured yet
+  std::uint64_t rttvar_ns = 0;       // its variation; 0: not known
+  std::uint64_t retransmits = 0;     // segments sent again, as `ss -ti` counts them (tcpi_total_retrans)
+  std::uint32_t cwnd = 0;            // congestion window, segments
+  std::string congestion_state;      // "open", "disorder", "cwr", "recovery", "loss"; empty: not known
+  std::string congestion_algorithm;  // "cubic", …; empty: not known
+  std::uint32_t receive_queue = 0;   // bytes that the program has not read, when it was last looked at
+  std::uint32_t send_queue = 0;      // bytes that the peer has not acknowledged
+};
+
+// Packets of a conversation that this host's kernel dropped.
+struct FlowDrop {
+  std::string reason;    // the kernel's name: "TCP_CSUM", "NETFILTER_DROP", …; empty before Linux 5.17
+  std::string location;  // the function that dropped it: "tcp_v4_rcv"; empty: not known
+  Count count;
+};
+
+// The same connection as others see it: a Service's VIP and its backend, an address behind a masquerade.
+struct Translation {
+  Endpoint source, destination;
+};
+
 // A conversation. `sent` + `received` is what one place counted: the local workload's interface, source side first, else
 // the node's own; `observations` has every place where it was seen.
 struct FlowRecord {
@@ -191,6 +233,12 @@ struct FlowRecord {
   std::optional<AppDetail> app;
   TrafficPattern pattern = TrafficPattern::kUnknown;
   std::vector<Observation> observations;
+  // Of the ends that are sockets of this host.
+  std::optional<SocketDetail> source_socket, destination_socket;
+  std::vector<FlowDrop> drops;  // by reason and place, most first
+  // What this host's NAT makes of it: `source` and `destination` are as the opener wrote them, these as its peer reads them.
+  // Packets of both are in this record's counts, each place in observations.
+  std::optional<Translation> translated;
 };
 
 }  // namespace knp

@@ -4,6 +4,7 @@
 
 #include <knp/detection.h>
 #include <knp/evidence.h>
+#include <knp/host.h>
 #include <knp/mitigation.h>
 #include <knp/patterns.h>
 
@@ -79,6 +80,9 @@ struct MonitorOptions {
 
   // Dropping what attacks; off. Live only: a replay drops nothing.
   MitigationOptions mitigation;
+
+  // What the host itself is asked: processes, sockets, drops, NAT, interfaces. Live only.
+  HostOptions host;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

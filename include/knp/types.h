@@ -9,6 +9,7 @@
 
 #include <knp/evidence.h>
 #include <knp/flow_record.h>
+#include <knp/host.h>
 #include <knp/mitigation.h>
 
 #include <cstddef>
@@ -65,6 +66,14 @@ struct Unseen {
   bool tx_known = true;
 };
 
+// What went wrong at an interface by its own account, since the monitor was created, or first met it. Outside the ledger.
+struct InterfaceTrouble {
+  std::string
+      cause;  // "qdisc_drops", "rx_missed_errors", "carrier_changes", "fragmentation_needed", …: docs/records.md
+  std::uint64_t count = 0;
+  std::string detail;  // one sentence for a person: which qdisc, which MTU; may be empty
+};
+
 struct InterfaceStats {
   std::string name;  // as it is called now, or was last
   std::uint32_t ifindex = 0;
@@ -78,6 +87,7 @@ struct InterfaceStats {
   std::vector<PacketSizeBucket> sizes;     // ascending
   std::vector<Rates> rates;                // over 1, 10 and 60 s; shorter while younger than that
   Unseen unseen;
+  std::vector<InterfaceTrouble> troubles;  // those that are not 0
   Ledger ledger;
 };
 
@@ -95,6 +105,7 @@ struct PacketStats {
   std::vector<std::string> degraded;           // "ringbuf: perf buffer instead", …: what this kernel does without
   std::optional<EvidenceReport> evidence;      // absent: it is off
   std::optional<MitigationReport> mitigation;  // likewise
+  std::optional<HostReport> host;              // absent in a replay
 };
 
 struct FlowStats {

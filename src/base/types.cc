@@ -85,6 +85,16 @@ const char* OpenerName(Opener opener) {
     case Opener::kSyn: return "syn";
     case Opener::kFirstPacket: return "first_packet";
     case Opener::kPort: return "port";
+    case Opener::kListener: return "listener";
+  }
+  return "unknown";
+}
+
+const char* DropPositionName(DropPosition position) {
+  switch (position) {
+    case DropPosition::kBehindHook: return "behind_hook";
+    case DropPosition::kBeforeHook: return "before_hook";
+    case DropPosition::kUnknown: return "unknown";
   }
   return "unknown";
 }

@@ -51,10 +51,10 @@ ExitStatus RunDoctor(const DoctorCommand& command) {
     output.Add([&](std::string& buffer) { buffer += prometheus_text::FeatureMetrics(diagnosis); });
     output.Flush();
   } else if (command.json) {
-    output.Add([&](std::string& buffer) { buffer += DiagnosisJson(diagnosis); });
+    output.Add([&](std::string& buffer) { buffer += DiagnosisJson(diagnosis, DiagnoseHost()); });
     output.Flush();
   } else {
-    Print(output, RenderDiagnosis(diagnosis, canvas), canvas);
+    Print(output, RenderDiagnosis(diagnosis, canvas, DiagnoseHost()), canvas);
   }
   ExitStatus exit = ExitStatusOf(diagnosis);
   if (command.measure) {

@@ -108,9 +108,30 @@ void AppendVerdict(std::vector<TextLine>& lines, const Diagnosis& diagnosis, con
                 Style::kBad, canvas);
 }
 
+void AppendHost(std::vector<TextLine>& lines, const std::vector<HostPiece>& host, int name_width,
+                const Canvas& canvas) {
+  lines.emplace_back("HOST: what it can be asked besides its packets", Style::kTitle);
+  for (const HostPiece& piece : host) {
+    TextLine line("  " + Cell(piece.name, name_width, Align::kLeft, ""), Style::kBold);
+    line.Add(Cell(piece.on ? "yes" : "no", kAnswerWidth, Align::kLeft, ""), piece.on ? Style::kGood : Style::kWarning);
+    const int indent = line.width();
+    std::vector<TextLine> remark;
+    const Canvas beside{.width = canvas.width - indent, .utf8 = canvas.utf8};
+    AppendWrapped(remark, piece.how, 0, Style::kDim, beside);
+    AppendWrapped(remark, piece.on && !piece.why.empty() ? "lacks: " + piece.why : piece.why, 0, Style::kDim, beside);
+    for (std::size_t i = 0; i < remark.size(); ++i) {
+      if (i > 0) line = TextLine(std::string(static_cast<std::size_t>(indent), ' '));
+      lines.push_back(std::move(line.Add(remark[i]).CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));
+    }
+    if (remark.empty()) lines.push_back(std::move(line));
+  }
+  lines.emplace_back();
+}
+
 }  // namespace
 
-std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& canvas) {
+std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& canvas,
+                                      const std::vector<HostPiece>& host) {
   std::vector<TextLine> lines;
   TextLine kernel("KERNEL ", Style::kTitle);
   kernel.Add(fmt::format("Linux {}, {}, {} possible CPUs", Printable(diagnosis.kernel, canvas.utf8), diagnosis.machine,
@@ -137,6 +158,7 @@ std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& 
   for (const FeatureReport& feature : diagnosis.features) AppendFeature(lines, feature, name_width, canvas);
   AppendReasons(lines, diagnosis, canvas);
   lines.emplace_back();
+  if (!host.empty()) AppendHost(lines, host, name_width, canvas);
   AppendVerdict(lines, diagnosis, canvas);
   return lines;
 }
@@ -162,7 +184,7 @@ std::vector<TextLine> RenderCosts(const std::vector<ProgramCost>& costs, std::ch
   return lines;
 }
 
-std::string DiagnosisJson(const Diagnosis& diagnosis) {
+std::string DiagnosisJson(const Diagnosis& diagnosis, const std::vector<HostPiece>& host) {
   Json capabilities = Json::array(), features = Json::array();
   for (const CapabilityReport& capability : diagnosis.capabilities)
     capabilities.push_back(
@@ -186,6 +208,12 @@ std::string DiagnosisJson(const Diagnosis& diagnosis) {
   if (!diagnosis.problem.empty()) json["problem"] = diagnosis.problem;
   json["capabilities"] = std::move(capabilities);
   json["features"] = std::move(features);
+  for (const HostPiece& piece : host) {
+    Json one{{"name", piece.name}, {"on", piece.on}};
+    if (!piece.how.empty()) one["how"] = piece.how;
+    if (!piece.why.empty()) one["why"] = piece.why;
+    json["host"].push_back(std::move(one));
+  }
   return Line(json);
 }
 

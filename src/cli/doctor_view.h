@@ -13,12 +13,14 @@
 
 namespace knp::cli {
 
-std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& canvas);
+// `host` as of DiagnoseHost; without it, nothing is said of it.
+std::vector<TextLine> RenderDiagnosis(const Diagnosis& diagnosis, const Canvas& canvas,
+                                      const std::vector<HostPiece>& host = {});
 std::vector<TextLine> RenderCosts(const std::vector<ProgramCost>& costs, std::chrono::milliseconds duration,
                                   const Canvas& canvas);
 
 // `kind` is "diagnosis", and "program" for each program measured. Whole lines.
-std::string DiagnosisJson(const Diagnosis& diagnosis);
+std::string DiagnosisJson(const Diagnosis& diagnosis, const std::vector<HostPiece>& host = {});
 std::string CostsJson(const std::vector<ProgramCost>& costs);
 
 // What the monitor would end with here.

@@ -1,5 +1,5 @@
 // A row of the table of settings, and what its column `store` is made of. Included by the files that have rows: settings.cc,
-// detection_settings.cc.
+// detection_settings.cc, host_settings.cc.
 #ifndef KNP_CLI_SETTING_ROW_H_
 #define KNP_CLI_SETTING_ROW_H_
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "src/cli/detection_settings.h"
+#include "src/cli/host_settings.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
 #include "src/cli/setting_row.h"
@@ -208,11 +209,12 @@ constexpr Setting kSettings[] = {
      StoreThreshold<&Thresholds::tcp_payload_bytes, 0, 65'535>},
 };
 
-// By key: those of detection stand between others.
+// By key: those of detection and of the host stand between others.
 std::vector<const Setting*> AllSettings() {
   std::vector<const Setting*> all;
   for (const Setting& setting : kSettings) all.push_back(&setting);
   for (const Setting& setting : DetectionSettings()) all.push_back(&setting);
+  for (const Setting& setting : HostSettings()) all.push_back(&setting);
   std::sort(all.begin(), all.end(),
             [](const Setting* a, const Setting* b) { return std::string_view(a->key) < std::string_view(b->key); });
   return all;

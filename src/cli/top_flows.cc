@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "src/base/protocols.h"
+#include "src/cli/flow_texts.h"
 #include "src/cli/quantities.h"
 #include "src/export/json/json_text.h"
 
@@ -105,33 +106,6 @@ std::vector<Column> RateColumns(const Canvas& canvas) {
   return columns;
 }
 
-std::string AppText(const FlowRecord& flow) {
-  if (!flow.app) return "";
-  return flow.app->application.empty() ? flow.app->protocol : flow.app->application;
-}
-
-// What the destination is called, by the best that is known.
-std::string NameText(const FlowRecord& flow) {
-  if (flow.app && !flow.app->server_name.empty()) return flow.app->server_name;
-  if (flow.app && !flow.app->http_host.empty()) return flow.app->http_host;
-  if (flow.dns && !flow.dns->last.name.empty()) return flow.dns->last.name;
-  return flow.destination.dns_name;
-}
-
-// The handshake's, or the mean of the echoes.
-std::string RoundTripText(const FlowRecord& flow) {
-  if (flow.tcp.handshake_ns) return ShortSpan(std::chrono::nanoseconds(*flow.tcp.handshake_ns));
-  if (flow.echo && flow.echo->answered != 0)
-    return ShortSpan(std::chrono::nanoseconds(flow.echo->sum_ns / flow.echo->answered));
-  if (flow.dns && flow.dns->last.latency_ns) return ShortSpan(std::chrono::nanoseconds(*flow.dns->last.latency_ns));
-  return "";
-}
-
-std::string TunnelText(const FlowRecord& flow) {
-  if (flow.tunnel) return fmt::format("{} {}", TunnelTypeName(flow.tunnel->type), flow.tunnel->id);
-  return flow.vlan == 0 ? "" : fmt::format("vlan {}", flow.vlan);
-}
-
 std::vector<Column> DetailColumns(const Canvas& canvas) {
   const auto plain = [utf8 = canvas.utf8](auto text) {
     return [utf8, text](const FlowRow& row) { return Printable(text(row.flow), utf8); };
@@ -144,6 +118,9 @@ std::vector<Column> DetailColumns(const Canvas& canvas) {
                        return row.flow.first_answer_ns ? ShortSpan(std::chrono::nanoseconds(*row.flow.first_answer_ns))
                                                        : std::string();
                      }});
+  columns.push_back({"process", 0, Align::kLeft, plain(ProcessesText), 1});
+  columns.push_back({"retr", 4, Align::kRight, [](const FlowRow& row) { return RetransmitsText(row.flow); }, 2});
+  columns.push_back({"drop", 4, Align::kRight, [](const FlowRow& row) { return DropsText(row.flow); }, 2});
   columns.push_back(
       {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }, 1});
   columns.push_back({"dscp", 4, Align::kRight,

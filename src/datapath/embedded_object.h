@@ -1,5 +1,5 @@
 // The BPF objects that were built with this library (bpf/network_monitor.bpf.c and bpf/mitigation.bpf.c, both variants
-// of each, bpf/replay.bpf.c and bpf/capture.bpf.c), as bytes of ELF files. Put
+// of each, bpf/replay.bpf.c, bpf/capture.bpf.c, bpf/sockets.bpf.c and bpf/drops.bpf.c), as bytes of ELF files. Put
 // there by the assembler (cmake/embedded_object.S.in); read by the loader.
 #ifndef KNP_DATAPATH_EMBEDDED_OBJECT_H_
 #define KNP_DATAPATH_EMBEDDED_OBJECT_H_
@@ -21,6 +21,10 @@ extern const std::byte knp_embedded_mitigation_object_4_18[];
 extern const std::uint64_t knp_embedded_mitigation_object_4_18_size;
 extern const std::byte knp_embedded_capture_object[];
 extern const std::uint64_t knp_embedded_capture_object_size;
+extern const std::byte knp_embedded_sockets_object[];
+extern const std::uint64_t knp_embedded_sockets_object_size;
+extern const std::byte knp_embedded_drops_object[];
+extern const std::uint64_t knp_embedded_drops_object_size;
 }
 
 namespace knp::datapath {
@@ -43,6 +47,12 @@ inline std::span<const std::byte> EmbeddedMitigation418() {
 }
 inline std::span<const std::byte> EmbeddedCapture() {
   return {knp_embedded_capture_object, knp_embedded_capture_object_size};
+}
+inline std::span<const std::byte> EmbeddedSockets() {
+  return {knp_embedded_sockets_object, knp_embedded_sockets_object_size};
+}
+inline std::span<const std::byte> EmbeddedDrops() {
+  return {knp_embedded_drops_object, knp_embedded_drops_object_size};
 }
 
 }  // namespace knp::datapath

@@ -51,7 +51,7 @@ constexpr Row kRows[] = {
      "makes or deletes one"},
     {Feature::kClsact, "clsact", "4.5", "only tcx can attach; needed where tcx is missing"},
     {Feature::kBtf, "btf", "5.2", "no program that reads the kernel's own types; flows and detection need none"},
-    {Feature::kTpBtf, "tp_btf", "5.5", "raw tracepoints instead; no program of this version uses either"},
+    {Feature::kTpBtf, "tp_btf", "5.5", "what the kernel drops is not told; flows and detection need none"},
     {Feature::kRawTp, "raw_tp", "4.17", "plain tracepoints instead; no program of this version uses either"},
     {Feature::kTracepoint, "tracepoint", "4.7", "nothing from tracepoints; no program of this version uses them"},
 };
@@ -276,7 +276,7 @@ bool Features::IsMissed(Feature feature) const {
     // The programs for 4.18 have neither, whatever it was that made us take them.
     case Feature::kGso:
     case Feature::kRingbuf: return !Has(feature) || !TakesCurrentPrograms();
-    default: return false;  // no program of this version reads tracepoints; clsact is missed only where tcx is
+    default: return false;  // not of the data plane: HostPiece::why tells; clsact is missed only where tcx is
   }
 }
 

@@ -14,6 +14,7 @@
 #include "abi/knp_mitigation.h"
 #include "src/datapath/embedded_object.h"
 #include "src/datapath/errors.h"
+#include "src/datapath/features.h"
 
 namespace knp::datapath {
 namespace {
@@ -77,13 +78,15 @@ absl::StatusOr<std::unique_ptr<Mitigation>> Mitigation::Create(const MitigationO
   if (absl::Status status = CheckMitigationOptions(options); !status.ok()) return status;
   if (options.mode == MitigationMode::kOff)
     return absl::InvalidArgumentError("mitigation is off: there is nothing to load");
+  const auto features = Features::Probe(disabled_features);
+  if (!features.ok()) return features.status();
   const SideObject::MapSize sizes[] = {{"knp_drop4", options.max_rules},
                                        {"knp_drop6", options.max_rules},
                                        {"knp_allow4", kMostAllowed},
                                        {"knp_allow6", kMostAllowed},
                                        {"knp_drop_counts", options.max_rules}};
-  auto object = SideObject::Load({"the mitigation's programs", EmbeddedMitigation(), EmbeddedMitigation418()}, sizes,
-                                 disabled_features);
+  auto object =
+      SideObject::Load({"the mitigation's programs", EmbeddedMitigation(), EmbeddedMitigation418()}, sizes, *features);
   if (!object.ok()) return object.status();
   auto netns = Netns::Current();
   if (!netns.ok()) return netns.status();

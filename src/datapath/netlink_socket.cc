@@ -76,8 +76,8 @@ void NetlinkRequest::EndNest(std::size_t nest) {
   std::memcpy(buffer_.data() + nest, &size, sizeof(size));  // nlattr::nla_len
 }
 
-absl::StatusOr<NetlinkSocket> NetlinkSocket::Open() {
-  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(int protocol) {
+  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   if (!fd.valid()) return ErrnoStatus(errno, "cannot open a netlink socket");
   const int on = 1;
   // Both are refinements (4.12, 4.20): without them errors have no text, and dumps may ignore their filters, which is

@@ -1,7 +1,7 @@
-// rtnetlink on the wire: requests in a fixed buffer, attributes with their bounds checked, and one socket.
+// Netlink on the wire: requests in a fixed buffer, attributes with their bounds checked, and one socket.
 //
 // Nothing here allocates after Open() except what returns an absl::Status, so the watchdog's child may use it after
-// fork(). Used by netlink.cc, the clsact attachment, the watchdog, and the tests' network namespaces.
+// fork(). Used by netlink.cc, the clsact attachment, the watchdog, src/host, and the tests' network namespaces.
 #ifndef KNP_DATAPATH_NETLINK_SOCKET_H_
 #define KNP_DATAPATH_NETLINK_SOCKET_H_
 
@@ -83,12 +83,13 @@ class NetlinkRequest {
   bool overflow_ = false;
 };
 
-// A NETLINK_ROUTE socket of the network namespace in which it was opened. Not thread-safe: one request at a time.
+// A socket of the network namespace in which it was opened. Not thread-safe: one request at a time.
 class NetlinkSocket {
  public:
   using Visitor = absl::FunctionRef<void(std::uint16_t type, Bytes body)>;
 
-  static absl::StatusOr<NetlinkSocket> Open();
+  // `protocol`: NETLINK_SOCK_DIAG, …
+  static absl::StatusOr<NetlinkSocket> Open(int protocol = NETLINK_ROUTE);
 
   // Sends `request` and hands every reply to `visit`, which must not use this socket. Returns 0 or -errno; -EINTR: a
   // dump changed while it was read, so ask again.

@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<PacketCapture>> PacketCapture::Create(std::uint32
     return absl::UnimplementedError(
         "cannot keep packets as evidence: this kernel has no BPF ring buffer (Linux 5.8), or it is switched off");
   const SideObject::MapSize sizes[] = {{"knp_capture_wants", kMostWants}, {"knp_capture_ring", kRingBytes}};
-  auto object = SideObject::Load({"the evidence's programs", EmbeddedCapture(), {}}, sizes, disabled_features);
+  auto object = SideObject::Load({"the evidence's programs", EmbeddedCapture(), {}}, sizes, *features);
   if (!object.ok()) return object.status();
   auto netns = Netns::Current();
   if (!netns.ok()) return netns.status();

@@ -1,5 +1,6 @@
 // A small BPF object of our own besides the data plane's (src/datapath/object.h): its programs stand behind the counting
-// ones and are loaded only on request. Opened from its embedded image, sized, loaded. Used by Mitigation, PacketCapture.
+// ones and are loaded only on request. Opened from its embedded image, sized, loaded. Used by Mitigation, PacketCapture,
+// SocketEvents.
 #ifndef KNP_DATAPATH_SIDE_OBJECT_H_
 #define KNP_DATAPATH_SIDE_OBJECT_H_
 
@@ -8,14 +9,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 struct bpf_object;
 
 namespace knp::datapath {
+
+class Features;
 
 class SideObject {
  public:
@@ -26,11 +31,14 @@ class SideObject {
   };
   struct MapSize {
     const char* map;
-    std::uint32_t max_entries;
+    std::uint32_t max_entries;                // 0: as it is
+    std::span<const std::byte> content = {};  // of read-only data; empty: as it is
   };
-  // `disabled_features` as MonitorOptions::disable_features. Unimplemented: this kernel takes none of the images.
-  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes,
-                                         const std::string& disabled_features);
+  // Unimplemented: this kernel takes none of the images.
+  static absl::StatusOr<SideObject> Load(const Image& image, std::span<const MapSize> sizes, const Features& features);
+  // The same, of `image.current` alone; programs that this kernel refuses are left out and named in `refused`.
+  static absl::StatusOr<SideObject> LoadSome(const Image& image, std::span<const MapSize> sizes,
+                                             const Features& features, std::vector<std::string>* refused);
   SideObject(SideObject&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   SideObject& operator=(SideObject&&) = delete;
   SideObject(const SideObject&) = delete;
@@ -44,7 +52,8 @@ class SideObject {
  private:
   explicit SideObject(bpf_object* object) : object_(object) {}
   static absl::StatusOr<SideObject> LoadImage(const std::string& what, std::span<const std::byte> image,
-                                              std::span<const MapSize> sizes);
+                                              std::span<const MapSize> sizes,
+                                              const std::function<bool(const std::string& program)>& wanted = {});
   bpf_object* object_;
 };
 

@@ -123,6 +123,7 @@ struct Conversation {
   bool payload_sent : 1 = false, payload_received : 1 = false;
   bool refused : 1 = false;               // by an ICMP error, or an ABORT
   bool aborted : 1 = false;               // SCTP: an ABORT of the source
+  bool listeners_asked : 1 = false;       // who of the two listens
   bool known_asked : 1 = false;           // folded: the end that is known has opened connections itself
   Stage stage = Stage::kNone;             // as it was told last,
   bool stage_source_is_high : 1 = false;  // and of whom as the source

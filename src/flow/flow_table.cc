@@ -50,10 +50,18 @@ const FlowTable::InterfaceSums& FlowTable::Sums(InterfaceId id) {
 }
 
 FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns,
-                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened) {
+                                       std::uint64_t first_mono_ns, bool* source_is_high, bool* opened,
+                                       std::optional<FlowTuple>* original) {
   ConversationKey key = MakeKey(tuple, source_is_high);
   key.folded = folded;
-  const auto found = index_.find(key);
+  auto found = index_.find(key);
+  if (found == index_.end() && !folded && context_.original) {
+    if (std::optional<FlowTuple> before = context_.original(tuple)) {
+      key = MakeKey(*before, source_is_high);
+      found = index_.find(key);
+      if (original) *original = std::move(before);
+    }
+  }
   *opened = found == index_.end();
   if (*opened) return Open(key, *source_is_high, first_mono_ns);
   Index index = *found;
@@ -87,6 +95,7 @@ FlowTable::Index FlowTable::Open(const ConversationKey& key, bool source_is_high
   index_.insert(index);
   live_++;
   Link(index);
+  AskForTranslation(c);
   return index;
 }
 
@@ -105,11 +114,13 @@ FlowTable::Index FlowTable::Supersede(Index index, bool source_is_high, std::uin
 }
 
 // A SYN that begins a connection on ports that were used before. The same hook tells of a SYN that takes a slot; what is
-// told by another interface, or late, is of the conversation that stands.
-bool FlowTable::BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const {
+// told by another interface, behind NAT, or late, is of the conversation that stands.
+bool FlowTable::BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high,
+                              bool is_translated) const {
   if (notice.kind != PacketNotice::Kind::kFlowStarted || notice.tuple.protocol != IPPROTO_TCP) return false;
   if ((notice.tcp_flags & (kSyn | kAck)) != kSyn || !IsPastOpening(c)) return false;
-  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && c.timing.interface != notice.interface &&
+  const bool elsewhere = is_translated || c.timing.interface != notice.interface;
+  if (c.opener == Opener::kSyn && source_is_high == c.source_is_high && elsewhere &&
       notice.mono_ns < c.timing.syn_ns + kSameMomentNs)
     return false;
   return notice.mono_ns > c.timing.syn_ns && notice.mono_ns + kSameMomentNs > c.last_mono_ns;
@@ -120,11 +131,11 @@ void FlowTable::Add(const FlowDelta& delta) {
   // A slot that was read before tells when its flow began, not when this conversation did: ours may have ended between.
   const std::uint64_t first_mono_ns = delta.continued ? delta.last_mono_ns : delta.first_mono_ns;
   const Index index =
-      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened);
+      FindOrOpen(delta.tuple, delta.folded, delta.first_mono_ns, first_mono_ns, &source_is_high, &opened, nullptr);
   Conversation& c = slab_[index];
   // Flags of all packets together are those of the first only if the flow has SYN but never ACK.
   const bool only_syn = (delta.tcp_flags & (kSyn | kAck)) == kSyn;
-  SettleOpener(&c, source_is_high, first_mono_ns, delta.tcp_flags, only_syn);
+  SettleOpener(&c, source_is_high, first_mono_ns, delta.tcp_flags, only_syn, context_.listens);
   const bool forward = source_is_high == c.source_is_high;
   opened_ += c.sights.empty();  // known by a notice alone, it may end and come again
   auto sight = std::find_if(c.sights.begin(), c.sights.end(), [&](const Sight& s) {
@@ -170,7 +181,9 @@ void FlowTable::TellStage(Conversation* c, InterfaceId interface, std::uint64_t 
 
 void FlowTable::Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns) {
   bool source_is_high = false;
-  const auto found = index_.find(MakeKey(tuple, &source_is_high));
+  auto found = index_.find(MakeKey(tuple, &source_is_high));
+  if (found == index_.end() && context_.original)
+    if (const auto before = context_.original(tuple)) found = index_.find(MakeKey(*before, &source_is_high));
   if (found == index_.end()) return;
   Conversation& c = slab_[*found];
   if (source_is_high != c.source_is_high) return;  // an answer's: its sender has closed meanwhile
@@ -200,14 +213,16 @@ void FlowTable::TellTraffic(Conversation* c, const FlowDelta& delta) {
 FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
   bool source_is_high = false;
   Meeting meeting;
-  Index index =
-      FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high, &meeting.new_conversation);
-  if (!meeting.new_conversation && !slab_[index].superseded && BeginsAnother(slab_[index], notice, source_is_high)) {
+  Index index = FindOrOpen(notice.tuple, false, notice.mono_ns, notice.mono_ns, &source_is_high,
+                           &meeting.new_conversation, &meeting.original);
+  if (!meeting.new_conversation && !slab_[index].superseded &&
+      BeginsAnother(slab_[index], notice, source_is_high, meeting.original.has_value())) {
     index = Supersede(index, source_is_high, notice.mono_ns);
     meeting.new_conversation = true;
   }
   Conversation& c = slab_[index];
-  SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted);
+  SettleOpener(&c, source_is_high, notice.mono_ns, notice.tcp_flags, notice.kind == PacketNotice::Kind::kFlowStarted,
+               context_.listens);
   meeting.from_opener = source_is_high == c.source_is_high;
   (meeting.from_opener ? c.flags_sent : c.flags_received) |= notice.tcp_flags;
   // The kernel reads the clock for the slot and again for the notice. A later start is of another slot: another
@@ -235,10 +250,10 @@ FlowTable::Meeting FlowTable::Notice(const PacketNotice& notice) {
 FlowTable::Meeting FlowTable::Payload(const PayloadSample& sample) {
   bool source_is_high = false;
   Meeting meeting;
-  const Index index =
-      FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high, &meeting.new_conversation);
+  const Index index = FindOrOpen(sample.tuple, false, sample.mono_ns, sample.mono_ns, &source_is_high,
+                                 &meeting.new_conversation, &meeting.original);
   Conversation& c = slab_[index];
-  SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false);
+  SettleOpener(&c, source_is_high, sample.mono_ns, sample.tcp_flags, false, context_.listens);
   meeting.from_opener = source_is_high == c.source_is_high;
   meeting.id = c.id;
   (meeting.from_opener ? c.flags_sent : c.flags_received) |= sample.tcp_flags;
@@ -297,8 +312,12 @@ void FlowTable::Unlink(Index index) {
 }
 
 void FlowTable::End(Index index) {
+  Report(&slab_[index], true);
+  Release(index);
+}
+
+void FlowTable::Release(Index index) {
   Conversation& c = slab_[index];
-  Report(&c, true);
   Unlink(index);
   if (!c.superseded) index_.erase(index);
   if (c.previous != kNone) slab_[c.previous].next = c.next;
@@ -306,6 +325,7 @@ void FlowTable::End(Index index) {
   c.live = false;
   live_--;
   if (IsIcmp(c.key.protocol)) echoes_.Forget(c.id);
+  if (!translations_.empty()) translations_.erase(c.id);
   if (context_.on_end) context_.on_end(c.id);
   c.sights.clear();
   c.sights.shrink_to_fit();

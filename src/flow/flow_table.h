@@ -7,6 +7,7 @@
 #ifndef KNP_FLOW_FLOW_TABLE_H_
 #define KNP_FLOW_FLOW_TABLE_H_
 
+#include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 #include <knp/types.h>
 
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,7 @@
 #include "src/flow/attribution.h"
 #include "src/flow/conversation.h"
 #include "src/flow/latency.h"
+#include "src/flow/opener.h"
 #include "src/flow/pattern.h"
 
 namespace knp::flow {
@@ -53,6 +56,12 @@ class FlowTable {
     std::function<void(const Contact& contact, Stage before)> on_stage = nullptr;
     // After the last record of an id, or if there was none.
     std::function<void(std::uint64_t id)> on_end;
+    // Settles who opened TCP that is seen from its middle on; asked once a conversation.
+    AsksListener listens = nullptr;
+    // A packet that is behind this host's NAT, of either direction: as it was before. Asked of tuples that are not known.
+    std::function<std::optional<FlowTuple>(const FlowTuple&)> original = nullptr;
+    // The other way round. Asked when a conversation opens.
+    std::function<std::optional<FlowTuple>(const FlowTuple&)> translated = nullptr;
   };
   // Per interface, summed from records (`in_flows`) or from deltas (`protocols`).
   struct InterfaceSums {
@@ -72,6 +81,7 @@ class FlowTable {
     bool start = false;
     bool from_opener = false;
     std::uint64_t id = 0;
+    std::optional<FlowTuple> original{};  // of a packet behind NAT: the tuple that it counts as
   };
   void Add(const FlowDelta& delta);
   // A packet worth a notice; makes its conversation known before its counts come.
@@ -80,6 +90,11 @@ class FlowTable {
   Meeting Payload(const PayloadSample& sample);
   // An ICMP error says that a packet of `tuple` did not arrive. Of a conversation that is not known nothing is told.
   void Refused(const FlowTuple& tuple, InterfaceId interface, std::uint64_t mono_ns);
+
+  // It became known that packets of `original`, from the side that opens, go on as `translated`. What is known of both is one
+  // conversation from now on, that of `original`. If records of both were emitted they stay two, each with its own counts,
+  // of one `FlowRecord::translated`: no record takes back what an earlier one has told.
+  void Join(const FlowTuple& translated, const FlowTuple& original);
 
   // Ends what has timed out, and reports live conversations that changed, each once in the report interval; does at most
   // `most` of each, so that a call stays short.
@@ -118,11 +133,11 @@ class FlowTable {
 
   // `mono_ns`: of the packets in question; of several conversations of one key, that which was live then.
   Index FindOrOpen(const FlowTuple& tuple, bool folded, std::uint64_t mono_ns, std::uint64_t first_mono_ns,
-                   bool* source_is_high, bool* opened);
+                   bool* source_is_high, bool* opened, std::optional<FlowTuple>* original);
   Index Open(const ConversationKey& key, bool source_is_high, std::uint64_t first_mono_ns);
   // The tuple's ports are used again: `index` goes on as an earlier conversation until it ends.
   Index Supersede(Index index, bool source_is_high, std::uint64_t first_mono_ns);
-  bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high) const;
+  bool BeginsAnother(const Conversation& c, const PacketNotice& notice, bool source_is_high, bool is_translated) const;
   void KeepHeader(Conversation* c, const PacketNotice& notice, bool from_opener);
   void TellTraffic(Conversation* c, const FlowDelta& delta);
   void TellStage(Conversation* c, InterfaceId interface, std::uint64_t mono_ns);
@@ -130,6 +145,9 @@ class FlowTable {
   void Link(Index index);
   void Unlink(Index index);
   void End(Index index);
+  void Release(Index index);  // without a record
+  void AskForTranslation(const Conversation& c);
+  void SetTranslation(std::uint64_t id, bool source_is_high, const FlowTuple& translated);
   void Report(Conversation* c, bool final);
   void Describe(Conversation* c, bool final, FlowRecord* record) const;
   void DescribeEnds(const Conversation& c, FlowRecord* record) const;
@@ -147,6 +165,7 @@ class FlowTable {
   EchoTimer echoes_;
   std::uint64_t last_id_ = 0, opened_ = 0, evicted_ = 0;
   std::vector<InterfaceSums> sums_;
+  absl::flat_hash_map<std::uint64_t, FlowTuple> translations_;  // by id, from the low end
   FlowRecord scratch_;
 };
 

@@ -30,6 +30,13 @@ void FlowTable::DescribeEnds(const Conversation& c, FlowRecord* record) const {
     record->source.mac = c.source_mac;
     record->destination.mac = c.destination_mac;
   }
+  if (translations_.empty()) return;
+  const auto found = translations_.find(c.id);
+  if (found == translations_.end()) return;
+  const FlowTuple& behind = found->second;
+  const Endpoint low_behind = MakeEndpoint(behind.source, key, behind.source_port);
+  const Endpoint high_behind = MakeEndpoint(behind.destination, key, behind.destination_port);
+  record->translated = c.source_is_high ? Translation{high_behind, low_behind} : Translation{low_behind, high_behind};
 }
 
 void FlowTable::Describe(Conversation* c, bool final, FlowRecord* record) const {

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace knp::flow {
@@ -23,6 +24,14 @@ int ServiceEnd(const ConversationKey& key) {
   return static_cast<int>(IsServicePort(key.low_port)) - static_cast<int>(IsServicePort(key.high_port));
 }
 
+// The same, of the end where somebody of this host listens.
+int ListeningEnd(const ConversationKey& key, const AsksListener& listens) {
+  const auto at = [&](const std::array<std::uint8_t, 16>& bytes, std::uint16_t port) {
+    return static_cast<int>(listens({.bytes = bytes, .version = key.ip_version}, port));
+  };
+  return at(key.low, key.low_port) - at(key.high, key.high_port);
+}
+
 }  // namespace
 
 bool IsServicePort(std::uint16_t port) {
@@ -30,14 +39,23 @@ bool IsServicePort(std::uint16_t port) {
 }
 
 void SettleOpener(Conversation* c, bool source_is_high, std::uint64_t first_mono_ns, std::uint8_t tcp_flags,
-                  bool is_first_packet) {
+                  bool is_first_packet, const AsksListener& listens) {
   const bool tcp = c->key.protocol == IPPROTO_TCP;
   bool opener_is_high = c->source_is_high;
+  const auto ask = [&] {
+    c->listeners_asked = true;
+    return ListeningEnd(c->key, listens);
+  };
   if (c->opener != Opener::kSyn && is_first_packet && tcp && (tcp_flags & kSyn)) {
     opener_is_high = tcp_flags & kAck ? !source_is_high : source_is_high;
     c->opener = Opener::kSyn;
-  } else if (tcp && c->opener != Opener::kSyn && !((c->flags_sent | c->flags_received | tcp_flags) & kSyn) &&
-             (tcp_flags & kAck) && ServiceEnd(c->key) != 0) {
+  } else if (c->opener == Opener::kSyn || c->opener == Opener::kListener) {
+    // Nothing tells better.
+  } else if (const int end = tcp && listens && !c->listeners_asked && !c->key.folded ? ask() : 0; end != 0) {
+    opener_is_high = end > 0;
+    c->opener = Opener::kListener;
+  } else if (tcp && !((c->flags_sent | c->flags_received | tcp_flags) & kSyn) && (tcp_flags & kAck) &&
+             ServiceEnd(c->key) != 0) {
     opener_is_high = ServiceEnd(c->key) > 0;
     c->opener = Opener::kPort;
   } else if (c->opener == Opener::kFirstPacket && first_mono_ns < c->first_mono_ns) {

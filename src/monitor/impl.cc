@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "src/base/nanoseconds.h"
 
@@ -15,7 +16,9 @@ namespace {
 
 constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
-constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
+constexpr std::size_t kTranslationsATurn = 512;
+constexpr std::size_t kMostNatTurns = 256;  // to catch up with the kernel
+constexpr double kBucketsATurn = 256;       // of KNP_WAYS slots
 
 std::uint64_t Clock(clockid_t clock) {
   timespec now{};
@@ -37,6 +40,10 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
                                                                                    const MonitorOptions& options) {
   if (absl::Status status = monitor::CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<Impl> impl(new Impl(options));
+  const auto unix_ns = [self = impl.get()](std::uint64_t mono_ns) { return self->ToUnix(mono_ns); };
+  const host::Surroundings surroundings{.options = impl->options_, .unix_ns = unix_ns};
+  impl->host_ = std::make_unique<host::Host>(surroundings);
+  impl->nat_ = surroundings.nat_watch;
   if (absl::Status status = impl->pipeline_.Open(); !status.ok()) return status;
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
@@ -65,16 +72,27 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
     : options_(options),
       mono_to_unix_(Clock(CLOCK_REALTIME) - MonoNow()),
       since_unix_ns_(Clock(CLOCK_REALTIME)),
-      pipeline_(options,
-                {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
-                 .vantage =
-                     [this](InterfaceId id) {
-                       const datapath::Interface* interface = datapath_->Find(id);
-                       return interface ? interface->vantage() : Vantage::kInner;
-                     },
-                 .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
-                 .packets_seen = [this] { return PacketsSeen(); }},
-                &handlers_) {}
+      pipeline_(
+          options,
+          {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
+           .vantage =
+               [this](InterfaceId id) {
+                 const datapath::Interface* interface = datapath_->Find(id);
+                 return interface ? interface->vantage() : Vantage::kInner;
+               },
+           .unix_ns = [this](std::uint64_t mono_ns) { return ToUnix(mono_ns); },
+           .packets_seen = [this] { return PacketsSeen(); },
+           .complete = [this](FlowRecord* record) { host_->Complete(record); },
+           .listens = [this](const IpAddress& address, std::uint16_t port) { return host_->Listens(address, port); },
+           .original = [this](const FlowTuple& tuple) -> std::optional<FlowTuple> {
+             if (!nat_) return std::nullopt;
+             return nat_->table().Original(tuple);
+           },
+           .translated = [this](const FlowTuple& tuple) -> std::optional<FlowTuple> {
+             if (!nat_) return std::nullopt;
+             return nat_->table().Translated(tuple);
+           }},
+          &handlers_) {}
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
 
@@ -162,6 +180,7 @@ absl::Status NetworkMonitor::Impl::Start() {
   const std::lock_guard lock(thread_mutex_);
   if (running_) return absl::FailedPreconditionError("event processing runs already");
   running_ = true;
+  host_->Start();
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
   return absl::OkStatus();
 }
@@ -173,6 +192,7 @@ absl::Status NetworkMonitor::Impl::Stop() {
   if (!running_) return absl::OkStatus();
   thread_.request_stop();
   thread_.join();
+  host_->Stop();
   running_ = false;
   return absl::OkStatus();
 }
@@ -188,8 +208,9 @@ void NetworkMonitor::Impl::Run(const std::stop_token& stop) {
 bool NetworkMonitor::Impl::Turn() {
   bool more = false;
   Locked([&] {
+    const bool more_translations = DrainNat();
     const auto consumed = datapath_->Consume(kRecordsATurn);
-    more = consumed.ok() && *consumed;
+    more = more_translations || (consumed.ok() && *consumed);
     const std::uint64_t now = MonoNow();
     const std::uint64_t elapsed = last_turn_ns_ == 0 ? 0 : now - last_turn_ns_;
     last_turn_ns_ = now;
@@ -209,6 +230,13 @@ bool NetworkMonitor::Impl::Turn() {
       Tell(datapath_->Glance(now), now);
   });
   return more;
+}
+
+bool NetworkMonitor::Impl::DrainNat() {
+  return nat_ &&
+         nat_->Drain(MonoNow(), kTranslationsATurn, [this](const FlowTuple& translated, const FlowTuple& original) {
+           pipeline_.OnTranslation(translated, original);
+         });
 }
 
 void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
@@ -235,10 +263,13 @@ void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watc
 absl::Status NetworkMonitor::Impl::ReadEverything() {
   absl::Status status;
   // As many as the ring held when we began; what comes meanwhile is for the next call, else a flood would keep us here.
+  bool translations = true;
+  for (std::size_t i = 0; i < kMostNatTurns && translations; i++) Locked([&] { translations = DrainNat(); });
   const std::size_t turns = datapath_->most_records() / kRecordsATurn + 1;
   bool more = true;
   for (std::size_t i = 0; i < turns && more && status.ok(); i++)
     Locked([&] {
+      DrainNat();
       const auto consumed = datapath_->Consume(kRecordsATurn);
       status = consumed.status();
       more = consumed.ok() && *consumed;
@@ -258,6 +289,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
     if (mitigator_) mitigator_->Close();
     datapath_->DetachAll();
   });
+  host_->Catch();
   absl::Status status = ReadEverything();
   Locked([&] { pipeline_.Close(MonoNow()); });
   for (bool done = false; !done;) Locked([&] { done = pipeline_.EndSome(kConversationsATurn); });
@@ -295,6 +327,7 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.samples_suppressed = events.samples_suppressed;
     stats.events_lost = events.ring_full + events.malformed_records;
     stats.degraded = datapath_->Degraded();
+    host_->Describe(&stats);
     if (evidence_) stats.evidence = evidence_->Report();
     if (mitigator_) stats.mitigation = mitigator_->Report();
   });

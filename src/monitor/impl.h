@@ -15,6 +15,8 @@
 
 #include "src/base/rate_meter.h"
 #include "src/datapath/datapath.h"
+#include "src/host/host.h"
+#include "src/host/nat/nat_watch.h"
 #include "src/monitor/live_evidence.h"
 #include "src/monitor/mitigator.h"
 #include "src/monitor/outbox.h"
@@ -52,6 +54,8 @@ class NetworkMonitor::Impl {
   // Alerts that are about to leave are acted on first.
   void Act();
   void LookAgain();
+  // Before the ring is read: who is translated. True if there is more. state_mutex_ held.
+  bool DrainNat();
   // Reads all that the kernel has, in slices, and hands on what comes of it.
   absl::Status ReadEverything();
   absl::Status ReadEarlierOwners();  // state_mutex_ held
@@ -64,9 +68,11 @@ class NetworkMonitor::Impl {
   const std::uint64_t mono_to_unix_;
   const std::uint64_t since_unix_ns_;
   monitor::Handlers handlers_;
+  std::unique_ptr<host::Host> host_;  // thread-safe
 
   std::mutex state_mutex_;  // guards all down to scan_credit_
   monitor::Pipeline pipeline_;
+  std::shared_ptr<host::NatWatch> nat_;              // null: off
   std::unique_ptr<datapath::Datapath> datapath_;     // calls the pipeline
   std::unique_ptr<monitor::LiveEvidence> evidence_;  // null: off
   std::unique_ptr<monitor::Mitigator> mitigator_;    // likewise

@@ -72,7 +72,10 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
            .on_carried = [this](const Contact& contact,
                                 const Carried& carried) { detection_.OnCarried(contact, carried); },
            .on_stage = [this](const Contact& contact, Stage before) { detection_.OnStage(contact, before); },
-           .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); }}),
+           .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); },
+           .listens = source_.listens,
+           .original = source_.original,
+           .translated = source_.translated}),
       port_rate_([this](const Alert& alert) { TellPortRate(alert); }, source_.packets_seen),
       detection_(options.detection, {.raise = [this](const Alert& alert) { outbox_.emplace_back(alert); },
                                      .unix_ns = source_.unix_ns,
@@ -102,12 +105,13 @@ void Pipeline::OnDelta(const FlowDelta& delta) {
 
 void Pipeline::OnNotice(const PacketNotice& notice) {
   const flow::FlowTable::Meeting contact = flows_.Notice(notice);
+  const FlowTuple& tuple = contact.original ? *contact.original : notice.tuple;
   const bool started = notice.kind == PacketNotice::Kind::kFlowStarted;
   // Not by the start of a flow, which may be a fragment's: it has no flags.
-  if (notice.kind == PacketNotice::Kind::kSecurityCandidate && notice.tuple.tunnel.type == TunnelType::kNone)
-    detection_.OnTcpPacket(notice.tuple, notice.tcp_flags, notice.interface, notice.mono_ns);
+  if (notice.kind == PacketNotice::Kind::kSecurityCandidate && tuple.tunnel.type == TunnelType::kNone)
+    detection_.OnTcpPacket(tuple, notice.tcp_flags, notice.interface, notice.mono_ns);
   if (started && !contact.start) return;  // the other direction, or another interface: no news
-  if (started && IsAttempt(notice)) port_rate_.OnContact(notice.tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
+  if (started && IsAttempt(notice)) port_rate_.OnContact(tuple, notice.mono_ns, source_.unix_ns(notice.mono_ns));
   const bool is_event = started || notice.kind == PacketNotice::Kind::kConnectionReset ||
                         notice.kind == PacketNotice::Kind::kSecurityCandidate;
   if (!is_event || !handlers_->wants_events()) return;
@@ -118,9 +122,9 @@ void Pipeline::OnNotice(const PacketNotice& notice) {
   event.time_unix_ns = source_.unix_ns(notice.mono_ns);
   event.interface = source_.interface_name(notice.interface);
   event.flow_id = contact.id;
-  event.protocol = notice.tuple.protocol;
-  event.source = MakeEndpoint(notice.tuple.source, notice.tuple, notice.tuple.source_port);
-  event.destination = MakeEndpoint(notice.tuple.destination, notice.tuple, notice.tuple.destination_port);
+  event.protocol = tuple.protocol;
+  event.source = MakeEndpoint(tuple.source, tuple, tuple.source_port);
+  event.destination = MakeEndpoint(tuple.destination, tuple, tuple.destination_port);
   event.tcp_flags = notice.tcp_flags;
   outbox_.emplace_back(std::move(event));
 }
@@ -128,6 +132,15 @@ void Pipeline::OnNotice(const PacketNotice& notice) {
 void Pipeline::OnPayload(const PayloadSample& sample) {
   if (sample.tuple.protocol == IPPROTO_ICMP || sample.tuple.protocol == IPPROTO_ICMPV6) return OnRefusal(sample);
   const flow::FlowTable::Meeting contact = flows_.Payload(sample);
+  if (contact.original) {
+    PayloadSample before = sample;
+    before.tuple = *contact.original;
+    return OnContent(before, contact);
+  }
+  OnContent(sample, contact);
+}
+
+void Pipeline::OnContent(const PayloadSample& sample, const flow::FlowTable::Meeting& contact) {
   if (dns::Tracker::IsNameService(sample.tuple)) dns_.OnPayload(sample, contact.id);
   if (applications_) applications_->OnPayload(sample, contact.id, contact.from_opener);
 }
@@ -230,6 +243,7 @@ void Pipeline::Complete(FlowRecord* record) {
   if (applications_)
     if (const AppDetail* app = applications_->Find(record->id)) record->app = *app;
   NameEnds(record);
+  if (source_.complete && !record->folded) source_.complete(record);
 }
 
 // Each end by the name that the other asked for, as soon as that is known; then it stays.

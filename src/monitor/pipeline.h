@@ -39,6 +39,12 @@ class Pipeline : public datapath::Sink {
     std::function<Vantage(InterfaceId)> vantage;  // empty: all are the node's
     std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns;
     std::function<std::uint64_t()> packets_seen;
+    std::function<void(FlowRecord*)> complete = nullptr;  // adds what the host knows; empty: it knows nothing
+    // Whether somebody of this host waits for TCP connections there; empty: not known.
+    std::function<bool(const IpAddress& address, std::uint16_t port)> listens = nullptr;
+    // As in flow::FlowTable::Context; empty: nothing is translated.
+    std::function<std::optional<FlowTuple>(const FlowTuple&)> original = nullptr;
+    std::function<std::optional<FlowTuple>(const FlowTuple&)> translated = nullptr;
   };
   // `handlers` must outlive the pipeline; asked who listens, never called.
   Pipeline(const MonitorOptions& options, Source source, const Handlers* handlers);
@@ -49,6 +55,9 @@ class Pipeline : public datapath::Sink {
   void OnNotice(const PacketNotice& notice) override;
   void OnPayload(const PayloadSample& sample) override;
   void OnUserEvent(std::uint16_t type, std::span<const std::byte> payload) override;
+
+  // A translation became known, before the packets that are told of next.
+  void OnTranslation(const FlowTuple& translated, const FlowTuple& original) { flows_.Join(translated, original); }
 
   // Each turn: ends what has timed out, reports what is due; at most `most` of each.
   void Advance(std::uint64_t now_mono_ns, std::size_t most);
@@ -79,6 +88,8 @@ class Pipeline : public datapath::Sink {
                  const flow::Attribution& carried);
   void OnRecord(const FlowRecord& record);
   void TellPortRate(const Alert& alert);
+  // Of a packet behind NAT, as if it was before it.
+  void OnContent(const PayloadSample& sample, const flow::FlowTable::Meeting& contact);
   void OnRefusal(const PayloadSample& sample);
   // What a look at the list of known bad addresses brought.
   void TakeList(KnownBadFile::News news);

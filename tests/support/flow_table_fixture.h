@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,7 +114,12 @@ class FlowTableTest : public ::testing::Test {
                            .on_carried = [this](const Contact& contact,
                                                 const Carried& carried) { carried_.emplace_back(contact, carried); },
                            .on_stage = nullptr,
-                           .on_end = [this](std::uint64_t id) { ended_.push_back(id); }});
+                           .on_end = [this](std::uint64_t id) { ended_.push_back(id); },
+                           .listens =
+                               [this](const IpAddress& address, std::uint16_t port) {
+                                 asked_++;
+                                 return listeners_.contains({address, port});
+                               }});
   }
   void SetUp() override { Make({}); }
 
@@ -131,7 +137,9 @@ class FlowTableTest : public ::testing::Test {
   std::vector<Vantage> vantages_ = std::vector<Vantage>(4, Vantage::kNode);
   Attribution traffic_;  // of all conversations
   std::vector<std::uint64_t> ended_;
-  std::vector<std::pair<Contact, Carried>> carried_;  // what detectors are told
+  std::set<std::pair<IpAddress, std::uint16_t>> listeners_;  // of this host
+  int asked_ = 0;                                            // who listens
+  std::vector<std::pair<Contact, Carried>> carried_;         // what detectors are told
 };
 
 }  // namespace knp::flow

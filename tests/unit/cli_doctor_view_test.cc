@@ -115,6 +115,28 @@ TEST(Doctor, LongTexts_AreWrappedIntoTheCanvas) {
   EXPECT_EQ(words, 60u) << "wrapped, not cut";
 }
 
+TEST(Doctor, HostsPieces_TellWhatIsOnAndWhyNot) {
+  HostPiece on, off;
+  on.name = "sockets";
+  on.on = true;
+  on.how = "sock_ops at /sys/fs/cgroup";
+  on.why = "no INET_DIAG here";
+  off.name = "nat";
+  off.why = "cannot read nf_conntrack: this kernel has none";
+  std::string page;
+  for (const TextLine& line : RenderDiagnosis(Healthy(), {.width = 60, .height = 0}, {on, off})) {
+    EXPECT_LE(line.width(), 60);
+    page += line.Text(false) + "\n";
+  }
+  EXPECT_THAT(page, HasSubstr("sockets        yes      sock_ops at /sys/fs/cgroup\n"));
+  EXPECT_THAT(page, HasSubstr("lacks: no INET_DIAG here"));
+  EXPECT_THAT(page, HasSubstr("nat            no       cannot read nf_conntrack"));
+  EXPECT_THAT(Page(Healthy()), Not(HasSubstr("HOST")));
+  const auto json = nlohmann::json::parse(DiagnosisJson(Healthy(), {on, off}));
+  EXPECT_EQ(json["host"][0], (nlohmann::json{{"name", "sockets"}, {"on", true}, {"how", on.how}, {"why", on.why}}));
+  EXPECT_EQ(json["host"][1], (nlohmann::json{{"name", "nat"}, {"on", false}, {"why", off.why}}));
+}
+
 TEST(DoctorJson, Diagnosis_IsOneObject) {
   Diagnosis diagnosis = Healthy();
   diagnosis.features[1].available = Answer::kUnknown;

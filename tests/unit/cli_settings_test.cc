@@ -66,7 +66,7 @@ TEST(Settings, EachKey_StoredWhereItBelongs) {
   const std::vector<std::string> keys = SettingKeys();
   const auto detectors =
       std::count_if(keys.begin(), keys.end(), [](const std::string& key) { return key.starts_with("detectors."); });
-  EXPECT_EQ(keys.size(), 22u + PatternKeys().size() + static_cast<std::size_t>(detectors))
+  EXPECT_EQ(keys.size(), 29u + PatternKeys().size() + static_cast<std::size_t>(detectors))
       << "a key that is tested neither above nor in cli_detection_settings_test.cc";
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
 }
@@ -92,6 +92,20 @@ TEST(Settings, EvidenceAndMitigationKeys_StoredWhereTheyBelong) {
        {"mitigation.mode=on", "mitigation.allow=", "mitigation.allow=10.0.0.0/8,,", "mitigation.allow=example.com",
         "mitigation.min_severity=grave", "mitigation.duration=500ms", "evidence.snap_bytes=1500"})
     EXPECT_TRUE(absl::IsInvalidArgument(Apply(wrong).status)) << wrong;
+}
+
+TEST(Settings, HostKeys_StoredWhereTheyBelong) {
+  EXPECT_FALSE(Apply("host.processes=off").options.host.processes);
+  EXPECT_FALSE(Apply("host.sockets=off").options.host.sockets);
+  EXPECT_FALSE(Apply("host.drops=off").options.host.drops);
+  EXPECT_FALSE(Apply("host.nat=off").options.host.nat);
+  EXPECT_FALSE(Apply("host.interfaces=off").options.host.interfaces);
+  EXPECT_TRUE(Apply("host.interfaces=on").options.host.interfaces);
+  EXPECT_EQ(Apply("host.survey_interval=1s").options.host.survey_interval, std::chrono::seconds(1));
+  EXPECT_EQ(Apply("host.capacity=2048").options.host.capacity, 2048u);
+  for (const char* wrong : {"host.nat=yes", "host.survey_interval=99ms", "host.survey_interval=2h",
+                            "host.capacity=1023", "host.capacity=10000001"})
+    EXPECT_THAT(std::string(Apply(wrong).status.message()), HasSubstr("must be")) << wrong;
 }
 
 TEST(Settings, PatternTimes_StoredInTheFieldsUnits) {

@@ -71,6 +71,47 @@ TEST_F(FlowTableOpenerTest, SeenFromItsMiddleOnBetweenOddPorts_SenderOfFirstPack
   }
 }
 
+TEST_F(FlowTableOpenerTest, SeenFromItsMiddleOn_TheListenerTellsBetterThanThePort) {
+  listeners_ = {{*ParseIpAddress("10.0.0.1"), 40000}};  // and 443 is an odd client's
+  table_->Add(Delta(kThere, kAck | kPsh));
+  table_->Add(At(Delta(kBack, kAck), 11 * kSecond, 11 * kSecond));
+  table_->Add(At(Delta(kThere, kAck), 12 * kSecond, 12 * kSecond));
+  EXPECT_EQ(Only().source.ip.ToString(), "10.0.0.2");
+  EXPECT_EQ(Only().destination.port, 40000);
+  EXPECT_EQ(Only().opener, Opener::kListener);
+  EXPECT_EQ(asked_, 2) << "each end once";
+}
+
+TEST_F(FlowTableOpenerTest, SynAndMoreInOneDelta_TheListenerTells) {
+  listeners_ = {{*ParseIpAddress("10.0.0.2"), 443}};
+  table_->Add(Delta(kBack, kSyn | kAck | kPsh));
+  ExpectClientOpened(Opener::kListener);
+}
+
+TEST_F(FlowTableOpenerTest, BothEndsListen_ThePortTells) {
+  listeners_ = {{*ParseIpAddress("10.0.0.1"), 40000}, {*ParseIpAddress("10.0.0.2"), 443}};
+  table_->Add(Delta(kBack, kAck | kPsh));
+  table_->Add(At(Delta(kThere, kAck), 11 * kSecond, 11 * kSecond));
+  ExpectClientOpened(Opener::kPort);
+  EXPECT_EQ(asked_, 2);
+}
+
+TEST_F(FlowTableOpenerTest, TheListenerHadTold_ASynTellsBetter) {
+  listeners_ = {{*ParseIpAddress("10.0.0.1"), 40000}};
+  table_->Add(Delta(kThere, kAck));
+  table_->Notice(Notice(kThere, kSyn, 1 * kSecond));  // read late
+  ExpectClientOpened(Opener::kSyn);
+}
+
+TEST_F(FlowTableOpenerTest, KnownBySynOrNoTcp_NobodyIsAsked) {
+  listeners_ = {{*ParseIpAddress("10.0.0.1"), 40000}};
+  table_->Notice(Notice(kThere, kSyn));
+  table_->Add(Delta(kThere, kSyn | kAck));
+  ExpectClientOpened(Opener::kSyn);
+  table_->Add(Delta(Tuple(IPPROTO_UDP, "10.0.0.1", 40000, "10.0.0.2", 443)));
+  EXPECT_EQ(asked_, 0);
+}
+
 TEST_F(FlowTableOpenerTest, ThePortHadTold_ASynTellsBetter) {
   table_->Add(Delta(kThere, kAck | kPsh));
   table_->Notice(Notice(kBack, kSyn, 20 * kSecond));  // a server that connects from its own port

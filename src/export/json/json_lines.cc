@@ -7,6 +7,7 @@
 
 #include "src/base/protocols.h"
 #include "src/export/json/community_id.h"
+#include "src/export/json/json_host.h"
 #include "src/export/json/json_text.h"
 
 namespace knp::json {
@@ -31,6 +32,7 @@ void PutEndpoint(Object& object, std::string_view key, const Endpoint& endpoint,
   if (with_port) inner.Unsigned("port", endpoint.port);
   if (endpoint.mac) inner.Name("mac", MacText(*endpoint.mac));
   inner.Known("dns_name", endpoint.dns_name);
+  if (endpoint.process) PutProcess(inner, *endpoint.process);
 }
 
 // Later fragments carry no ports and form a flow with both at 0: there they are unknown, not zero.
@@ -55,14 +57,16 @@ void PutObservations(Object& object, const FlowRecord& flow) {
   out += ']';
 }
 
-void PutTcp(Object& object, const TcpDetail& tcp) {
-  if (tcp.flags_sent == 0 && tcp.flags_received == 0) return;
+void PutTcp(Object& object, const FlowRecord& flow) {
+  const TcpDetail& tcp = flow.tcp;
+  if (tcp.flags_sent == 0 && tcp.flags_received == 0 && !flow.source_socket && !flow.destination_socket) return;
   Object inner(object.Key("tcp"));
   if (tcp.flags_sent != 0) inner.Name("flags_sent", TcpFlagNames(tcp.flags_sent));
   if (tcp.flags_received != 0) inner.Name("flags_received", TcpFlagNames(tcp.flags_received));
   if (tcp.handshake_ns) inner.Microseconds("handshake_us", *tcp.handshake_ns);
   if (tcp.handshake_destination_ns) inner.Microseconds("handshake_destination_us", *tcp.handshake_destination_ns);
   if (tcp.handshake_source_ns) inner.Microseconds("handshake_source_us", *tcp.handshake_source_ns);
+  PutSocketTotals(inner, flow);
 }
 
 void PutIcmp(Object& object, const FlowRecord& flow) {
@@ -153,7 +157,8 @@ void AppendFlow(std::string& out, const FlowRecord& flow) {
     PutCount(line, "sent", flow.sent);
     PutCount(line, "received", flow.received);
     PutObservations(line, flow);
-    if (flow.protocol == IPPROTO_TCP) PutTcp(line, flow.tcp);
+    if (flow.protocol == IPPROTO_TCP) PutTcp(line, flow);
+    PutHostDetail(line, flow);
     if (flow.icmp) PutIcmp(line, flow);
     if (flow.first_answer_ns) line.Microseconds("first_answer_us", *flow.first_answer_ns);
     if (flow.dns) PutDns(line, *flow.dns);

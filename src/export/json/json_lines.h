@@ -28,7 +28,7 @@ using ActiveFlows = std::map<std::string, std::uint64_t>;
 void CountActive(ActiveFlows& active, const FlowRecord& flow);
 
 // One `stats` line an interface. `active` may be null (not known). `rates` is the window nearest to `interval`. The first
-// line has `traffic`, which is of all interfaces together, unless that is null, and `mitigation`, likewise, unless it is off.
+// line has `traffic`, which is of all interfaces together, unless that is null, and `mitigation` and `host`, likewise, unless they are off.
 void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* active,
                  std::chrono::milliseconds interval, const TrafficReport* traffic = nullptr);
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "src/export/json/json_host.h"
 #include "src/export/json/json_lines.h"
 #include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
@@ -227,6 +228,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     Json json = StatsJson(stats, interface, interval);
     if (active != nullptr) json["active_flows"] = active->contains(interface.name) ? active->at(interface.name) : 0;
     json["unseen"] = UnseenJson(interface.unseen);
+    if (TroublesKnown(stats) || !interface.troubles.empty()) json["troubles"] = TroublesJson(interface.troubles);
     json["hook_shadowed"] = interface.hook_shadowed;
     json["hook_repairs"] = interface.hook_repairs;
     PutSuppressed(json, stats);
@@ -234,6 +236,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     json["ledger"] = ledger;
     if (stats.mitigation && &interface == stats.interfaces.data())
       json["mitigation"] = MitigationJson(*stats.mitigation);
+    if (stats.host && &interface == stats.interfaces.data()) json["host"] = HostJson(*stats.host);
     if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
@@ -279,6 +282,7 @@ void AppendSummary(std::string& out, const Summary& summary) {
   PutSuppressed(json, stats);
   if (stats.evidence) json["evidence"] = EvidenceReportJson(*stats.evidence);
   if (stats.mitigation) json["mitigation"] = MitigationJson(*stats.mitigation);
+  if (stats.host) json["host"] = HostJson(*stats.host);
   if (summary.replay) json["replay"] = ReplayJson(*summary.replay);
   AppendLine(out, json);
 }

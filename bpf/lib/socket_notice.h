@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+ *
+ * What all programs of bpf/sockets.bpf.c stand on: their maps, who the current task is, and notices to user space.
+ */
+#ifndef KNP_BPF_SOCKET_NOTICE_H
+#define KNP_BPF_SOCKET_NOTICE_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/knp_sockets.h"
+
+enum { KNP_ALLOW = 1, KNP_TCP = 6, KNP_UDP = 17, KNP_INET = 2, KNP_INET6 = 10, KNP_STATE_CLOSE = 7 };
+enum { KNP_SOL_TCP = 6, KNP_TCP_CONGESTION = 13 };
+
+/* By socket cookie. Full: the one used least recently goes, and its socket has no name. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, __u64);
+  __type(value, struct knp_socket_owner);
+} knp_socket_owners SEC(".maps");
+
+/* Full: the oldest goes, and may be told anew. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct knp_socket_told);
+  __type(value, __u8);
+} knp_socket_told SEC(".maps");
+
+/* The owner of a listener, in itself; the kernel copies it into each connection that it accepts. */
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+  __type(key, int);
+  __type(value, struct knp_socket_owner);
+} knp_socket_heirs SEC(".maps");
+
+/* To user space, without wake-ups. Full: counted in knp_socket_lost. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4096);
+} knp_socket_ring SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} knp_socket_lost SEC(".maps");
+
+/* A notice of all zeros but its kind and time; null: no room. */
+static __always_inline struct knp_socket_notice *knp_begin(__u8 kind, __u64 cookie, __u8 protocol) {
+  struct knp_socket_notice *notice = bpf_ringbuf_reserve(&knp_socket_ring, sizeof *notice, 0);
+  __u32 zero = 0;
+  __u64 *lost;
+  if (!notice) {
+    lost = bpf_map_lookup_elem(&knp_socket_lost, &zero);
+    if (lost) __sync_fetch_and_add(lost, 1);
+    return 0;
+  }
+  __builtin_memset(notice, 0, sizeof *notice);
+  notice->time_ns = bpf_ktime_get_ns();
+  notice->cookie = cookie;
+  notice->kind = kind;
+  notice->protocol = protocol;
+  return notice;
+}
+
+static __always_inline void knp_end(struct knp_socket_notice *notice) { bpf_ringbuf_submit(notice, BPF_RB_NO_WAKEUP); }
+
+static __always_inline void knp_put(__u8 *to, __u32 a, __u32 b, __u32 c, __u32 d) {
+  __u32 words[4] = {a, b, c, d};
+  __builtin_memcpy(to, words, sizeof words);
+}
+
+static __always_inline void knp_own(struct knp_socket_notice *notice, const struct knp_socket_owner *owner, __u8 how) {
+  notice->owner = *owner;
+  notice->owned = how;
+}
+
+static __always_inline void knp_current(struct knp_socket_owner *owner, __u64 netns_cookie) {
+  __u64 ids = bpf_get_current_pid_tgid();
+  __builtin_memset(owner, 0, sizeof *owner);
+  owner->since_ns = bpf_ktime_get_ns();
+  owner->cgroup = bpf_get_current_cgroup_id();
+  owner->netns_cookie = netns_cookie;
+  owner->tgid = ids >> 32;
+  owner->tid = (__u32)ids;
+  bpf_get_current_comm(owner->comm, sizeof owner->comm);
+}
+
+/* The current task is the owner from now on. */
+static __always_inline void knp_remember(__u64 cookie, struct knp_socket_owner *owner, __u64 netns_cookie, __u32 told) {
+  const struct knp_socket_owner *before = bpf_map_lookup_elem(&knp_socket_owners, &cookie);
+  knp_current(owner, netns_cookie);
+  owner->told = told || (before && before->told);
+  bpf_map_update_elem(&knp_socket_owners, &cookie, owner, BPF_ANY);
+}
+
+#endif /* KNP_BPF_SOCKET_NOTICE_H */

@@ -1,0 +1,205 @@
+// See socket_events.h.
+#include "src/datapath/socket_events.h"
+
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/bpf.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "abi/knp_sockets.h"
+#include "src/datapath/embedded_object.h"
+#include "src/datapath/errors.h"
+#include "src/datapath/features.h"
+
+namespace knp::datapath {
+namespace {
+
+constexpr std::uint32_t kRingBytes = 1 << 20;
+constexpr std::uint32_t kSynSent = 2, kListening = 10;  // of <linux/tcp_states.h>
+
+struct Hook {
+  const char* program;
+  bpf_attach_type type;
+  const char* without;  // what is not known without it
+};
+constexpr Hook kHooks[] = {
+    {"knp_sock_ops", BPF_CGROUP_SOCK_OPS, "TCP connections"},
+    {"knp_connect4", BPF_CGROUP_INET4_CONNECT, "who connects (IPv4)"},
+    {"knp_connect6", BPF_CGROUP_INET6_CONNECT, "who connects (IPv6)"},
+    {"knp_sock_create", BPF_CGROUP_INET_SOCK_CREATE, "who makes sockets"},
+    {"knp_sock_release", BPF_CGROUP_INET_SOCK_RELEASE, "connected UDP, and who has accepted"},
+    {"knp_post_bind4", BPF_CGROUP_INET4_POST_BIND, "who binds (IPv4)"},
+    {"knp_post_bind6", BPF_CGROUP_INET6_POST_BIND, "who binds (IPv6)"},
+    {"knp_sendmsg4", BPF_CGROUP_UDP4_SENDMSG, "unconnected UDP (IPv4)"},
+    {"knp_sendmsg6", BPF_CGROUP_UDP6_SENDMSG, "unconnected UDP (IPv6)"},
+};
+
+// IPv4 that is mapped into IPv6 becomes IPv4 (RFC 4291, 2.5.5.2).
+IpAddress AddressOf(const __u8 (&bytes)[16], std::uint8_t version) {
+  static constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  IpAddress address;
+  address.version = version;
+  if (version == 6 && std::memcmp(bytes, kMapped.data(), kMapped.size()) == 0) {
+    address.version = 4;
+    std::memcpy(address.bytes.data(), bytes + kMapped.size(), 4);
+    return address;
+  }
+  std::memcpy(address.bytes.data(), bytes, version == 6 ? 16 : 4);
+  return address;
+}
+
+template <std::size_t size>
+std::string TextOf(const char (&text)[size]) {
+  return {text, strnlen(text, size)};
+}
+
+SocketOwner OwnerFrom(const knp_socket_owner& owner) {
+  return {.pid = owner.tgid,
+          .tid = owner.tid,
+          .comm = TextOf(owner.comm),
+          .cgroup = owner.cgroup,
+          .netns_cookie = owner.netns_cookie,
+          .since_mono_ns = owner.since_ns};
+}
+
+std::optional<SocketNotice::Kind> KindOf(std::uint8_t kind) {
+  switch (kind) {
+    case KNP_SOCKET_CONNECT: return SocketNotice::Kind::kConnect;
+    case KNP_SOCKET_ACCEPTED: return SocketNotice::Kind::kAccepted;
+    case KNP_SOCKET_LISTEN: return SocketNotice::Kind::kListen;
+    case KNP_SOCKET_BOUND: return SocketNotice::Kind::kBound;
+    case KNP_SOCKET_SENT: return SocketNotice::Kind::kSent;
+    case KNP_SOCKET_CLOSED: return SocketNotice::Kind::kClosed;
+    default: return std::nullopt;
+  }
+}
+
+SocketNotice NoticeFrom(const knp_socket_notice& told, SocketNotice::Kind kind) {
+  SocketNotice notice;
+  notice.kind = kind;
+  notice.time_mono_ns = told.time_ns;
+  notice.cookie = told.cookie;
+  if (told.owned != KNP_SOCKET_NOBODYS) notice.owner = OwnerFrom(told.owner);
+  notice.inherited = told.owned == KNP_SOCKET_INHERITED;
+  notice.protocol = told.protocol;
+  notice.local = AddressOf(told.local, told.version);
+  notice.local_port = told.local_port;
+  notice.remote = AddressOf(told.remote, told.version);
+  notice.remote_port = told.remote_port;
+  if (kind != SocketNotice::Kind::kClosed || told.protocol != IPPROTO_TCP || told.old_state == kListening)
+    return notice;
+  notice.never_established = told.old_state == kSynSent;
+  notice.fate.emplace();
+  notice.fate->srtt_ns = std::uint64_t{told.srtt_us} * 1000 / 8;
+  notice.fate->retransmits = told.retransmits;
+  notice.fate->cwnd = told.cwnd;
+  notice.fate->congestion_algorithm = TextOf(told.algorithm);
+  return notice;
+}
+
+}  // namespace
+
+std::string FindCgroup2(const std::string& mountinfo) {
+  // proc(5): id parent major:minor root mount-point options [fields…] - type source options
+  for (const absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
+    const std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
+    if (halves.size() != 2 || halves[1].substr(0, 8) != "cgroup2 ") continue;
+    const std::vector<absl::string_view> words = absl::StrSplit(halves[0], ' ');
+    if (words.size() >= 5 && words[3] == "/") return std::string(words[4]);
+  }
+  return "";
+}
+
+absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t capacity,
+                                                                   const std::string& disabled_features) {
+  const auto features = Features::Probe(disabled_features);
+  if (!features.ok()) return features.status();
+  if (!features->MayHave(Feature::kRingbuf))
+    return absl::UnimplementedError("this kernel has no BPF ring buffer (Linux 5.8), or it is switched off");
+  std::ifstream file("/proc/self/mountinfo");
+  const std::string mount = FindCgroup2({std::istreambuf_iterator<char>(file), {}});
+  if (mount.empty()) return absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount");
+  const auto sockets = static_cast<std::uint32_t>(std::clamp<std::size_t>(capacity, 64, 1 << 24));
+  const SideObject::MapSize sizes[] = {{"knp_socket_owners", sockets},
+                                       {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
+                                       {"knp_socket_ring", kRingBytes}};
+  std::vector<std::string> refused;
+  auto object = SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
+  if (!object.ok()) return object.status();
+  std::unique_ptr<SocketEvents> events(new SocketEvents(mount, *std::move(object)));
+  events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
+  if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
+  if (absl::Status status = events->Attach(refused); !status.ok()) return status;
+  return events;
+}
+
+absl::Status SocketEvents::Attach(const std::vector<std::string>& refused) {
+  const UniqueFd root(open(mount_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", mount_));
+  std::vector<std::string> missing;
+  int first_error = 0;
+  for (const Hook& hook : kHooks) {
+    if (std::find(refused.begin(), refused.end(), hook.program) != refused.end()) {
+      missing.push_back(fmt::format("{}: this kernel refuses {}", hook.without, hook.program));
+      continue;
+    }
+    const int link = bpf_link_create(object_.ProgramFd(hook.program), root.get(), hook.type, nullptr);
+    if (link >= 0) {
+      links_.emplace_back(link);
+      continue;
+    }
+    if (first_error == 0) first_error = -link;
+    missing.push_back(fmt::format("{}: cannot attach {} to {} (errno {})", hook.without, hook.program, mount_, -link));
+  }
+  if (links_.empty())
+    return first_error != 0 ? ErrnoStatus(first_error, fmt::format("cannot attach to {}", mount_))
+                            : absl::UnimplementedError("this kernel refuses all programs of sockets");
+  left_out_ = absl::StrJoin(missing, "; ");
+  return absl::OkStatus();
+}
+
+SocketEvents::~SocketEvents() {
+  links_.clear();
+  ring_buffer__free(ring_);
+}
+
+absl::Status SocketEvents::Poll(const std::function<void(const SocketNotice&)>& take) {
+  take_ = &take;
+  const int result = ring_buffer__consume(ring_);
+  take_ = nullptr;
+  return result >= 0 ? absl::OkStatus() : ErrnoStatus(-result, "cannot read the ring of socket notices");
+}
+
+int SocketEvents::OnRecord(void* self, void* data, std::size_t size) {
+  knp_socket_notice told;
+  if (size < sizeof told) return 0;
+  std::memcpy(&told, data, sizeof told);
+  if (const auto kind = KindOf(told.kind)) (*static_cast<SocketEvents*>(self)->take_)(NoticeFrom(told, *kind));
+  return 0;
+}
+
+std::optional<SocketOwner> SocketEvents::OwnerOf(std::uint64_t cookie) const {
+  knp_socket_owner owner{};
+  if (bpf_map_lookup_elem(object_.MapFd("knp_socket_owners"), &cookie, &owner) != 0) return std::nullopt;
+  return OwnerFrom(owner);
+}
+
+std::uint64_t SocketEvents::lost() const {
+  const std::uint32_t zero = 0;
+  std::uint64_t lost = 0;
+  return bpf_map_lookup_elem(object_.MapFd("knp_socket_lost"), &zero, &lost) == 0 ? lost : 0;
+}
+
+}  // namespace knp::datapath

@@ -1,0 +1,71 @@
+// What the pieces "processes" and "sockets" stand on: takes notices from the kernel, looks through all sockets now and then,
+// names who they are about, keeps the table, answers for records. Made by the first of the two, shared by both.
+#ifndef KNP_HOST_SOCKETS_SOCKET_WATCH_H_
+#define KNP_HOST_SOCKETS_SOCKET_WATCH_H_
+
+#include <absl/status/statusor.h>
+#include <knp/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "src/datapath/netns_scope.h"
+#include "src/datapath/socket_events.h"
+#include "src/host/piece.h"
+#include "src/host/sockets/process_names.h"
+#include "src/host/sockets/socket_table.h"
+#include "src/host/sockets/survey.h"
+
+namespace knp::host {
+
+class SocketWatch {
+ public:
+  // The one of these surroundings.
+  static absl::StatusOr<std::shared_ptr<SocketWatch>> Of(const Surroundings& surroundings);
+
+  void Poll(std::uint64_t now_mono_ns);
+  void Catch(std::uint64_t now_mono_ns);
+  // Thread-safe.
+  void AddProcesses(FlowRecord* record) const;
+  void AddSockets(FlowRecord* record) const;
+  bool Listens(const IpAddress& address, std::uint16_t port) const;
+  void Describe(HostPiece* piece) const;
+  void DescribeSurvey(HostPiece* piece, std::vector<ListenerTotal>* listeners) const;
+  std::uint64_t sockets() const;
+  std::uint64_t processes() const;
+
+ private:
+  SocketWatch(const Surroundings& surroundings, std::unique_ptr<datapath::SocketEvents> events, datapath::Netns netns);
+  void LearnAddresses(std::uint64_t now_mono_ns);
+  void Survey(std::uint64_t now_mono_ns);
+  void CountNames();
+
+  const std::function<std::uint64_t(std::uint64_t mono_ns)> unix_ns_;
+  const std::unique_ptr<datapath::SocketEvents> events_;
+  const datapath::Netns netns_;  // the monitor's, in which the polling thread need not be
+  // Of the polling thread.
+  ProcessNames names_;
+  std::uint64_t netns_cookie_ = 0;  // the monitor's
+  std::uint64_t next_addresses_ns_ = 0;
+  const std::uint64_t survey_interval_ns_;  // 0: none are wanted
+  std::uint64_t surveyed_at_ns_ = 0, next_survey_ns_ = 0, rounds_ = 0;
+
+  mutable std::mutex mutex_;  // of what follows
+  SocketTable table_;
+  std::uint64_t taken_ = 0;
+  std::uint64_t processes_ = 0, names_forgotten_ = 0;
+  SurveyRound round_;  // the last one
+  std::uint64_t pace_ns_ = 0;
+  std::vector<ListenerTotal> listeners_;
+};
+
+absl::StatusOr<std::unique_ptr<Piece>> MakeProcesses(const Surroundings& surroundings);
+absl::StatusOr<std::unique_ptr<Piece>> MakeSockets(const Surroundings& surroundings);
+
+}  // namespace knp::host
+
+#endif  // KNP_HOST_SOCKETS_SOCKET_WATCH_H_

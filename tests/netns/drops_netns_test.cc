@@ -1,0 +1,284 @@
+// What the kernel drops, told by reason, place and conversation: real drops of known number on a veth pair, counted to the
+// packet. Others on this machine drop too: looked at are rows of this test's interface or conversations.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/datapath/drop_counter.h"
+#include "tests/support/kernel_features.h"
+#include "tests/support/ledger_test.h"
+#include "tests/support/witness.h"
+
+namespace knp::test {
+namespace {
+
+using namespace testing;  // NOLINT: the vocabulary of packet_bytes.h
+using std::chrono::milliseconds;
+
+constexpr std::uint16_t kPort = 4711;
+
+sockaddr_in6 AddressOf(const std::string& text, std::uint16_t port) {
+  sockaddr_in6 address{};
+  const auto ip = ParseIpAddress(text);
+  address.sin6_family = AF_INET6;
+  address.sin6_port = htons(port);
+  if (ip->version == 6) {
+    std::copy(ip->bytes.begin(), ip->bytes.end(), address.sin6_addr.s6_addr);
+  } else {
+    address.sin6_addr.s6_addr[10] = address.sin6_addr.s6_addr[11] = 0xff;
+    std::copy(ip->bytes.begin(), ip->bytes.begin() + 4, address.sin6_addr.s6_addr + 12);
+  }
+  return address;
+}
+
+UniqueFd UdpSocket(std::uint16_t port) {
+  UniqueFd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in6 any = AddressOf("::", port);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+  return fd;
+}
+
+class DropsNetnsTest : public LedgerTest {
+ protected:
+  void SetUp() override {
+    if (const auto words = datapath::ReadDropVocabulary();
+        !KernelHas(datapath::Feature::kTpBtf) || !words.ok() || !words->has_reason)
+      GTEST_SKIP() << "no typed tracepoints, or no reasons";
+    ASSERT_NO_FATAL_FAILURE(MakeRig());
+    MonitorOptions options;
+    options.events_per_second = 0;
+    watched_ = Watch(Side::kB, options);
+    ASSERT_NE(watched_, nullptr);
+  }
+  // `datagrams` of 100 bytes from a to b's kPort, from one socket whose port is returned.
+  std::uint16_t SendUdp(const std::string& to, int datagrams, Side from = Side::kA) {
+    return rig_->RunIn(from, [&] {
+      const UniqueFd fd = UdpSocket(0);
+      const sockaddr_in6 address = AddressOf(to, kPort);
+      const char payload[100] = {};
+      for (int i = 0; i < datagrams; i++)
+        sendto(fd.get(), payload, sizeof payload, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      sockaddr_in6 own{};
+      socklen_t size = sizeof own;
+      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size);
+      return ntohs(own.sin6_port);
+    });
+  }
+  void Shell(Side side, const std::string& command) {
+    const std::string whole = "nsenter --net=" + rig_->NamespacePath(side) + " " + command;
+    ASSERT_EQ(std::system(whole.c_str()), 0) << whole;
+  }
+  std::vector<DropTotal> Totals() {
+    const auto stats = watched_->monitor().GetPacketStats();
+    EXPECT_TRUE(stats.ok()) << stats.status();
+    return stats.ok() && stats->host ? stats->host->drops : std::vector<DropTotal>();
+  }
+  static HostPiece PieceOf(const PacketStats& stats) {
+    for (const HostPiece& piece : stats.host.value_or(HostReport()).pieces)
+      if (piece.name == "drops") return piece;
+    ADD_FAILURE() << "the report has no piece of that name";
+    return {};
+  }
+  // Of this reason on veth_b.
+  static Count CountOf(const std::vector<DropTotal>& totals, const std::string& reason,
+                       const std::string& interface = "veth_b") {
+    Count count;
+    for (const DropTotal& total : totals)
+      if (total.reason == reason && total.interface == interface) count += total.count;
+    return count;
+  }
+  // Waits for that many, then expects no more.
+  std::optional<DropTotal> Expect(const std::string& reason, Count count, DropPosition position) {
+    std::vector<DropTotal> totals;
+    EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+      totals = Totals();
+      for (const DropTotal& total : totals)
+        if (total.reason == reason && total.location.empty()) return false;
+      return CountOf(totals, reason).packets >= count.packets;
+    }));
+    std::string all;
+    std::optional<DropTotal> found;
+    for (const DropTotal& total : totals) {
+      all += total.reason + " " + total.location + " " + total.interface + " " + DropPositionName(total.position) +
+             " " + std::to_string(total.count.packets) + "/" + std::to_string(total.count.bytes) + "\n";
+      if (total.reason == reason && total.interface == "veth_b") found = total;
+    }
+    EXPECT_EQ(CountOf(totals, reason).packets, count.packets) << all;
+    EXPECT_EQ(CountOf(totals, reason).bytes, count.bytes) << all;
+    if (found) {
+      EXPECT_EQ(found->position, position) << all;
+    }
+    return found;
+  }
+  // Of the conversation with a's `port`.
+  std::vector<FlowDrop> DropsOf(std::uint16_t port, std::uint8_t protocol = IPPROTO_UDP) {
+    std::vector<FlowDrop> drops;
+    EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+      const auto flows = watched_->monitor().GetFlowStats();
+      if (!flows.ok()) return false;
+      for (const FlowRecord& flow : flows->flows)
+        if (flow.protocol == protocol && (flow.source.port == port || flow.destination.port == port))
+          drops = flow.drops;
+      return !drops.empty() && !drops[0].location.empty();
+    }));
+    return drops;
+  }
+
+  std::unique_ptr<WatchedLink> watched_;
+};
+
+TEST_F(DropsNetnsTest, ClosedPort_NoSocket_IsCountedInTotalAndInTheConversation) {
+  for (const std::string& to : {rig_->ipv4(Side::kB), rig_->ipv6(Side::kB)}) {
+    const bool v6 = to.find(':') != std::string::npos;
+    const Count before = CountOf(Totals(), "NO_SOCKET");
+    const std::uint64_t bytes = 14 + (v6 ? 40 : 20) + 8 + 100;
+    const std::uint16_t port = SendUdp(to, 500);
+    Count all = before;
+    all += {500, 500 * bytes};
+    const auto total = Expect("NO_SOCKET", all, DropPosition::kBehindHook);
+    ASSERT_TRUE(total);
+    const std::vector<FlowDrop> drops = DropsOf(port);
+    ASSERT_EQ(drops.size(), 1u);
+    EXPECT_EQ(drops[0].reason, "NO_SOCKET");
+    EXPECT_EQ(drops[0].count, (Count{500, 500 * bytes}));
+    EXPECT_NE(drops[0].location.find("udp"), std::string::npos) << drops[0].location;
+  }
+}
+
+TEST_F(DropsNetnsTest, Otherhost_Frames_AreCountedToTheByte) {
+  const FloodResult sent = FloodFrom(Side::kA, {.flows = 8, .frames = 4000});
+  Expect("OTHERHOST", {sent.frames, sent.bytes}, DropPosition::kBehindHook);
+}
+
+TEST_F(DropsNetnsTest, TcpChecksum_Bad_IsTheConversations) {
+  rig_->RunIn(Side::kA, [&] {
+    auto sender = FrameSender::Open("veth_a");
+    ASSERT_TRUE(sender.ok()) << sender.status();
+    Frame frame = Join({{0x02, 0x4b, 0x4e, 0x50, 0, 2, 0x02, 0x4b, 0x4e, 0x50, 0, 1}, Be16(0x0800), Ipv4({}, Tcp({}))});
+    const Frame addresses = {10, 200, 0, 1, 10, 200, 0, 2};
+    std::copy(addresses.begin(), addresses.end(), frame.begin() + 14 + 12);
+    std::uint32_t sum = 0;
+    for (std::size_t i = 14; i < 34; i += 2) sum += static_cast<std::uint32_t>(frame[i] << 8 | frame[i + 1]);
+    while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+    frame[24] = static_cast<std::uint8_t>(~sum >> 8);
+    frame[25] = static_cast<std::uint8_t>(~sum);
+    for (int i = 0; i < 300; i++) ASSERT_TRUE(sender->Send(frame).ok());
+  });
+  const auto total = Expect("TCP_CSUM", {300, 300 * 54}, DropPosition::kBehindHook);
+  ASSERT_TRUE(total);
+  EXPECT_EQ(total->location, "tcp_v4_rcv");
+  const std::vector<FlowDrop> drops = DropsOf(40000, IPPROTO_TCP);
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_EQ(drops[0].count, (Count{300, 300 * 54}));
+}
+
+TEST_F(DropsNetnsTest, ReceiveBuffer_Full_ConversationsCountIsWhatTheSocketLacks) {
+  const UniqueFd socket = rig_->RunIn(Side::kB, [&] { return UdpSocket(kPort); });
+  const int least = 1;  // the kernel's least
+  ASSERT_EQ(setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+  const std::uint16_t port = SendUdp(rig_->ipv4(Side::kB), 400);
+  char payload[100];
+  std::uint64_t read = 0;
+  while (recv(socket.get(), payload, sizeof payload, MSG_DONTWAIT) > 0) read++;
+  ASSERT_LT(read, 400u);
+  const std::vector<FlowDrop> drops = DropsOf(port);
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_EQ(drops[0].reason, "SOCKET_RCVBUFF");
+  EXPECT_EQ(drops[0].count, (Count{400 - read, (400 - read) * 142}));
+  Expect("SOCKET_RCVBUFF", {400 - read, (400 - read) * 142}, DropPosition::kBehindHook);
+}
+
+TEST_F(DropsNetnsTest, Qdisc_Full_IsBehindTheEgressHook) {
+  // Ten bytes: no packet fits.
+  ASSERT_NO_FATAL_FAILURE(Shell(Side::kB, "tc qdisc add dev veth_b root bfifo limit 10"));
+  const std::uint16_t port = SendUdp(rig_->ipv4(Side::kA), 200, Side::kB);
+  std::optional<std::string> reason;
+  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+    for (const DropTotal& total : Totals())
+      if (total.interface == "veth_b" && total.reason.starts_with("QDISC_")) reason = total.reason;
+    return reason.has_value();
+  }));
+  ASSERT_TRUE(reason);
+  Expect(*reason, {200, 200 * 142}, DropPosition::kBehindHook);
+  const std::vector<FlowDrop> drops = DropsOf(port);
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_EQ(drops[0].count, (Count{200, 200 * 142}));
+  ASSERT_NO_FATAL_FAILURE(Shell(Side::kB, "tc qdisc del dev veth_b root"));
+}
+
+// The kernel may have no nf_tables: then there is nothing to try.
+TEST_F(DropsNetnsTest, Netfilter_InputAndOutput_AreBehindAndBeforeTheHooks) {
+  const std::string table = "nsenter --net=" + rig_->NamespacePath(Side::kB) + " nft add table inet knp 2>/dev/null";
+  if (std::system(table.c_str()) != 0) GTEST_SKIP() << "no nf_tables here";
+  const UniqueFd socket = rig_->RunIn(Side::kB, [&] { return UdpSocket(kPort); });
+  Shell(Side::kB, "nft 'add chain inet knp in { type filter hook input priority 0; }'");
+  Shell(Side::kB, "nft add rule inet knp in udp dport 4711 drop");
+  const std::uint16_t in = SendUdp(rig_->ipv4(Side::kB), 250);
+  Expect("NETFILTER_DROP", {250, 250 * 142}, DropPosition::kBehindHook);
+  const std::vector<FlowDrop> drops = DropsOf(in);
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_EQ(drops[0].count, (Count{250, 250 * 142}));
+  Shell(Side::kB, "nft 'add chain inet knp out { type filter hook output priority 0; }'");
+  Shell(Side::kB, "nft add rule inet knp out udp dport 4711 drop");
+  SendUdp(rig_->ipv4(Side::kA), 120, Side::kB);
+  // The link header is not there yet, nor an interface but the route's.
+  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+    for (const DropTotal& total : Totals())
+      if (total.reason == "NETFILTER_DROP" && total.position == DropPosition::kBeforeHook &&
+          (total.interface == "veth_b") && total.count == Count{120, 120 * 128})
+        return true;
+    return false;
+  }));
+}
+
+TEST_F(DropsNetnsTest, Describe_SaysHowAndHowMany) {
+  SendUdp(rig_->ipv4(Side::kB), 100);
+  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] { return CountOf(Totals(), "NO_SOCKET").packets == 100; }));
+  const PacketStats stats = watched_->Finish();
+  const HostPiece piece = PieceOf(stats);
+  EXPECT_TRUE(piece.on);
+  EXPECT_EQ(piece.why, "");
+  EXPECT_GE(piece.events, 100u);
+  EXPECT_EQ(piece.lost, 0u);
+}
+
+TEST_F(DropsNetnsTest, Table_Full_TotalsStayExact) {
+  auto counter = rig_->RunIn(Side::kB, [] { return datapath::DropCounter::Create(16); });
+  ASSERT_TRUE(counter.ok()) << counter.status();
+  const FloodResult sent = FloodFrom(Side::kA, {.flows = 1000, .frames = 5000});
+  const auto rows = (*counter)->ReadRows();
+  const auto rest = (*counter)->ReadRest();
+  ASSERT_TRUE(rows.ok() && rest.ok());
+  Count total;
+  for (const datapath::DropRow& row : *rows)
+    if (row.here && (*counter)->vocabulary().NameOf(row.site.reason) == "OTHERHOST") total += row.count;
+  EXPECT_EQ(total, (Count{sent.frames, sent.bytes}));
+  EXPECT_GT(rest->unflowed, 0u);
+  Count in_flows;
+  ASSERT_TRUE((*counter)->TakeFlows([&](const auto& flow) { in_flows += flow.count; }).ok());
+  EXPECT_GE(in_flows.packets + rest->unflowed, sent.frames);
+  EXPECT_EQ(rest->missed, 0u);
+}
+
+TEST_F(DropsNetnsTest, Disabled_MonitorStillWatches_AndSaysWhy) {
+  watched_.reset();
+  MonitorOptions options;
+  options.disable_features = "tp_btf";
+  watched_ = Watch(Side::kB, options);
+  ASSERT_NE(watched_, nullptr);
+  SendUdp(rig_->ipv4(Side::kB), 10);
+  const PacketStats stats = watched_->Finish();
+  EXPECT_FALSE(PieceOf(stats).on);
+  EXPECT_THAT(PieceOf(stats).why, ::testing::HasSubstr("tp_btf"));
+  EXPECT_GE(StatsOf(stats, "veth_b").rx.packets, 10u);
+}
+
+}  // namespace
+}  // namespace knp::test

@@ -1,0 +1,144 @@
+// Sockets that are older than the monitor, and listeners that were full: what only a look at all sockets tells. Both ends of
+// the rig are this host's.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <knp/network_monitor.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "src/base/unique_fd.h"
+#include "tests/support/netns_rig.h"
+#include "tests/support/watched_link.h"
+
+namespace knp::test {
+namespace {
+
+constexpr std::uint16_t kPort = 51234;
+
+sockaddr_in AddressOf(const char* text, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  inet_pton(AF_INET, text, &address.sin_addr);
+  return address;
+}
+const sockaddr* Generic(const sockaddr_in& address) { return reinterpret_cast<const sockaddr*>(&address); }
+
+class SurveyTest : public ::testing::Test {
+ protected:
+  // From port 443 of one side to a listener at an odd port of the other: there before the monitor.
+  void SetUp() override {
+    auto rig = NetnsRig::Create();
+    ASSERT_TRUE(rig.ok()) << rig.status();
+    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
+    rig_->RunIn(Side::kB, [&] {
+      listener_ = UniqueFd(socket(AF_INET, SOCK_STREAM, 0));
+      const sockaddr_in here = AddressOf("0.0.0.0", kPort);
+      ASSERT_EQ(bind(listener_.get(), Generic(here), sizeof here), 0);
+      ASSERT_EQ(listen(listener_.get(), 0), 0);
+    });
+    rig_->RunIn(Side::kA, [&] {
+      client_ = UniqueFd(socket(AF_INET, SOCK_STREAM, 0));
+      const sockaddr_in here = AddressOf("0.0.0.0", 443), there = AddressOf("10.200.0.2", kPort);
+      ASSERT_EQ(bind(client_.get(), Generic(here), sizeof here), 0);
+      ASSERT_EQ(connect(client_.get(), Generic(there), sizeof there), 0);
+    });
+    server_ = UniqueFd(accept(listener_.get(), nullptr, nullptr));
+    // A namespace that no process is in is not seen.
+    inhabitant_ = fork();
+    if (inhabitant_ != 0) return;
+    if (rig_->Enter(Side::kA).ok()) pause();
+    _exit(1);
+  }
+  void TearDown() override {
+    if (inhabitant_ <= 0) return;
+    kill(inhabitant_, SIGKILL);
+    waitpid(inhabitant_, nullptr, 0);
+  }
+  // False: the piece cannot be here.
+  bool Watch() {
+    MonitorOptions options;
+    options.events_per_second = 0;
+    auto watched = WatchedLink::Start(*rig_, Side::kB, options);
+    EXPECT_TRUE(watched.ok()) << watched.status();
+    if (!watched.ok()) return false;
+    watched_ = *std::move(watched);
+    watched_->monitor().SetFlowHandler([this](const FlowRecord& record) {
+      watched_->book_to_fill().Add(record);
+      const std::lock_guard lock(mutex_);
+      if (record.final) finals_.push_back(record);
+    });
+    const auto stats = watched_->monitor().GetPacketStats();
+    return stats.ok() && SocketsOf(*stats).on;
+  }
+  static HostPiece SocketsOf(const PacketStats& stats) {
+    if (stats.host)
+      for (const HostPiece& piece : stats.host->pieces)
+        if (piece.name == "sockets") return piece;
+    return {};
+  }
+
+  std::unique_ptr<NetnsRig> rig_;
+  UniqueFd listener_, client_, server_;
+  pid_t inhabitant_ = 0;
+  std::mutex mutex_;
+  std::vector<FlowRecord> finals_;
+  std::unique_ptr<WatchedLink> watched_;
+};
+
+TEST_F(SurveyTest, ConnectionOlderThanTheMonitor_HasItsMeasures_AndItsListenerTellsItsOpener) {
+  if (!Watch()) GTEST_SKIP() << "no cgroup v2 here";
+  char hello[5] = "";
+  ASSERT_EQ(send(server_.get(), "hello", 5, 0), 5);  // the server speaks first
+  ASSERT_EQ(recv(client_.get(), hello, 5, MSG_WAITALL), 5);
+  ASSERT_EQ(send(client_.get(), "hello", 5, 0), 5);
+  ASSERT_EQ(recv(server_.get(), hello, 3, MSG_WAITALL), 3);
+  const HostPiece piece = SocketsOf(watched_->Finish());
+  std::printf("%s %s\n", piece.how.c_str(), piece.why.c_str());
+  const std::lock_guard lock(mutex_);
+  int seen = 0;
+  for (const FlowRecord& record : finals_) {
+    if (record.protocol != IPPROTO_TCP) continue;
+    seen++;
+    EXPECT_EQ(record.opener, Opener::kListener);
+    EXPECT_EQ(record.destination.port, kPort);
+    ASSERT_TRUE(record.source_socket && record.destination_socket);
+    EXPECT_GT(record.source_socket->srtt_ns, 0u);
+    EXPECT_GT(record.source_socket->rttvar_ns, 0u);
+    EXPECT_EQ(record.destination_socket->receive_queue, 2u);
+    EXPECT_EQ(record.destination_socket->congestion_state, "open");
+  }
+  EXPECT_EQ(seen, 1);
+}
+
+TEST_F(SurveyTest, FullQueueOfAListener_IsToldWithWhatItRefused) {
+  if (!Watch()) GTEST_SKIP() << "no cgroup v2 here";
+  std::vector<UniqueFd> clients;
+  rig_->RunIn(Side::kA, [&] {
+    const sockaddr_in there = AddressOf("10.200.0.2", kPort);
+    for (int i = 0; i < 8; i++) {
+      clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+      connect(clients.back().get(), Generic(there), sizeof there);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  const PacketStats stats = watched_->Finish();
+  std::uint64_t overflows = 0;
+  for (const ListenerTotal& listener : stats.host->listeners)
+    if (listener.endpoint.port == kPort) overflows = listener.overflows;
+  EXPECT_GE(overflows, 1u);
+}
+
+}  // namespace
+}  // namespace knp::test

@@ -1,0 +1,190 @@
+// Drops: what the kernel's type information and symbols say, where a packet was, whose drops are whose.
+#include <bpf/btf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "src/datapath/kernel_drops.h"
+#include "src/host/drops/drop_book.h"
+#include "src/host/drops/drop_position.h"
+#include "tests/support/expect_error.h"
+
+namespace knp::host {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr std::uint64_t kStart = 1'700'000'000'000'000'000, kSecond = 1'000'000'000;
+
+using Types = std::unique_ptr<btf, decltype(&btf__free)>;
+
+// A kernel whose tracepoint has so many parameters of its own; -1: none.
+Types KernelOf(int parameters, bool with_reasons = true) {
+  Types types(btf__new_empty(), btf__free);
+  const int number = btf__add_int(types.get(), "int", 4, BTF_INT_SIGNED);
+  if (with_reasons) {
+    btf__add_enum(types.get(), "skb_drop_reason", 4);
+    btf__add_enum_value(types.get(), "SKB_NOT_DROPPED_YET", 0);
+    btf__add_enum_value(types.get(), "SKB_CONSUMED", 1);
+    btf__add_enum_value(types.get(), "SKB_DROP_REASON_NO_SOCKET", 3);
+    btf__add_enum_value(types.get(), "SKB_DROP_REASON_MAX", 4);
+    btf__add_enum_value(types.get(), "SKB_DROP_REASON_SUBSYS_MASK", 0xffff0000);
+  }
+  if (parameters < 0) return types;
+  const int function = btf__add_func_proto(types.get(), 0);
+  for (int i = 0; i <= parameters; i++) btf__add_func_param(types.get(), "", number);
+  const int pointer = btf__add_ptr(types.get(), function);
+  btf__add_typedef(types.get(), "btf_trace_kfree_skb", pointer);
+  return types;
+}
+
+TEST(DropVocabularyTest, Parameters_DecideWhatIsThere) {
+  EXPECT_ERROR(datapath::ReadDropVocabulary(*KernelOf(-1)).status(), IsUnimplemented, HasSubstr("skb:kfree_skb"));
+  const auto without = datapath::ReadDropVocabulary(*KernelOf(2, false));
+  ASSERT_TRUE(without.ok());
+  EXPECT_FALSE(without->has_reason);
+  EXPECT_EQ(without->NameOf(0), "");
+  const auto with = datapath::ReadDropVocabulary(*KernelOf(3));
+  ASSERT_TRUE(with.ok());
+  EXPECT_TRUE(with->has_reason);
+  EXPECT_FALSE(with->has_socket);
+  EXPECT_TRUE(datapath::ReadDropVocabulary(*KernelOf(4))->has_socket);
+}
+
+TEST(DropVocabularyTest, Names_LosePrefix_AndThoseOfModulesAreNumbers) {
+  const auto words = datapath::ReadDropVocabulary(*KernelOf(4));
+  ASSERT_TRUE(words.ok());
+  EXPECT_EQ(words->NameOf(3), "NO_SOCKET");
+  EXPECT_EQ(words->NameOf(1), "SKB_CONSUMED");
+  EXPECT_EQ(words->NameOf(4), "4") << "MAX is no reason";
+  EXPECT_EQ(words->NameOf(2u << 16 | 7), "SUBSYS_2_7");
+}
+
+TEST(FunctionsAtTest, NearestSymbolBelow_WithoutWhatTheCompilerAppended) {
+  std::istringstream symbols(
+      "ffffffff81000300 T third\n"
+      "ffffffff81000100 T first\n"
+      "ffffffff81000200 t second.isra.0\n"
+      "ffffffff81000250 D data\n"
+      "ffffffffc0000000 t in_module\t[module]\n"
+      "ffffffff81000200 T alias\n"
+      "nonsense\n");
+  const auto names = datapath::FunctionsAt(
+      {0xffffffff81000001, 0xffffffff81000100, 0xffffffff81000260, 0xffffffff81000300, 0xffffffffc0000010}, symbols);
+  EXPECT_EQ(names.at(0xffffffff81000001), "");
+  EXPECT_EQ(names.at(0xffffffff81000100), "first");
+  EXPECT_EQ(names.at(0xffffffff81000260), "second");
+  EXPECT_EQ(names.at(0xffffffff81000300), "third");
+  EXPECT_EQ(names.at(0xffffffffc0000010), "in_module");
+}
+
+TEST(FunctionsAtTest, HiddenAddresses_NameNothing) {
+  std::istringstream symbols("0000000000000000 T first\n0000000000000000 T second\n");
+  EXPECT_EQ(datapath::FunctionsAt({0xffffffff81000100}, symbols).at(0xffffffff81000100), "");
+}
+
+TEST(DropPositionTest, Rules) {
+  constexpr auto kBehind = DropPosition::kBehindHook, kBefore = DropPosition::kBeforeHook,
+                 kUnknown = DropPosition::kUnknown;
+  struct Case {
+    DropPlace place;
+    DropPosition position;
+  };
+  const Case cases[] = {
+      {{.reason = "XDP", .location = "do_xdp_generic", .here = true, .received = true}, kBefore},
+      {{.reason = "XDP", .location = "do_xdp_generic", .received = true}, kUnknown},
+      {{.reason = "", .location = "enqueue_to_backlog", .here = true}, kBefore},
+      {{.reason = "NO_SOCKET", .location = "__udp4_lib_rcv", .here = true, .received = true}, kBehind},
+      {{.reason = "NO_SOCKET", .location = "__udp4_lib_rcv", .received = true}, kUnknown},
+      {{.reason = "NETFILTER_DROP", .location = "nf_hook_slow", .here = true, .local = true}, kBefore},
+      {{.reason = "NETFILTER_DROP", .location = "nf_hook_slow", .local = true}, kBefore},
+      {{.reason = "IP_OUTNOROUTES", .location = "__ip_queue_xmit", .here = true, .local = true}, kBefore},
+      {{.reason = "NEIGH_FAILED", .location = "arp_error_report", .here = true, .local = true}, kBefore},
+      {{.reason = "QDISC_DROP", .location = "__dev_queue_xmit", .here = true, .local = true}, kBehind},
+      {{.reason = "QDISC_DROP", .location = "__dev_queue_xmit", .here = true}, kBehind},
+      {{.reason = "NOT_SPECIFIED", .location = "veth_xmit", .here = true, .local = true}, kBehind},
+      {{.reason = "TC_EGRESS", .location = "__dev_queue_xmit", .here = true, .local = true}, kBehind},
+      {{.reason = "TC_EGRESS", .location = "__dev_queue_xmit", .local = true}, kUnknown},
+      {{.reason = "PACKET_SOCK_ERROR", .location = "packet_rcv", .here = true, .received = true}, kUnknown},
+      {{.reason = "QUEUE_PURGE", .location = "skb_queue_purge", .local = true}, kUnknown},
+      {{.reason = "NOT_SPECIFIED", .location = "", .here = true}, kUnknown},
+  };
+  for (const Case& each : cases)
+    EXPECT_EQ(PositionOf(each.place), each.position) << each.place.reason << " " << each.place.location;
+}
+
+datapath::DroppedFlow Dropped(unsigned port, std::uint64_t packets, bool back = false, std::uint32_t reason = 3) {
+  datapath::DroppedFlow flow;
+  flow.source = *ParseIpAddress("10.0.0.1");
+  flow.destination = *ParseIpAddress("10.0.0.2");
+  flow.sport = static_cast<std::uint16_t>(port);
+  flow.dport = 53;
+  if (back) std::swap(flow.source, flow.destination), std::swap(flow.sport, flow.dport);
+  flow.protocol = 17;
+  flow.site = {.location = 1, .reason = reason};
+  flow.count = {packets, packets * 100};
+  return flow;
+}
+
+FlowRecord Conversation(unsigned port, std::uint64_t start) {
+  FlowRecord record;
+  record.source = {.ip = *ParseIpAddress("10.0.0.1"), .port = static_cast<std::uint16_t>(port)};
+  record.destination = {.ip = *ParseIpAddress("10.0.0.2"), .port = 53};
+  record.protocol = 17;
+  record.start_unix_ns = start;
+  return record;
+}
+
+TEST(DropBookTest, BothDirections_AreOneConversations_MostFirst) {
+  DropBook book(10);
+  book.Add(Dropped(1000, 2), kStart, kStart);
+  book.Add(Dropped(1000, 3, true), kStart, kStart);
+  book.Add(Dropped(1000, 7, true, 9), kStart, kStart);
+  book.Add(Dropped(1001, 50), kStart, kStart);
+  const auto sums = book.SumsOf(Conversation(1000, kStart));
+  ASSERT_THAT(sums, SizeIs(2));
+  EXPECT_EQ(sums[0].site.reason, 9u);
+  EXPECT_EQ(sums[0].count.packets, 7u);
+  EXPECT_EQ(sums[1].count, (Count{5, 500}));
+  FlowRecord folded = Conversation(1000, kStart);
+  folded.folded = true;
+  EXPECT_THAT(book.SumsOf(folded), SizeIs(0));
+}
+
+TEST(DropBookTest, OlderConversationOnTheSamePorts_LendsNothing) {
+  DropBook book(10);
+  book.Add(Dropped(1000, 5), kStart, kStart + kSecond);
+  EXPECT_THAT(book.SumsOf(Conversation(1000, kStart + 60 * kSecond)), SizeIs(0));
+  book.Add(Dropped(1000, 2), kStart + 61 * kSecond, kStart + 61 * kSecond);
+  EXPECT_EQ(book.SumsOf(Conversation(1000, kStart + 60 * kSecond)).at(0).count.packets, 2u);
+  EXPECT_EQ(book.SumsOf(Conversation(1000, kStart)).at(0).count.packets, 7u) << "a long one has both";
+}
+
+TEST(DropBookTest, ManyRuns_AreMergedFromTheOldest_AndLoseNothing) {
+  DropBook book(10);
+  for (unsigned i = 0; i < 20; i++) book.Add(Dropped(1000, 1), kStart + i * 10 * kSecond, kStart + i * 10 * kSecond);
+  EXPECT_EQ(book.SumsOf(Conversation(1000, kStart)).at(0).count.packets, 20u);
+  EXPECT_EQ(book.SumsOf(Conversation(1000, kStart + 190 * kSecond)).at(0).count.packets, 1u);
+}
+
+TEST(DropBookTest, Full_ForgetsTheOneDroppedLongestAgo) {
+  DropBook book(2);
+  book.Add(Dropped(1, 1), kStart, kStart);
+  book.Add(Dropped(2, 1), kStart, kStart);
+  book.Add(Dropped(1, 1), kStart, kStart);
+  book.Add(Dropped(3, 1), kStart, kStart);
+  EXPECT_EQ(book.forgotten(), 1u);
+  EXPECT_EQ(book.size(), 2u);
+  EXPECT_THAT(book.SumsOf(Conversation(2, kStart)), SizeIs(0));
+  EXPECT_EQ(book.SumsOf(Conversation(1, kStart)).at(0).count.packets, 2u);
+  book.Age(kStart + 1);
+  EXPECT_EQ(book.size(), 0u);
+}
+
+}  // namespace
+}  // namespace knp::host
