@@ -58,7 +58,15 @@ static __always_inline void knp_copy(struct __sk_buff *skb, struct knp_capture_w
   record->vlan_tci = (__u16)skb->vlan_tci;
   record->direction = (__u8)direction;
   record->ethernet = link_length != 0;
-  if (kept == 0 || bpf_skb_load_bytes(skb, 0, record->bytes, kept) != 0) {
+  if (kept == 0) {
+    bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+    return;
+  }
+  /* Changes nothing, but tells the verifier of 5.10, to which "not 0" is no lower bound. */
+  kept--;
+  asm volatile("" : "+r"(kept));
+  kept = (kept & (KNP_CAPTURE_BYTES - 1)) + 1;
+  if (bpf_skb_load_bytes(skb, 0, record->bytes, kept) != 0) {
     bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
     return;
   }

@@ -24,10 +24,17 @@ std::string log_text;                  // guarded by log_mutex, which a LibbpfLo
 thread_local bool collecting = false;  // other threads' messages meanwhile are none of ours
 
 int Collect(enum libbpf_print_level level, const char* format, va_list arguments) {
-  char line[512];
   if (level == LIBBPF_DEBUG || !collecting) return 0;
-  vsnprintf(line, sizeof line, format, arguments);
-  log_text += line;
+  // Whole: a verifier's log is one message of many lines, and what it objects to is in its last ones.
+  va_list again;
+  va_copy(again, arguments);
+  const int length = vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (length <= 0) return 0;
+  const std::size_t before = log_text.size();
+  log_text.resize(before + static_cast<std::size_t>(length) + 1);
+  vsnprintf(log_text.data() + before, static_cast<std::size_t>(length) + 1, format, arguments);
+  log_text.pop_back();
   if (log_text.size() > 65536) log_text.erase(0, log_text.size() - 32768);
   return 0;
 }

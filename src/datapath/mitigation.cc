@@ -80,8 +80,10 @@ absl::StatusOr<std::unique_ptr<Mitigation>> Mitigation::Create(const MitigationO
     return absl::InvalidArgumentError("mitigation is off: there is nothing to load");
   const auto features = Features::Probe(disabled_features);
   if (!features.ok()) return features.status();
-  const SideObject::MapSize sizes[] = {{"knp_drop4", options.max_rules},
-                                       {"knp_drop6", options.max_rules},
+  // One entry more than rules: before Linux 6.12 a full trie refuses even to replace what it has.
+  const std::uint32_t entries = options.max_rules + 1;
+  const SideObject::MapSize sizes[] = {{"knp_drop4", entries},
+                                       {"knp_drop6", entries},
                                        {"knp_allow4", kMostAllowed},
                                        {"knp_allow6", kMostAllowed},
                                        {"knp_drop_counts", options.max_rules}};

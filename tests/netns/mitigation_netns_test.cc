@@ -248,7 +248,7 @@ TEST_P(MitigationTest, Drop_WhatMayNotBe_IsRefusedByNameAndReason) {
   options.allow = {P("192.0.2.0/24")};
   options.max_rules = 1;
   ASSERT_NO_FATAL_FAILURE(Make(options));
-  const auto drop = [&](const std::string& prefix, milliseconds duration = milliseconds(1000)) {
+  const auto drop = [&](const std::string& prefix, milliseconds duration = milliseconds(60'000)) {
     return mitigation_->Drop(P(prefix), duration, "ALERT", "a test", Now()).status();
   };
   EXPECT_ERROR(drop("100.0.0.0/15"), IsInvalidArgument, AllOf(HasSubstr("100.0.0.0/15"), HasSubstr("/16")));
