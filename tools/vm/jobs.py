@@ -15,6 +15,7 @@ EMULATED_SCALE = "0.1"
 
 LEFT_OUT = pathlib.Path(__file__).with_name("left_out.txt")
 LEFT_OUT_BRIEF = pathlib.Path(__file__).with_name("left_out_brief.txt")
+BRIEF = {"netns": pathlib.Path(__file__).with_name("brief.txt")}  # suites of which --brief runs a choice
 
 _PRELUDE = """\
 token={token}
@@ -45,17 +46,26 @@ def _prelude(token, build_dir, environment):
     return _PRELUDE.format(token=token, build_dir=shlex.quote(str(build_dir)), exports=exports)
 
 
-def emulated_filter(brief=False):
-    """All but the cases of left_out.txt, and for `brief` those of left_out_brief.txt, for --gtest_filter."""
-    files = [LEFT_OUT, LEFT_OUT_BRIEF] if brief else [LEFT_OUT]
-    lines = [line.strip() for file in files for line in file.read_text().splitlines()]
-    return "-" + ":".join(line for line in lines if line and not line.startswith("#"))
+def _patterns(file):
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    return ":".join(line for line in lines if line and not line.startswith("#"))
 
 
-def suites(token, build_dir, environment, gtest_filter):
+def emulated_filters(brief=False):
+    """A --gtest_filter for each suite: all but the cases of left_out.txt, for `brief` what BRIEF names of a suite, or all but
+    left_out_brief.txt."""
+    without = _patterns(LEFT_OUT)
+    if not brief:
+        return dict.fromkeys(SUITES, f"-{without}")
+    return {name: f"{_patterns(BRIEF[name])}-{without}" if name in BRIEF else f"-{without}:{_patterns(LEFT_OUT_BRIEF)}"
+            for name in SUITES}
+
+
+def suites(token, build_dir, environment, gtest_filters):
     lines = ["section uname uname -r", f"section doctor {build_dir}/bin/knp doctor -o json"]
-    chosen = f" --gtest_filter={shlex.quote(gtest_filter)}" if gtest_filter else ""
-    lines += [f"section {name} {build_dir / program}{chosen}" for name, program in SUITES.items()]
+    for name, program in SUITES.items():
+        chosen = f" --gtest_filter={shlex.quote(gtest_filters[name])}" if gtest_filters.get(name) else ""
+        lines.append(f"section {name} {build_dir / program}{chosen}")
     return _prelude(token, build_dir, environment) + "\n".join(lines) + "\nsection done true\n"
 
 

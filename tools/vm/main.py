@@ -64,7 +64,8 @@ stay in .cache/vm (KNP_VM_CACHE names another place, KNP_DEBIAN_MIRROR another m
                         help="all cases at full size, also under emulation: takes minutes "
                         "(else left out are those of tools/vm/left_out.txt)")
     parser.add_argument("--brief", action="store_true",
-                        help="fewer cases on emulated machines: also without those of tools/vm/left_out_brief.txt")
+                        help="fewer cases on emulated machines: of the network suite those of tools/vm/brief.txt, of the "
+                             "BPF suite without those of tools/vm/left_out_brief.txt")
     parser.add_argument("--timeout", type=int, metavar="SECONDS",
                         help="when a machine counts as hung (1200; 1800 for a command or --full)")
     parser.add_argument("--jobs", type=int, metavar="N", help="machines at a time (as many as CPUs, at most 4)")
@@ -134,8 +135,10 @@ class Machine:
         if accel == "tcg" and not options.full:
             self.environment.setdefault("KNP_TEST_SCALE", jobs.EMULATED_SCALE)
         self.token = qemu.new_token()
-        self.filter = options.filter or ("" if accel == "kvm" or options.full
-                                         else jobs.emulated_filter(options.brief))
+        if options.filter:
+            self.filters = dict.fromkeys(jobs.SUITES, options.filter)
+        else:
+            self.filters = {} if accel == "kvm" or options.full else jobs.emulated_filters(options.brief)
 
     def run(self, script, show):
         with tempfile.TemporaryDirectory(prefix="knp-vm-") as scratch:
@@ -185,7 +188,7 @@ def _machine_trouble(result):
 
 def run_suites(machine):
     name = machine.kernel.name
-    script = jobs.suites(machine.token, BUILD, machine.environment, machine.filter)
+    script = jobs.suites(machine.token, BUILD, machine.environment, machine.filters)
     started = time.monotonic()
 
     def progress(section, output):
