@@ -147,11 +147,13 @@ class Laboratory:
         self.wire.close()
 
     @staticmethod
+    def tool(exercise):
+        words = exercise.command if exercise.command[0] != "timeout" else exercise.command[1:]
+        return next(word for word in words if not word.startswith("-") and not word.isdigit())
+
+    @staticmethod
     def can(exercise):
-        command = [word for word in exercise.command if word not in ("timeout",)]
-        tool = exercise.command[0] if exercise.command[0] != "timeout" else next(
-            word for word in command if not word.startswith("-") and not word.isdigit())
-        return shutil.which(tool) is not None
+        return shutil.which(Laboratory.tool(exercise)) is not None
 
     def do(self, exercise, *arguments):
         """(lines of the monitor, seconds since 1970 at which the attack began)"""

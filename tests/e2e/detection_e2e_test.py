@@ -63,7 +63,7 @@ class DetectionTest(unittest.TestCase):
 def exercise_test(exercise):
     def test(self):
         if not attack_lab.Laboratory.can(exercise):
-            self.skipTest(f"{exercise.command[0]} is not here")
+            self.skipTest(f"{attack_lab.Laboratory.tool(exercise)} is not here")
         lines, began = self.laboratory.do(exercise)
         wrong, _, opened = attack_lab.judge(exercise, lines, began)
         self.assertEqual(wrong, "", json.dumps(opened, indent=1)[:4000])
