@@ -13,7 +13,7 @@ from kernels import Failure
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-TOOLS = ("iperf3", "ethtool", "nsenter", "ip", "tc")
+TOOLS = ("iperf3", "ethtool", "nsenter", "ip", "tc", "nft")
 NICE_TO_HAVE = ("bpftool", "tcpdump", "strace", "gdb")  # for a shell; only if the host has them
 PROGRAMS = ("bin/knp", "bin/knp_bpf_tests", "bin/knp_netns_tests")
 

@@ -31,7 +31,9 @@ CODENAMES = {"5.10": "Debian 11", "6.1": "Debian 12", "6.12": "Debian 13", "sid"
 
 # What our tests and programs ask of a kernel; modules that these need come along.
 MODULES = ("veth", "sch_ingress", "cls_bpf", "tun", "8021q", "dummy", "bridge", "ifb", "macvlan", "sch_netem",
-           "act_gact", "cls_matchall", "cls_u32", "sch_fq_codel")
+           "act_gact", "cls_matchall", "cls_u32", "sch_fq_codel", "sch_tbf", "vxlan", "geneve", "ip_gre", "ipip",
+           "inet_diag", "tcp_diag", "udp_diag", "nf_conntrack_netlink", "nf_tables", "nft_counter", "nft_chain_nat",
+           "nft_nat", "nft_masq", "nft_ct")
 
 
 class Failure(Exception):
