@@ -13,7 +13,7 @@ from kernels import Failure
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-TOOLS = ("iperf3", "ethtool", "nsenter", "ip", "tc", "nft")
+TOOLS = ("iperf3", "ethtool", "nsenter", "ip", "tc", "nft", "dash")
 NICE_TO_HAVE = ("bpftool", "tcpdump", "strace", "gdb")  # for a shell; only if the host has them
 PROGRAMS = ("bin/knp", "bin/knp_bpf_tests", "bin/knp_netns_tests")
 
@@ -61,8 +61,10 @@ def _add_tools(archive):
         raise Failure("busybox is not installed here: apt-get install busybox-static")
     archive.file("bin/busybox", os.path.realpath(busybox), 0o755)
     _add_libraries(archive, busybox)
+    # Not busybox's: that takes its own `ip` and `tc` before ours, whatever PATH says, and tests call both through a shell.
+    archive.link("bin/sh", "../sbin/dash")
     for applet in subprocess.run([busybox, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
-        if f"sbin/{applet}" not in archive and applet != "busybox":
+        if f"sbin/{applet}" not in archive and applet not in ("busybox", "sh"):
             archive.link(f"bin/{applet}", "busybox")
     archive.link("sbin/modprobe", "../bin/busybox")  # where the kernel calls it
 

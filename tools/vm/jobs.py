@@ -69,9 +69,7 @@ def suites(token, build_dir, environment, gtest_filters):
     return _prelude(token, build_dir, environment) + "\n".join(lines) + "\nsection done true\n"
 
 
-def command(token, build_dir, environment, words, tools):
-    """`tools`: names for which busybox's shell would take an applet of its own before the program in the PATH."""
-    words = [f"/sbin/{words[0]}" if words[0] in tools else words[0], *words[1:]]
+def command(token, build_dir, environment, words):
     return _prelude(token, build_dir, environment) + f"section command {shlex.join(words)}\nsection done true\n"
 
 
@@ -81,7 +79,7 @@ def shell(build_dir, environment, rows, columns):
         f"stty -F /dev/ttyS1 sane -hupcl rows {rows} cols {columns}",
         "echo; echo \"Linux $(uname -r) under QEMU. knp and our tests are in the PATH; ip and tc are /sbin/ip and\"",
         "echo '/sbin/tc, for the shell has smaller ones of its own. exit powers the machine off.'",
-        f"export PATH={build_dir}/bin:$PATH", "setsid -c sh </dev/ttyS1 >/dev/ttyS1 2>&1"
+        f"export PATH={build_dir}/bin:$PATH", "setsid -c ash </dev/ttyS1 >/dev/ttyS1 2>&1"
     ]
     return "\n".join(lines) + "\n"
 

@@ -160,7 +160,7 @@ class Machine:
 
 
 def run_command(machine, words):
-    script = jobs.command(machine.token, BUILD, machine.environment, words, image.TOOLS)
+    script = jobs.command(machine.token, BUILD, machine.environment, words)
 
     def show(_, output):
         sys.stdout.buffer.write(output)
