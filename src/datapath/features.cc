@@ -96,6 +96,7 @@ int TryCurrentPrograms() {
   const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "knp_probe", 4, 8, 1, nullptr));
   if (!map.valid()) return errno;
   std::vector<bpf_insn> program = {
+      // NOLINTNEXTLINE(misc-redundant-expression): class and mode are both 0 here, and told apart all the same
       {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE, .off = 0, .imm = map.get()},
       {.code = 0, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0, .imm = 0},

@@ -5,7 +5,7 @@
 
 namespace knp::detect {
 
-Detection::Detection(const DetectionOptions& options, AlertBook::Context context)
+Detection::Detection(const DetectionOptions& options, const AlertBook::Context& context)
     : options_(options), alerts_(options_, context) {
   if (options_.enabled)
     detectors_ = MakeDetectors({.options = options_, .alerts = alerts_, .unix_ns = context.unix_ns});

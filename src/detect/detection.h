@@ -19,7 +19,7 @@ class Detection {
  public:
   static constexpr std::uint64_t kTickNs = 250'000'000;
 
-  Detection(const DetectionOptions& options, AlertBook::Context context);
+  Detection(const DetectionOptions& options, const AlertBook::Context& context);
   Detection(const Detection&) = delete;
   Detection& operator=(const Detection&) = delete;
 

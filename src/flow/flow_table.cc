@@ -59,7 +59,7 @@ FlowTable::Index FlowTable::FindOrOpen(const FlowTuple& tuple, bool folded, std:
     if (std::optional<FlowTuple> before = context_.original(tuple)) {
       key = MakeKey(*before, source_is_high);
       found = index_.find(key);
-      if (original) *original = std::move(before);
+      if (original) *original = before;
     }
   }
   *opened = found == index_.end();

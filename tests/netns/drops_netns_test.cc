@@ -171,12 +171,12 @@ TEST_F(DropsNetnsTest, TcpChecksum_Bad_IsTheConversations) {
     frame[25] = static_cast<std::uint8_t>(~sum);
     for (int i = 0; i < 300; i++) ASSERT_TRUE(sender->Send(frame).ok());
   });
-  const auto total = Expect("TCP_CSUM", {300, 300 * 54}, DropPosition::kBehindHook);
+  const auto total = Expect("TCP_CSUM", {300, 300ull * 54}, DropPosition::kBehindHook);
   ASSERT_TRUE(total);
   EXPECT_EQ(total->location, "tcp_v4_rcv");
   const std::vector<FlowDrop> drops = DropsOf(40000, IPPROTO_TCP);
   ASSERT_EQ(drops.size(), 1u);
-  EXPECT_EQ(drops[0].count, (Count{300, 300 * 54}));
+  EXPECT_EQ(drops[0].count, (Count{300, 300ull * 54}));
 }
 
 TEST_F(DropsNetnsTest, ReceiveBuffer_Full_ConversationsCountIsWhatTheSocketLacks) {
@@ -206,10 +206,10 @@ TEST_F(DropsNetnsTest, Qdisc_Full_IsBehindTheEgressHook) {
     return reason.has_value();
   }));
   ASSERT_TRUE(reason);
-  Expect(*reason, {200, 200 * 142}, DropPosition::kBehindHook);
+  Expect(*reason, {200, 200ull * 142}, DropPosition::kBehindHook);
   const std::vector<FlowDrop> drops = DropsOf(port);
   ASSERT_EQ(drops.size(), 1u);
-  EXPECT_EQ(drops[0].count, (Count{200, 200 * 142}));
+  EXPECT_EQ(drops[0].count, (Count{200, 200ull * 142}));
   ASSERT_NO_FATAL_FAILURE(Shell(Side::kB, "tc qdisc del dev veth_b root"));
 }
 
@@ -221,10 +221,10 @@ TEST_F(DropsNetnsTest, Netfilter_InputAndOutput_AreBehindAndBeforeTheHooks) {
   Shell(Side::kB, "nft 'add chain inet knp in { type filter hook input priority 0; }'");
   Shell(Side::kB, "nft add rule inet knp in udp dport 4711 drop");
   const std::uint16_t in = SendUdp(rig_->ipv4(Side::kB), 250);
-  Expect("NETFILTER_DROP", {250, 250 * 142}, DropPosition::kBehindHook);
+  Expect("NETFILTER_DROP", {250, 250ull * 142}, DropPosition::kBehindHook);
   const std::vector<FlowDrop> drops = DropsOf(in);
   ASSERT_EQ(drops.size(), 1u);
-  EXPECT_EQ(drops[0].count, (Count{250, 250 * 142}));
+  EXPECT_EQ(drops[0].count, (Count{250, 250ull * 142}));
   Shell(Side::kB, "nft 'add chain inet knp out { type filter hook output priority 0; }'");
   Shell(Side::kB, "nft add rule inet knp out udp dport 4711 drop");
   SendUdp(rig_->ipv4(Side::kA), 120, Side::kB);
@@ -232,7 +232,7 @@ TEST_F(DropsNetnsTest, Netfilter_InputAndOutput_AreBehindAndBeforeTheHooks) {
   EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
     for (const DropTotal& total : Totals())
       if (total.reason == "NETFILTER_DROP" && total.position == DropPosition::kBeforeHook &&
-          (total.interface == "veth_b") && total.count == Count{120, 120 * 128})
+          (total.interface == "veth_b") && total.count == Count{120, 120ull * 128})
         return true;
     return false;
   }));

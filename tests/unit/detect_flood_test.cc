@@ -18,11 +18,11 @@ using testing::HasSubstr;
 
 class FloodTest : public DetectionTest {
  protected:
-  // `each` so many times a second, evenly, for so long.
-  void Rate(int per_second, double seconds, const std::function<void(std::uint32_t)>& each) {
-    double owed = 0;
-    for (double s = 0; s < seconds; s += 0.05) {
-      for (owed += per_second * 0.05; owed >= 1; owed -= 1) each(count_++);
+  // `each` so many times a second, evenly, for so long: a step is a twentieth of a second, and so is what is owed counted.
+  void Rate(int per_second, int seconds, const std::function<void(std::uint32_t)>& each) {
+    int owed = 0;
+    for (int step = 0; step < 20 * seconds; step++) {
+      for (owed += per_second; owed >= 20; owed -= 20) each(count_++);
       Pass(50 * kMs);
     }
   }
@@ -276,8 +276,8 @@ TEST_F(FloodTest, LargeDatagramsInFragments_StayQuiet) {
   To(&first, Stage::kTalked);
   To(&rest, Stage::kOpened);
   for (int quarter = 0; quarter < 40; quarter++) {
-    Carry(&first, {250, 250 * 1500}, {250, 20'000});
-    Carry(&rest, {250 * 5, 250 * 5 * 1480});
+    Carry(&first, {250, 375'000}, {250, 20'000});
+    Carry(&rest, {1250, 1'850'000});
     Pass(250 * kMs);
   }
   ExpectQuiet();

@@ -38,7 +38,7 @@ Limits::Limits(const Surroundings& surroundings)
       unix_ns_(surroundings.unix_ns),
       by_length_(options_.rules.size()),
       slot_ns_(SlotNs(options_, kSlots)),
-      hosts_(kMostHosts, 2 * kSlots * slot_ns_) {
+      hosts_(kMostHosts, 2 * slot_ns_ * kSlots) {
   std::iota(by_length_.begin(), by_length_.end(), std::size_t{0});
   std::stable_sort(by_length_.begin(), by_length_.end(), [this](std::size_t a, std::size_t b) {
     return options_.rules[a].prefix.length > options_.rules[b].prefix.length;
@@ -93,7 +93,7 @@ void Limits::Advance(std::uint64_t mono_ns) {
   const std::uint64_t slot = mono_ns / slot_ns_;
   if (slot <= now_slot_) return;
   // The slot that begins now is empty: judged is what is over.
-  const std::uint64_t since = mono_ns - std::min(mono_ns, 3 * kSlots * slot_ns_);
+  const std::uint64_t since = mono_ns - std::min(mono_ns, 3 * slot_ns_ * kSlots);
   hosts_.VisitSince(since, [&](const Key& key, Host& host) {
     if (host.slot + 1 < slot) Roll(&host, slot - 1);
     Judge(key, &host, mono_ns);
@@ -102,7 +102,7 @@ void Limits::Advance(std::uint64_t mono_ns) {
 }
 
 void Limits::Finish(std::uint64_t mono_ns) {
-  hosts_.VisitSince(mono_ns - std::min(mono_ns, 3 * kSlots * slot_ns_),
+  hosts_.VisitSince(mono_ns - std::min(mono_ns, 3 * slot_ns_ * kSlots),
                     [&](const Key& key, Host& host) { Judge(key, &host, mono_ns); });
 }
 
@@ -173,7 +173,7 @@ void Limits::Tell(const Key& key, const Host& host, bool from_it, std::uint64_t 
   finding.key = NameOf(key, from_it);
   finding.first_mono_ns = way.since_ns;
   finding.last_mono_ns = mono_ns;
-  finding.quiet_ns = 4 * kSlots * slot_ns_;
+  finding.quiet_ns = 4 * slot_ns_ * kSlots;
   alerts_.Tell(finding, mono_ns);
 }
 

@@ -138,8 +138,6 @@ void Attempts::OnStage(const Contact& contact, Stage before) {
   switch (contact.stage) {
     case Stage::kNone: break;
     case Stage::kOpened:
-      if (before == Stage::kNone) Wait(contact, attempt);
-      break;
     case Stage::kAnswered:  // the third ACK may come yet
       if (before == Stage::kNone) Wait(contact, attempt);
       break;

@@ -128,6 +128,7 @@ std::vector<DropTotal> DropWatch::Totals() const {
   }
   if (rest_.other.packets != 0) sums[{"", "", "", DropPosition::kUnknown}] += rest_.other;
   std::vector<DropTotal> totals;
+  totals.reserve(sums.size());
   for (const auto& [what, count] : sums)
     totals.push_back({.reason = std::get<0>(what),
                       .location = std::get<1>(what),

@@ -23,7 +23,8 @@ constexpr std::uint64_t kRestForWork = 50;  // with thousands of interfaces: at 
 
 class Interfaces final : public Piece {
  public:
-  Interfaces(datapath::NetlinkSocket socket, std::map<std::uint32_t, LinkCounters> first) : socket_(std::move(socket)) {
+  Interfaces(datapath::NetlinkSocket socket, const std::map<std::uint32_t, LinkCounters>& first)
+      : socket_(std::move(socket)) {
     for (const auto& [ifindex, counters] : first) growths_[ifindex].Start(counters);
   }
 
@@ -96,7 +97,7 @@ absl::StatusOr<std::unique_ptr<Piece>> MakeInterfaces(const Surroundings&) {
   if (!socket.ok()) return socket.status();
   auto first = ReadLinkCounters(*socket);
   if (!first.ok()) return first.status();
-  return std::make_unique<Interfaces>(*std::move(socket), *std::move(first));
+  return std::make_unique<Interfaces>(*std::move(socket), *first);
 }
 
 }  // namespace knp::host
