@@ -42,7 +42,7 @@ KNP_ASSERT_SIZE(struct knp_drop_total_key, 24);
 
 struct knp_drop_count {
   __u64 packets; /* segments of a super-packet */
-  __u64 bytes;   /* from the link header, if there was one */
+  __u64 bytes;   /* on the wire, as the hooks count them; from the link header, if there was one */
 };
 KNP_ASSERT_SIZE(struct knp_drop_count, 16);
 

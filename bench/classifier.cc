@@ -3,7 +3,6 @@
 #include "src/app/classifier.h"
 
 #include <netinet/in.h>
-#include <time.h>
 
 #include <array>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "bench/isolation.h"
+#include "bench/measure.h"
 #include "bench/user_space.h"
 #include "tests/support/payloads.h"
 
@@ -19,12 +19,6 @@ namespace knp::bench {
 namespace {
 
 constexpr std::uint64_t kFlows = 20'000;
-
-double ThreadNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 double RssMib() {
   std::ifstream status("/proc/self/status");
@@ -58,7 +52,7 @@ Conversation Noise(std::uint16_t port) {
 
 double NsASample(app::Classifier& classifier, const std::vector<Conversation>& conversations) {
   const std::uint64_t samples_before = classifier.stats().samples;
-  const double before = ThreadNs();
+  const double before = ThreadCpuNs();
   for (std::uint64_t id = 0; id < kFlows; ++id) {
     const Conversation& conversation = conversations[id % conversations.size()];
     for (const Payload& payload : conversation.payloads) {
@@ -73,7 +67,7 @@ double NsASample(app::Classifier& classifier, const std::vector<Conversation>& c
     }
     classifier.Forget(id);
   }
-  return (ThreadNs() - before) / static_cast<double>(classifier.stats().samples - samples_before);
+  return (ThreadCpuNs() - before) / static_cast<double>(classifier.stats().samples - samples_before);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "bench/isolation.h"
+#include "bench/measure.h"
 #include "bench/test_run.h"
 
 namespace knp::bench {
@@ -16,11 +17,6 @@ namespace {
 
 constexpr std::uint32_t kRuns = 400'000;
 constexpr std::uint64_t kManyFlows = std::uint64_t{1} << 30;  // never comes round within a round
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // Gives the reader time without letting this CPU go idle and cold.
 void Spin(std::chrono::milliseconds duration) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "bench/isolation.h"
+#include "bench/measure.h"
 #include "bench/test_run.h"
 
 namespace knp::bench {
@@ -25,11 +26,6 @@ struct Way {
   std::uint64_t base = kManyFlows;
   std::vector<double> hot, thousand, fresh, scan;
 };
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 double ReadMilliseconds(NetworkMonitor& monitor) {
   const auto before = std::chrono::steady_clock::now();

@@ -3,13 +3,12 @@
 #include "bench/flood.h"
 
 #include <knp/network_monitor.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include <chrono>
 #include <fstream>
 
 #include "bench/isolation.h"
+#include "bench/measure.h"
 #include "bench/test_run.h"
 
 namespace knp::bench {
@@ -17,20 +16,6 @@ namespace {
 
 constexpr std::uint32_t kBurst = 20'000;
 constexpr auto kDuration = std::chrono::seconds(5);
-
-double Seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
-
-double ProcessCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return Seconds(usage.ru_utime) + Seconds(usage.ru_stime);
-}
-
-double ThreadCpuSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
 
 double PeakRssMib() {
   std::ifstream status("/proc/self/status");
@@ -60,7 +45,7 @@ void MeasureFlood(const std::string& floors_path, bool wide, bool folding, Flood
   for (int i = 0; i < 20; i++) floor += floors.RunDriven(kBurst, driver) / 20;
   floors.Aim(program, kNeverAgain, 0);
 
-  const double process_before = ProcessCpuSeconds(), thread_before = ThreadCpuSeconds();
+  const double process_before = ProcessCpuNs(), thread_before = ThreadCpuNs();
   const auto start = std::chrono::steady_clock::now();
   std::uint64_t sent = 0;
   double ns = 0;
@@ -69,7 +54,7 @@ void MeasureFlood(const std::string& floors_path, bool wide, bool folding, Flood
     sent += kBurst;
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result->reader_cpu = (ProcessCpuSeconds() - process_before - (ThreadCpuSeconds() - thread_before)) / seconds;
+  result->reader_cpu = (ProcessCpuNs() - process_before - (ThreadCpuNs() - thread_before)) / 1e9 / seconds;
   result->packets_per_second = static_cast<double>(sent) / seconds;
   result->ns_a_packet = ns / static_cast<double>(sent) - floor;
   result->peak_rss_mib = PeakRssMib();

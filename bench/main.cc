@@ -1,11 +1,9 @@
-// knp_bench: measures and writes docs/performance.md (./dev bench). One argument: another file to write to; or --flood: only
-// that part, to the terminal.
+// knp_bench: measures and writes docs/performance.md (./dev bench). One argument: another file to write to; or --flood or
+// --host: only that part, to the terminal.
 //
 // The user-space parts run in processes of their own, so that the memory measured is theirs.
 #include <fmt/format.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -17,7 +15,9 @@
 #include "bench/data_path.h"
 #include "bench/fallbacks.h"
 #include "bench/flood.h"
+#include "bench/host_tables.h"
 #include "bench/isolation.h"
+#include "bench/own_process.h"
 #include "bench/replay.h"
 #include "bench/test_run.h"
 #include "bench/user_space.h"
@@ -27,26 +27,6 @@ namespace {
 
 constexpr char kFloors[] = KNP_BUILD_DIR "/lib/bench/floors.o";
 constexpr unsigned kRounds = 9;
-
-template <typename Measure, typename Result>
-void InAProcessOfItsOwn(Measure measure, Result* result) {
-  int ends[2];
-  if (pipe(ends) != 0) Die("cannot make a pipe");
-  const pid_t child = fork();
-  if (child == 0) {
-    measure(result);
-    _exit(write(ends[1], result, sizeof *result) == sizeof *result ? 0 : 1);
-  }
-  close(ends[1]);
-  if (read(ends[0], result, sizeof *result) != sizeof *result) Die("the user-space part failed");
-  close(ends[0]);
-  waitpid(child, nullptr, 0);
-}
-
-std::string Verdict(double value, double target, bool more_is_better) {
-  if (target == 0) return "";
-  return (more_is_better ? value >= target : value <= target) ? "yes" : "**no**";
-}
 
 std::string DataPathTable(const std::vector<Line>& lines) {
   std::string text =
@@ -153,6 +133,12 @@ int RunFloods() {
   return 0;
 }
 
+int RunHost() {
+  EnterOwnNetworkNamespace();
+  std::fputs(HostTables(kFloors).c_str(), stdout);
+  return 0;
+}
+
 int Run(const std::string& path) {
   EnterOwnNetworkNamespace();
   UserSpaceResult user_space;
@@ -164,6 +150,7 @@ int Run(const std::string& path) {
   const FloodPair spoofed = MeasureFloods(false), wide = MeasureFloods(true);
   const std::string best = DataPathTable(MeasureDataPath(kFloors, kRounds, ""));
   const std::string fallbacks = FallbackTable(MeasureFallbacks(kFloors, kRounds));
+  const std::string host = HostTables(kFloors);
   const std::string replay = ReplayTable(MeasureReplay(kFloors, kRounds));
   utsname system{};
   uname(&system);
@@ -206,6 +193,9 @@ The load is our program in TEST_RUN on one CPU, each packet a new flow; the read
 Conversations, fed with records of both directions in an order that no cache likes; names, applications and traffic are on.
 
 {}
+## What the host knows
+
+{}
 ## Replay
 
 `knp replay` of a capture made for this: reading the file, our programs by one BPF_PROG_TEST_RUN a frame, connections and
@@ -220,7 +210,7 @@ a new flow, 5 % to 97 % of packets lost at 50 kpps of new flows, 72–721 MB; Re
 906 ns; softflowd 1.4 CPU-seconds per million packets.
 )",
       system.release, system.machine, std::thread::hardware_concurrency(), kRounds, best, fallbacks,
-      FloodTable(spoofed, wide), UserSpaceTable(user_space), ConversationTable(conversations), replay);
+      FloodTable(spoofed, wide), UserSpaceTable(user_space), ConversationTable(conversations), host, replay);
   std::fputs(text.c_str(), stdout);
   std::ofstream file(path);
   if (!(file << text).flush()) Die("cannot write " + path);
@@ -232,5 +222,6 @@ a new flow, 5 % to 97 % of packets lost at 50 kpps of new flows, 72–721 MB; Re
 
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1] == std::string("--flood")) return knp::bench::RunFloods();
+  if (argc > 1 && argv[1] == std::string("--host")) return knp::bench::RunHost();
   return knp::bench::Run(argc > 1 ? argv[1] : KNP_SOURCE_DIR "/docs/performance.md");
 }

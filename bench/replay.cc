@@ -12,6 +12,7 @@
 #include <functional>
 #include <vector>
 
+#include "bench/measure.h"
 #include "bench/test_run.h"
 #include "tests/support/capture_bytes.h"
 
@@ -31,11 +32,6 @@ double Timed(const std::function<void()>& work) {
   const double before = Seconds();
   work();
   return Seconds() - before;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // An acknowledgement of conversation `flow`, with 20 to 1,000 bytes behind the headers.

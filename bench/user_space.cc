@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 #include <knp/network_monitor.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +11,7 @@
 #include <thread>
 
 #include "bench/isolation.h"
+#include "bench/measure.h"
 #include "bench/test_run.h"
 
 namespace knp::bench {
@@ -71,21 +70,6 @@ void MeasureRecords(const std::string& floors_path, UserSpaceResult* result) {
 
 namespace {
 
-double ProcessCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-double ThreadCpuSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
-
 // Offers `rate` new flows a second for a second and a half; what was really offered, or 0 if packets were lost.
 double Offer(Floors& floors, NetworkMonitor& monitor, double rate, double* reader_cpu) {
   constexpr std::uint32_t kBurst = 500;
@@ -95,7 +79,7 @@ double Offer(Floors& floors, NetworkMonitor& monitor, double rate, double* reade
     return found == stats->total.lost.end() ? 0 : found->second.packets;
   };
   const std::uint64_t lost_before = lost();
-  const double process_before = ProcessCpuSeconds(), thread_before = ThreadCpuSeconds();
+  const double process_before = ProcessCpuNs(), thread_before = ThreadCpuNs();
   const auto start = std::chrono::steady_clock::now();
   const auto end = start + std::chrono::milliseconds(1500);
   std::uint64_t sent = 0;
@@ -106,7 +90,7 @@ double Offer(Floors& floors, NetworkMonitor& monitor, double rate, double* reade
                                               std::chrono::duration<double>(static_cast<double>(sent) / rate)));
   }
   const double seconds = Microseconds(std::chrono::steady_clock::now() - start) / 1e6;
-  *reader_cpu = (ProcessCpuSeconds() - process_before - (ThreadCpuSeconds() - thread_before)) / seconds;
+  *reader_cpu = (ProcessCpuNs() - process_before - (ThreadCpuNs() - thread_before)) / 1e9 / seconds;
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   return lost() == lost_before ? static_cast<double>(sent) / seconds : 0;
 }

@@ -55,6 +55,10 @@ struct sk_buff {
   unsigned long _skb_refdst; /* the route, and a flag in the lowest bit */
   unsigned int tail, end;    /* offsets from head: what 64-bit kernels have */
   unsigned char *head, *data;
+  __u32 vlan_all; /* 0: no tag beside the bytes. Linux 6.2 */
+} KNP_CORE;
+struct sk_buff___before_6_2 {
+  __u8 vlan_present : 1;
 } KNP_CORE;
 
 const volatile struct knp_drop_config knp_drop_config SEC(".rodata.knp_drops");
@@ -88,6 +92,7 @@ struct knp_dropped {
   __u64 head;
   __u32 data, tail; /* offsets from head, as network and mac */
   __u32 network, mac;
+  __u32 start; /* of what counts: the link header, else the network header, else where the stack is */
   struct knp_drop_count count;
 };
 
@@ -95,32 +100,49 @@ static __always_inline int knp_has_ports(__u32 protocol) {
   return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
 }
 
-/* Bytes as our hooks count them: from the link header on, if the packet had one; what the stack has pulled is added. Of a
- * super-packet its length in one piece and the number of its segments. */
-static __always_inline void knp_measure(const struct sk_buff *skb, struct knp_dropped *d) {
-  const struct skb_shared_info *shared;
-  __u16 segments[2] = {}; /* size and number */
-  __u32 bytes = skb->len;
-
+static __always_inline void knp_locate(const struct sk_buff *skb, struct knp_dropped *d) {
   d->head = (__u64)skb->head;
   d->data = (__u32)((__u64)skb->data - d->head);
   d->tail = skb->tail;
   d->network = skb->network_header;
   d->mac = skb->mac_header;
+  d->start = d->data;
   if (d->mac != KNP_UNSET && d->mac <= d->data)
-    bytes += d->data - d->mac;
+    d->start = d->mac;
   else if (d->network != 0 && d->network < d->data)
-    bytes += d->data - d->network;
+    d->start = d->network;
   if (d->network == 0) d->network = d->data; /* not set yet: before the stack looked at it */
-  shared = (const void *)(d->head + skb->end);
-  bpf_core_read(&segments[0], sizeof segments[0], &shared->gso_size);
-  if (segments[0]) bpf_core_read(&segments[1], sizeof segments[1], &shared->gso_segs);
-  d->count.packets = segments[1] ? segments[1] : 1;
-  d->count.bytes = bytes;
 }
 
-/* 0: no IP packet, or its header is not at hand. */
-static __always_inline int knp_read_tuple(const struct knp_dropped *d, struct knp_drop_flow_key *key) {
+static __always_inline int knp_has_tag(const struct sk_buff *skb) {
+  const struct sk_buff___before_6_2 *before = (const void *)skb;
+  if (bpf_core_field_exists(skb->vlan_all)) return skb->vlan_all != 0;
+  return bpf_core_field_exists(before->vlan_present) && BPF_CORE_READ_BITFIELD_PROBED(before, vlan_present);
+}
+
+/* Packets and bytes as our hooks count them (bpf/lib/parse.h): on the wire, from the link header on if the packet had one,
+ * with what the stack has pulled and the tag that stands beside the bytes; of a super-packet its segments, each with the
+ * headers. `l4`: offset of the transport header, 0: not known. */
+static __always_inline void knp_measure(const struct sk_buff *skb, struct knp_dropped *d, __u32 l4, __u32 protocol) {
+  const struct skb_shared_info *shared = (const void *)(d->head + skb->end);
+  __u16 segments[2] = {}; /* size and number */
+  __u32 tag = knp_has_tag(skb) ? 4 : 0, header = 0;
+  __u8 words = 0;
+
+  d->count.packets = 1;
+  d->count.bytes = skb->len + (d->data - d->start) + tag;
+  bpf_core_read(&segments[0], sizeof segments[0], &shared->gso_size);
+  if (segments[0]) bpf_core_read(&segments[1], sizeof segments[1], &shared->gso_segs);
+  if (segments[1] < 2) return;
+  d->count.packets = segments[1];
+  if (l4 < d->start || (protocol != 6 && protocol != 17)) return;
+  if (protocol == 6) bpf_probe_read_kernel(&words, sizeof words, (const void *)(d->head + l4 + 12));
+  header = l4 - d->start + (protocol == 6 ? (words >> 4) * 4 : 8);
+  d->count.bytes += (__u64)(segments[1] - 1) * (header + tag);
+}
+
+/* The transport header's offset; 0: no IP packet, or its header is not at hand. */
+static __always_inline __u32 knp_read_tuple(const struct knp_dropped *d, struct knp_drop_flow_key *key) {
   __u8 header[40]; /* an IPv6 header; or an IPv4 one and, as a rule, what follows. The buffer is never smaller. */
   __u32 l4 = d->network;
   __u32 next, later = 0;
@@ -159,7 +181,7 @@ static __always_inline int knp_read_tuple(const struct knp_dropped *d, struct kn
     key->sport_be = ports[0];
     key->dport_be = ports[1];
   }
-  return 1;
+  return l4;
 }
 
 static __always_inline void knp_add(struct knp_drop_count *to, const struct knp_drop_count *count) {
@@ -236,7 +258,7 @@ int knp_drop(__u64 *ctx) {
   struct knp_dropped d = {};
   struct knp_drop_rest *rest;
   const __u32 zero = 0;
-  __u32 class = 0;
+  __u32 class = 0, l4 = 0;
 
   /* The verifier does not see the branches that this kernel's tracepoint has no parameter for. */
   if (knp_drop_config.has_reason) key.reason = (__u32)ctx[2];
@@ -251,9 +273,11 @@ int knp_drop(__u64 *ctx) {
   }
   rest = bpf_map_lookup_elem(&knp_drop_rests, &zero);
   if (!rest) return 0;
-  knp_measure(skb, &d);
+  knp_locate(skb, &d);
+  if (skb->protocol == bpf_htons(0x0800) || skb->protocol == bpf_htons(0x86dd)) l4 = knp_read_tuple(&d, &flow);
+  knp_measure(skb, &d, l4, flow.protocol);
   knp_count_total(&key, &d.count, rest);
-  if ((skb->protocol == bpf_htons(0x0800) || skb->protocol == bpf_htons(0x86dd)) && knp_read_tuple(&d, &flow)) {
+  if (l4) {
     flow.location = key.location;
     flow.reason = key.reason;
     knp_count_flow(&flow, &d.count, rest);

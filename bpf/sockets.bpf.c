@@ -100,8 +100,9 @@ int knp_sock_release(struct bpf_sock *ctx) {
     if (ctx->dst_port || owner->told) knp_udp_closed(ctx, cookie, owner);
     bpf_map_delete_elem(&knp_socket_owners, &cookie);
   } else if (ctx->protocol == KNP_TCP) {
-    /* Accepted: who closes it has it. Its last change of state will tell. */
-    if (!owner && ctx->state != KNP_STATE_CLOSE) {
+    /* Accepted: who closes it has it. Its last change of state will tell, if it is another process than the listener's. */
+    const struct knp_socket_owner *heir = owner ? 0 : bpf_sk_storage_get(&knp_socket_heirs, ctx, 0, 0);
+    if (!owner && ctx->state != KNP_STATE_CLOSE && !(heir && heir->tgid == bpf_get_current_pid_tgid() >> 32)) {
       knp_current(&current, bpf_get_netns_cookie(ctx));
       current.since_ns = 0;
       bpf_map_update_elem(&knp_socket_owners, &cookie, &current, BPF_ANY);
@@ -215,7 +216,7 @@ static __always_inline void knp_tcp(struct bpf_sock_ops *ops, __u8 kind) {
   }
   if (kind == KNP_SOCKET_CLOSED) {
     knp_tcp_fate(ops, notice);
-    bpf_map_delete_elem(&knp_socket_owners, &cookie);
+    if (owner) bpf_map_delete_elem(&knp_socket_owners, &cookie);
   }
   knp_end(notice);
 }

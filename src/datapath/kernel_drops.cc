@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "src/datapath/errors.h"
@@ -16,6 +18,12 @@ namespace knp::datapath {
 namespace {
 
 constexpr std::string_view kPrefix = "SKB_DROP_REASON_";
+constexpr std::string_view kOfModule = "_drop_reason";
+
+using Types = std::unique_ptr<btf, decltype(&btf__free)>;
+
+// SKB_DROP_REASON_SUBSYS_SHIFT; 0: the kernel itself.
+std::uint32_t SubsystemOf(std::uint32_t reason) { return reason >> 16; }
 
 // The tracepoint's own, behind the first one, which is the tracer's; -1: there is no such tracepoint.
 int ParametersOf(const btf& types, const char* tracepoint) {
@@ -33,8 +41,12 @@ std::string DropVocabulary::NameOf(std::uint32_t reason) const {
   if (!has_reason) return {};
   const auto known = reasons.find(reason);
   if (known != reasons.end()) return known->second;
-  if (reason >> 16 != 0) return fmt::format("SUBSYS_{}_{}", reason >> 16, reason & 0xffff);
+  if (SubsystemOf(reason) != 0) return fmt::format("SUBSYS_{}_{}", SubsystemOf(reason), reason & 0xffff);
   return fmt::format("{}", reason);
+}
+
+bool DropVocabulary::LacksNameOf(std::uint32_t reason) const {
+  return has_reason && SubsystemOf(reason) != 0 && !reasons.contains(reason);
 }
 
 absl::StatusOr<DropVocabulary> ReadDropVocabulary(const btf& types) {
@@ -58,9 +70,41 @@ absl::StatusOr<DropVocabulary> ReadDropVocabulary(const btf& types) {
 
 absl::StatusOr<DropVocabulary> ReadDropVocabulary() {
   const LibbpfLog quiet;
-  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), btf__free);
+  const Types types(btf__load_vmlinux_btf(), btf__free);
   if (!types) return absl::UnimplementedError("this kernel does not describe its types (no /sys/kernel/btf/vmlinux)");
   return ReadDropVocabulary(*types);
+}
+
+void AddModuleReasons(const btf& types, std::uint32_t first, std::map<std::uint32_t, std::string>* reasons) {
+  for (std::uint32_t id = first; id < btf__type_cnt(&types); id++) {
+    const btf_type* type = btf__type_by_id(&types, id);
+    if (!btf_is_enum(type) || !std::string_view(btf__name_by_offset(&types, type->name_off)).ends_with(kOfModule))
+      continue;
+    const struct btf_enum* values = btf_enum(type);  // also a function
+    for (int i = 0; i < btf_vlen(type); i++) {
+      const auto number = static_cast<std::uint32_t>(values[i].val);
+      const std::string_view name = btf__name_by_offset(&types, values[i].name_off);
+      // What is not meant for others: where the subsystem begins ("__OVS_DROP_REASON"), where it ends, and the mask.
+      if (SubsystemOf(number) == 0 || name.starts_with("__") || name.ends_with("_MAX") || name.ends_with("_MASK"))
+        continue;
+      reasons->emplace(number, name);
+    }
+  }
+}
+
+std::map<std::uint32_t, std::string> ReadModuleReasons(const std::string& directory) {
+  const LibbpfLog quiet;
+  std::map<std::uint32_t, std::string> reasons;
+  const Types base(btf__parse_raw((directory + "/vmlinux").c_str()), btf__free);
+  if (!base) return reasons;
+  AddModuleReasons(*base, 1, &reasons);  // those that are built in
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, unreadable)) {
+    if (entry.path().filename() == "vmlinux") continue;
+    const Types module(btf__parse_raw_split(entry.path().c_str(), base.get()), btf__free);
+    if (module) AddModuleReasons(*module, btf__type_cnt(base.get()), &reasons);
+  }
+  return reasons;
 }
 
 std::map<std::uint64_t, std::string> FunctionsAt(const std::set<std::uint64_t>& addresses, std::istream& symbols) {

@@ -2,7 +2,11 @@
 #include <bpf/btf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -63,6 +67,54 @@ TEST(DropVocabularyTest, Names_LosePrefix_AndThoseOfModulesAreNumbers) {
   EXPECT_EQ(words->NameOf(1), "SKB_CONSUMED");
   EXPECT_EQ(words->NameOf(4), "4") << "MAX is no reason";
   EXPECT_EQ(words->NameOf(2u << 16 | 7), "SUBSYS_2_7");
+}
+
+// As include/net/dropreason.h, net/openvswitch/drop.h and net/mac80211/drop.h make them.
+TEST(ModuleReasonsTest, EnumerationsOfModules_NameTheirReasons) {
+  const Types kernel = KernelOf(4);
+  const Types module(btf__new_empty_split(kernel.get()), btf__free);
+  btf__add_enum(module.get(), "ovs_drop_reason", 4);
+  btf__add_enum_value(module.get(), "__OVS_DROP_REASON", 3 << 16);
+  btf__add_enum_value(module.get(), "OVS_DROP_LAST_ACTION", 3 << 16 | 1);
+  btf__add_enum_value(module.get(), "OVS_DROP_MAX", 3 << 16 | 2);
+  btf__add_enum(module.get(), "mac80211_drop_reason", 4);
+  btf__add_enum_value(module.get(), "RX_CONTINUE", 1);
+  btf__add_enum_value(module.get(), "RX_DROP_U_MIC_FAIL", 1 << 16 | 1);
+  btf__add_enum(module.get(), "other", 4);
+  btf__add_enum_value(module.get(), "SOMETHING_ELSE", 3 << 16 | 7);
+  std::map<std::uint32_t, std::string> reasons;
+  datapath::AddModuleReasons(*module, btf__type_cnt(kernel.get()), &reasons);
+  EXPECT_EQ(reasons, (std::map<std::uint32_t, std::string>{{1u << 16 | 1, "RX_DROP_U_MIC_FAIL"},
+                                                           {3u << 16 | 1, "OVS_DROP_LAST_ACTION"}}));
+  auto words = datapath::ReadDropVocabulary(*kernel);
+  ASSERT_TRUE(words.ok());
+  EXPECT_TRUE(words->LacksNameOf(3 << 16 | 1));
+  EXPECT_FALSE(words->LacksNameOf(2)) << "the kernel itself has no name for it, and no module will";
+  words->reasons.merge(reasons);
+  EXPECT_FALSE(words->LacksNameOf(3 << 16 | 1));
+  EXPECT_EQ(words->NameOf(3 << 16 | 1), "OVS_DROP_LAST_ACTION");
+  EXPECT_EQ(words->NameOf(3 << 16 | 2), "SUBSYS_3_2");
+}
+
+TEST(ModuleReasonsTest, Directory_OfModules_IsReadWithItsBase) {
+  const std::string directory = ::testing::TempDir() + "/knp_btf_" + std::to_string(getpid());
+  std::filesystem::create_directory(directory);
+  const auto write = [&](const char* name, const btf& types) {
+    __u32 size = 0;
+    const void* data = btf__raw_data(&types, &size);
+    std::ofstream(directory + "/" + name, std::ios::binary).write(static_cast<const char*>(data), size);
+  };
+  const Types kernel = KernelOf(4);
+  const Types module(btf__new_empty_split(kernel.get()), btf__free);
+  btf__add_enum(module.get(), "ovs_drop_reason", 4);
+  btf__add_enum_value(module.get(), "OVS_DROP_EXPLICIT", 3 << 16 | 5);
+  write("vmlinux", *kernel);
+  write("openvswitch", *module);
+  std::ofstream(directory + "/broken") << "no BTF";
+  EXPECT_EQ(datapath::ReadModuleReasons(directory),
+            (std::map<std::uint32_t, std::string>{{3u << 16 | 5, "OVS_DROP_EXPLICIT"}}));
+  std::filesystem::remove_all(directory);
+  EXPECT_TRUE(datapath::ReadModuleReasons(directory).empty());
 }
 
 TEST(FunctionsAtTest, NearestSymbolBelow_WithoutWhatTheCompilerAppended) {

@@ -14,10 +14,11 @@ namespace knp::host {
 namespace {
 
 constexpr std::size_t kMostTotals = 64;
-constexpr std::uint32_t kFlowsInKernel = 16384;            // between two takings; about 100 bytes each
-constexpr std::uint64_t kTakeEveryNs = 500'000'000;        // at most as seldom as that, while there are drops
-constexpr std::uint64_t kRestPerWork = 100;                // taking costs at most a hundredth of a CPU
-constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;   // reading /proc/kallsyms takes some 50 ms
+constexpr std::uint32_t kFlowsInKernel = 16384;           // between two takings; about 100 bytes each
+constexpr std::uint64_t kTakeEveryNs = 500'000'000;       // at most as seldom as that, while there are drops
+constexpr std::uint64_t kRestPerWork = 100;               // taking costs at most a hundredth of a CPU
+constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;  // reading /proc/kallsyms takes some 50 ms …
+constexpr std::uint64_t kFunctionsRest = 20;  // … and so at most a twentieth of a CPU, while places are new
 constexpr std::uint64_t kKeepNs = 15ull * 60'000'000'000;  // no record is told so long after its packets
 
 std::uint64_t ThreadTime() {
@@ -35,7 +36,10 @@ absl::StatusOr<std::unique_ptr<Piece>> DropWatch::Make(const Surroundings& surro
 }
 
 DropWatch::DropWatch(std::unique_ptr<datapath::DropCounter> counter, const Surroundings& surroundings)
-    : counter_(std::move(counter)), unix_ns_(surroundings.unix_ns), book_(surroundings.options.host.capacity) {}
+    : counter_(std::move(counter)),
+      unix_ns_(surroundings.unix_ns),
+      words_(counter_->vocabulary()),
+      book_(surroundings.options.host.capacity) {}
 
 void DropWatch::Poll(std::uint64_t now_mono_ns) {
   // From another thread than before: Host::Catch, which wants all there is.
@@ -49,8 +53,10 @@ void DropWatch::Poll(std::uint64_t now_mono_ns) {
     trouble_ = status.ok() ? "" : std::string(status.message());
   }
   if (all || now_mono_ns >= next_functions_ns_) {
+    const std::uint64_t before = ThreadTime();
     FindFunctions();
-    next_functions_ns_ = now_mono_ns + kFunctionsEveryNs;
+    FindReasons();
+    next_functions_ns_ = now_mono_ns + std::max(kFunctionsEveryNs, (ThreadTime() - before) * kFunctionsRest);
   }
 }
 
@@ -94,6 +100,17 @@ void DropWatch::FindFunctions() {
   functions_.merge(functions);
 }
 
+// Of modules, once for each reason that is new: its module is there, for it has just dropped something.
+void DropWatch::FindReasons() {
+  bool news = false;
+  for (const datapath::DropRow& row : rows_)
+    if (words_.LacksNameOf(row.site.reason)) news |= asked_reasons_.insert(row.site.reason).second;
+  if (!news) return;
+  std::map<std::uint32_t, std::string> reasons = datapath::ReadModuleReasons();
+  const std::lock_guard lock(mutex_);
+  words_.reasons.merge(reasons);
+}
+
 std::string DropWatch::FunctionAt(std::uint64_t location) const {
   const auto known = functions_.find(location);
   return known == functions_.end() ? "" : known->second;
@@ -102,9 +119,8 @@ std::string DropWatch::FunctionAt(std::uint64_t location) const {
 void DropWatch::Complete(FlowRecord* record) {
   const std::lock_guard lock(mutex_);
   for (const DropBook::Sum& sum : book_.SumsOf(*record)) {
-    FlowDrop drop{.reason = counter_->vocabulary().NameOf(sum.site.reason),
-                  .location = FunctionAt(sum.site.location),
-                  .count = sum.count};
+    FlowDrop drop{
+        .reason = words_.NameOf(sum.site.reason), .location = FunctionAt(sum.site.location), .count = sum.count};
     // Two calls within one function are one place.
     const auto same = std::find_if(record->drops.begin(), record->drops.end(), [&](const FlowDrop& other) {
       return other.reason == drop.reason && other.location == drop.location;
@@ -119,7 +135,7 @@ void DropWatch::Complete(FlowRecord* record) {
 std::vector<DropTotal> DropWatch::Totals() const {
   std::map<std::tuple<std::string, std::string, std::string, DropPosition>, Count> sums;
   for (const datapath::DropRow& row : rows_) {
-    const std::string reason = counter_->vocabulary().NameOf(row.site.reason);
+    const std::string reason = words_.NameOf(row.site.reason);
     const std::string location = FunctionAt(row.site.location);
     const auto interface = row.here ? interfaces_.find(row.ifindex) : interfaces_.end();
     const DropPosition position = PositionOf(
@@ -151,7 +167,7 @@ void DropWatch::Describe(HostPiece* piece, PacketStats* stats) {
   const auto lack = [&](std::string_view what) {
     piece->why += fmt::format("{}{}", piece->why.empty() ? "" : "; ", what);
   };
-  if (!counter_->vocabulary().has_reason) lack("this kernel gives no reasons (Linux 5.17)");
+  if (!words_.has_reason) lack("this kernel gives no reasons (Linux 5.17)");
   if (!functions_.empty() &&
       std::all_of(functions_.begin(), functions_.end(), [](const auto& function) { return function.second.empty(); }))
     lack("no places: /proc/kallsyms hides addresses (kernel.kptr_restrict)");

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -35,6 +36,7 @@ class DropWatch : public Piece {
   absl::Status Take(std::uint64_t now_mono_ns, const datapath::DropCounter::Rest& rest);
   void FindInterfaces(const std::vector<datapath::DropRow>& rows);
   void FindFunctions();
+  void FindReasons();
   // With the lock.
   std::string FunctionAt(std::uint64_t location) const;
   std::vector<DropTotal> Totals() const;
@@ -45,8 +47,10 @@ class DropWatch : public Piece {
   std::uint64_t next_take_ns_ = 0;
   std::thread::id poller_;
   std::uint64_t next_functions_ns_ = 0;
+  std::set<std::uint32_t> asked_reasons_;  // of modules, that had no name; the host's thread's
 
   mutable std::mutex mutex_;
+  datapath::DropVocabulary words_;  // only the host's thread changes it
   DropBook book_;
   datapath::DropCounter::Rest rest_;
   std::vector<datapath::DropRow> rows_;              // only the host's thread changes it

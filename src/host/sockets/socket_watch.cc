@@ -139,10 +139,10 @@ SocketWatch::SocketWatch(const Surroundings& surroundings, std::unique_ptr<datap
 
 // The clock and /proc are asked without the lock, as Piece wants it.
 void SocketWatch::Poll(std::uint64_t now_mono_ns) {
-  std::vector<KnownNotice> notices;
+  notices_.clear();
   events_
       ->Poll([&](const SocketNotice& notice) {
-        KnownNotice& known = notices.emplace_back();
+        KnownNotice& known = notices_.emplace_back();
         known.notice = notice;
         known.told_unix_ns = unix_ns_(notice.time_mono_ns);
         if (!notice.owner) return;
@@ -151,10 +151,10 @@ void SocketWatch::Poll(std::uint64_t now_mono_ns) {
       })
       .IgnoreError();  // of a ring that is mapped: there is none
   LearnAddresses(now_mono_ns);
-  if (!notices.empty()) {
+  if (!notices_.empty()) {
     const std::lock_guard lock(mutex_);
-    for (const KnownNotice& known : notices) table_.Take(known);
-    taken_ += notices.size();
+    for (const KnownNotice& known : notices_) table_.Take(known);
+    taken_ += notices_.size();
     CountNames();
   }
   if (survey_interval_ns_ != 0 && now_mono_ns >= next_survey_ns_) Survey(now_mono_ns);

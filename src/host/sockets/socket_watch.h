@@ -49,7 +49,8 @@ class SocketWatch {
   const datapath::Netns netns_;  // the monitor's, in which the polling thread need not be
   // Of the polling thread.
   ProcessNames names_;
-  std::uint64_t netns_cookie_ = 0;  // the monitor's
+  std::vector<KnownNotice> notices_;  // of one Poll; keeps its room
+  std::uint64_t netns_cookie_ = 0;    // the monitor's
   std::uint64_t next_addresses_ns_ = 0;
   const std::uint64_t survey_interval_ns_;  // 0: none are wanted
   std::uint64_t surveyed_at_ns_ = 0, next_survey_ns_ = 0, rounds_ = 0;
