@@ -15,6 +15,7 @@
 enum knp_drop_class {
   KNP_DROP_NONE = 1,   /* no drop at all: consumed */
   KNP_DROP_QUEUED = 2, /* may come from a tree of skbs, where skb->dev is something else */
+  KNP_DROP_EMPTY = 4,  /* no drop if nothing is left of it: a FIN that a socket took off and kept until it was closed */
 };
 
 /* Read-only data of the programs, written before they are loaded. */

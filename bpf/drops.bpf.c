@@ -264,7 +264,7 @@ int knp_drop(__u64 *ctx) {
   if (knp_drop_config.has_reason) key.reason = (__u32)ctx[2];
   if (knp_drop_config.has_socket) receiver = (const void *)ctx[3];
   if (key.reason < KNP_DROP_REASONS) class = knp_drop_config.classes[key.reason];
-  if (class & KNP_DROP_NONE) return 0;
+  if ((class & KNP_DROP_NONE) || ((class & KNP_DROP_EMPTY) && skb->len == 0)) return 0;
   knp_find_place(skb, receiver, class, &key);
   /* What programs on this host say to each other and to the kernel (unix, netlink) is no packet. */
   if (key.ifindex == 0 && skb->protocol == 0) {

@@ -36,7 +36,9 @@ knp_drop_config ConfigOf(const DropVocabulary& vocabulary) {
     for (const char* queue :
          {"TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP", "SOCKET_CLOSE", "QUEUE_PURGE", "FRAG_REASM_TIMEOUT", "DUP_FRAG"})
       if (name == queue) config.classes[number] = KNP_DROP_QUEUED;
+    if (name == "QUEUE_PURGE" || name == "NOT_SPECIFIED") config.classes[number] |= KNP_DROP_EMPTY;
   }
+  if (!vocabulary.has_reason) config.classes[0] = KNP_DROP_EMPTY;
   return config;
 }
 

@@ -192,6 +192,14 @@ FlowRecord Conversation(unsigned port, std::uint64_t start) {
   return record;
 }
 
+TEST(DropPositionTest, OrdinaryEnds_AreThoseOfConnectionsThatAreOver) {
+  EXPECT_TRUE(host::IsOrdinaryEnd("NOT_SPECIFIED", "tcp_v4_rcv"));
+  EXPECT_TRUE(host::IsOrdinaryEnd("NOT_SPECIFIED", "bpf_prog_test_run_skb"));
+  EXPECT_FALSE(host::IsOrdinaryEnd("NO_SOCKET", "tcp_v4_rcv"));
+  EXPECT_FALSE(host::IsOrdinaryEnd("NOT_SPECIFIED", "ip_rcv_core"));
+  EXPECT_FALSE(host::IsOrdinaryEnd("", "tcp_v4_rcv")) << "before Linux 5.17 nobody can tell";
+}
+
 TEST(DropBookTest, BothDirections_AreOneConversations_MostFirst) {
   DropBook book(10);
   book.Add(Dropped(1000, 2), kStart, kStart);

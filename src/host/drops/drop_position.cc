@@ -52,6 +52,11 @@ bool IsOfSocket(const DropPlace& place) {
 
 }  // namespace
 
+bool IsOrdinaryEnd(std::string_view reason, std::string_view location) {
+  if (location.starts_with("bpf_prog_test_run")) return true;
+  return reason == "NOT_SPECIFIED" && (location == "tcp_v4_rcv" || location == "tcp_v6_rcv");
+}
+
 DropPosition PositionOf(const DropPlace& place) {
   if (IsOfSniffer(place)) return DropPosition::kUnknown;
   // On another namespace's interface: a hook on the other end of its cable may well have counted it.

@@ -18,6 +18,10 @@ struct DropPlace {
 
 DropPosition PositionOf(const DropPlace& place);
 
+// What the kernel frees there by the function for drops though it has done with it what is to be done: a packet of a
+// connection that is over (TIME_WAIT), or one that was never on a wire.
+bool IsOrdinaryEnd(std::string_view reason, std::string_view location);
+
 }  // namespace knp::host
 
 #endif  // KNP_HOST_DROPS_DROP_POSITION_H_

@@ -119,6 +119,7 @@ std::string DropWatch::FunctionAt(std::uint64_t location) const {
 void DropWatch::Complete(FlowRecord* record) {
   const std::lock_guard lock(mutex_);
   for (const DropBook::Sum& sum : book_.SumsOf(*record)) {
+    if (IsOrdinaryEnd(words_.NameOf(sum.site.reason), FunctionAt(sum.site.location))) continue;
     FlowDrop drop{
         .reason = words_.NameOf(sum.site.reason), .location = FunctionAt(sum.site.location), .count = sum.count};
     // Two calls within one function are one place.
@@ -137,6 +138,7 @@ std::vector<DropTotal> DropWatch::Totals() const {
   for (const datapath::DropRow& row : rows_) {
     const std::string reason = words_.NameOf(row.site.reason);
     const std::string location = FunctionAt(row.site.location);
+    if (IsOrdinaryEnd(reason, location)) continue;
     const auto interface = row.here ? interfaces_.find(row.ifindex) : interfaces_.end();
     const DropPosition position = PositionOf(
         {.reason = reason, .location = location, .here = row.here, .local = row.local, .received = row.received});
