@@ -22,7 +22,7 @@ namespace knp::bench {
 namespace {
 
 constexpr int kRounds = 15;
-constexpr std::uint16_t kEntries = 2000;  // whose news the sockets' buffers hold
+constexpr std::uint16_t kEntries = 1000;  // whose news the sockets' buffers hold
 
 void PutTuple(datapath::NetlinkRequest* request, int type, std::uint32_t source, std::uint32_t destination,
               std::uint16_t source_port, std::uint16_t destination_port) {

@@ -24,7 +24,7 @@ class DropsSizeTest : public DropsNetnsTest {
   bool DropIn(const std::string& family, const std::string& hook, const std::string& match) {
     rules_ = family + " knp";
     return Nft("add table " + rules_) && Nft("'add chain " + rules_ + " in { type filter hook " + hook + "; }'") &&
-           Nft("add rule " + rules_ + " in " + match + " counter drop");
+           Nft("'add rule " + rules_ + " in " + match + " counter drop'");
   }
   // Of that rule.
   Count Counted() const {
