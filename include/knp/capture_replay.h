@@ -95,7 +95,7 @@ class CaptureReplay {
   //
   // NotFound, PermissionDenied, FailedPrecondition: the file cannot be read. InvalidArgument: it is no capture, or
   // damaged at a place that the message names; what stands before that place was replayed.
-  absl::Status Run(const std::string& path, const Progress& progress = {}, std::stop_token stop = {});
+  absl::Status Run(const std::string& path, const Progress& progress = {}, const std::stop_token& stop = {});
 
   // Also from within handlers. One frame is one packet, `bytes` are original lengths; each interface of the capture is
   // one here.

@@ -25,8 +25,8 @@ void CaptureReplay::SetIntervalHandler(std::chrono::milliseconds interval, Inter
 absl::Status CaptureReplay::SetSecurityConfig(SecurityParameter parameter, std::uint64_t value) {
   return impl_->SetSecurityConfig(parameter, value);
 }
-absl::Status CaptureReplay::Run(const std::string& path, const Progress& progress, std::stop_token stop) {
-  return impl_->Run(path, progress, std::move(stop));
+absl::Status CaptureReplay::Run(const std::string& path, const Progress& progress, const std::stop_token& stop) {
+  return impl_->Run(path, progress, stop);
 }
 absl::StatusOr<PacketStats> CaptureReplay::GetPacketStats() { return impl_->GetPacketStats(); }
 FlowStats CaptureReplay::GetFlowStats() { return impl_->GetFlowStats(); }

@@ -62,7 +62,7 @@ class Pcapng final : public CaptureFormat {
       absl::StatusOr<std::size_t> length = BlockLength();
       if (!length.ok()) return length.status();
       if (*length == 0) return false;
-      const absl::StatusOr<bool> got = TakeBlock(*length, frame);
+      absl::StatusOr<bool> got = TakeBlock(*length, frame);
       if (!got.ok() || *got) return got;
       if (ended_) return false;
     }
@@ -139,7 +139,7 @@ absl::StatusOr<bool> Pcapng::TakeBlock(std::size_t length, CapturedFrame* frame)
     if (const std::uint32_t again = order_.U32(block.data() + length - 4); Padded(again) != length)
       return Bad(fmt::format("a block of {} bytes whose end says {}", length, again));
   }
-  const absl::StatusOr<bool> got = TakeKnown(body, frame);
+  absl::StatusOr<bool> got = TakeKnown(body, frame);
   if (!got.ok()) return got;
   // The frame stays where it is until the next block is asked for; only a far skip would move it.
   if (length > wanted && *got) return Bad(fmt::format("a record of {} bytes (the most is {})", length, wanted));

@@ -84,7 +84,7 @@ void CaptureReplay::Impl::SetIntervalHandler(std::chrono::milliseconds interval,
   on_interval_ = std::move(handler);
 }
 
-absl::Status CaptureReplay::Impl::Run(const std::string& path, const Progress& progress, std::stop_token stop) {
+absl::Status CaptureReplay::Impl::Run(const std::string& path, const Progress& progress, const std::stop_token& stop) {
   if (ran_) return absl::FailedPreconditionError("this replay has run already: make another for another capture");
   ran_ = true;
   auto source = replay::ByteSource::Open(path, stop);
@@ -96,7 +96,7 @@ absl::Status CaptureReplay::Impl::Run(const std::string& path, const Progress& p
   }
   if (!reader.ok()) return reader.status();
   reader_ = *std::move(reader);
-  const absl::Status replayed = Frames(progress, stop);
+  absl::Status replayed = Frames(progress, stop);
   interrupted_ = stop.stop_requested();
   for (std::string& warning : reader_->TakeWarnings()) report_.warnings.push_back(std::move(warning));
   if (absl::Status status = Finish(); !status.ok()) return status;
@@ -153,7 +153,7 @@ absl::Status CaptureReplay::Impl::OneFrame(const replay::CapturedFrame& frame) {
 absl::Status CaptureReplay::Impl::Consume(std::uint64_t time_ns) {
   until_consume_ = kFramesAConsume;
   consume_by_ns_ = time_ns + kConsumeNs;
-  const absl::Status status = engine_->Consume();
+  absl::Status status = engine_->Consume();
   if (report_.frames >= scan_at_frame_) {
     scan_at_frame_ = report_.frames + kFramesAScan;
     engine_->ScanAll();
@@ -165,7 +165,7 @@ absl::Status CaptureReplay::Impl::Consume(std::uint64_t time_ns) {
 
 absl::StatusOr<InterfaceId> CaptureReplay::Impl::InterfaceOf(std::uint32_t index) {
   if (index < ids_.size() && ids_[index] >= 0) return static_cast<InterfaceId>(ids_[index]);
-  const absl::StatusOr<InterfaceId> id = engine_->AddInterface();
+  absl::StatusOr<InterfaceId> id = engine_->AddInterface();
   if (!id.ok()) return id;
   ids_.resize(std::max<std::size_t>(ids_.size(), index + 1), -1);
   names_.resize(std::max<std::size_t>(names_.size(), *id + 1));

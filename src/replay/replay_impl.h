@@ -21,7 +21,7 @@ class CaptureReplay::Impl {
  public:
   static absl::StatusOr<std::unique_ptr<Impl>> Create(const ReplayOptions& options);
 
-  absl::Status Run(const std::string& path, const Progress& progress, std::stop_token stop);
+  absl::Status Run(const std::string& path, const Progress& progress, const std::stop_token& stop);
   PacketStats GetPacketStats();
   FlowStats GetFlowStats();
   TrafficReport GetTraffic(std::size_t top) { return pipeline_.Traffic(last_ns_, top); }

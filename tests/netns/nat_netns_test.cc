@@ -75,8 +75,9 @@ class NatTest : public ::testing::TestWithParam<Kind> {
     const std::string router = rig_->NamespacePath(Side::kB), backend = server_->NamespacePath(Side::kA);
     const std::string in_router = "nsenter --net=" + router + " ", in_server = "nsenter --net=" + backend + " ",
                       in_client = "nsenter --net=" + rig_->NamespacePath(Side::kA) + " ";
+    const std::string hand_over = in_router + "ip link set srv netns " + backend;
     for (const std::string& command :
-         {in_router + "ip link add rtr type veth peer name srv", in_router + "ip link set srv netns " + backend,
+         {in_router + "ip link add rtr type veth peer name srv", hand_over,
           in_router + "ip addr add 10.77.0.1/24 dev rtr", in_router + "ip link set rtr up",
           in_router + "ip addr add fd00:77::1/64 dev rtr nodad",
           in_router + "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv6.conf.all.forwarding=1",

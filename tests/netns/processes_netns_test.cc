@@ -121,6 +121,7 @@ class ProcessesTest : public ::testing::Test {
     if (!rig_->Enter(side).ok()) _exit(1);
     if (output >= 0) dup2(output, 1);
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());

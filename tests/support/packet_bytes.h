@@ -130,7 +130,7 @@ inline Bytes Geneve(unsigned vni, unsigned type = 0x6558, unsigned option_words 
   return Join({{static_cast<std::uint8_t>(first | option_words), static_cast<std::uint8_t>(second)},
                Be16(type),
                Be32(vni << 8),
-               Bytes(option_words * 4, 0x11)});
+               Bytes(std::size_t{option_words} * 4, 0x11)});
 }
 // The optional fields are there as the flags say.
 inline Bytes Gre(unsigned type, unsigned flags = 0, unsigned key = 0) {

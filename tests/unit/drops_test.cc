@@ -227,7 +227,7 @@ TEST(DropBookTest, OlderConversationOnTheSamePorts_LendsNothing) {
 
 TEST(DropBookTest, ManyRuns_AreMergedFromTheOldest_AndLoseNothing) {
   DropBook book(10);
-  for (unsigned i = 0; i < 20; i++) book.Add(Dropped(1000, 1), kStart + i * 10 * kSecond, kStart + i * 10 * kSecond);
+  for (unsigned i = 0; i < 20; i++) book.Add(Dropped(1000, 1), kStart + 10 * kSecond * i, kStart + 10 * kSecond * i);
   EXPECT_EQ(book.SumsOf(Conversation(1000, kStart)).at(0).count.packets, 20u);
   EXPECT_EQ(book.SumsOf(Conversation(1000, kStart + 190 * kSecond)).at(0).count.packets, 1u);
 }

@@ -187,7 +187,7 @@ Buffer Message(std::uint8_t state, std::size_t info_size) {
   Buffer info(info_size);
   for (std::size_t i = 0; i < info.size(); i += 4) info[i] = std::byte{static_cast<unsigned char>(i / 4)};
   PutAttribute(&buffer, INET_DIAG_INFO, info);
-  PutAttribute(&buffer, INET_DIAG_SKMEMINFO, Buffer(8 * 4));  // before SK_MEMINFO_DROPS
+  PutAttribute(&buffer, INET_DIAG_SKMEMINFO, Buffer(8 * sizeof(std::uint32_t)));  // before SK_MEMINFO_DROPS
   Buffer name(5);
   std::memcpy(name.data(), "reno", 5);
   PutAttribute(&buffer, INET_DIAG_CONG, name);
