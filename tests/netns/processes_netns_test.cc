@@ -233,6 +233,16 @@ TEST_F(ProcessesTest, LostSegments_AreRetransmitsOfTheSocket) {
   ASSERT_NO_FATAL_FAILURE(Watch());
   if (!Has("sockets")) GTEST_SKIP() << "no cgroup v2 here";
   Serve();
+  const auto repeated_by_ss = [] {  // "… retrans:0/3 …", as it is told of what is being repeated and what was
+    std::string text;
+    FILE* ss = popen("ss -Htin state connected dport = :7000", "r");
+    for (int c; ss && (c = fgetc(ss)) != EOF;) text += static_cast<char>(c);
+    if (ss) pclose(ss);
+    const std::size_t at = text.find("retrans:");
+    const std::size_t slash = at == std::string::npos ? at : text.find('/', at);
+    return slash == std::string::npos ? 0u : static_cast<unsigned>(std::stoul(text.substr(slash + 1)));
+  };
+  unsigned by_ss = 0;
   const auto neighbour = [](const std::string& mac) {
     return system(("ip neigh replace 10.200.0.2 lladdr " + mac + " nud permanent dev veth_a").c_str());
   };
@@ -249,13 +259,15 @@ TEST_F(ProcessesTest, LostSegments_AreRetransmitsOfTheSocket) {
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
     ASSERT_EQ(neighbour(rig_->mac(Side::kB)), 0);
     ASSERT_EQ(recv(fd.get(), answer, sizeof answer, 0), 5);
+    by_ss = repeated_by_ss();
   });
   int seen = 0;
   for (const FlowRecord& record : Finish()) {
     if (record.destination.port != 7000) continue;
     seen++;
     ASSERT_TRUE(record.source_socket && record.destination_socket);
-    EXPECT_GE(record.source_socket->retransmits, 1u);
+    EXPECT_GE(by_ss, 1u);
+    EXPECT_EQ(record.source_socket->retransmits, by_ss);
     EXPECT_GT(record.source_socket->srtt_ns, 0u);
     EXPECT_LT(record.source_socket->srtt_ns, 1'000'000'000u);
     EXPECT_GT(record.source_socket->cwnd, 0u);
