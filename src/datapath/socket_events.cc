@@ -153,13 +153,22 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
     return mount.empty() ? absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount")
                          : ErrnoStatus(errno, fmt::format("cannot open {}", mount));
   const auto sockets = static_cast<std::uint32_t>(std::clamp<std::size_t>(capacity, 64, 1 << 24));
-  const std::uint32_t error_offset = features->MayHave(Feature::kBtf) ? ErrorOffset() : 0;
+  std::uint32_t error_offset = features->MayHave(Feature::kBtf) ? ErrorOffset() : 0;
   const SideObject::MapSize sizes[] = {{"knp_socket_owners", sockets},
                                        {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
                                        {"knp_socket_ring", kRingBytes},
                                        {".rodata.knp_sockets", 0, std::as_bytes(std::span(&error_offset, 1))}};
   std::vector<std::string> refused;
-  auto object = SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
+  const auto load = [&] {
+    return SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
+  };
+  auto object = load();
+  // Older kernels let no program at sock_ops read the kernel's memory: then it does without. That code is dead to them.
+  const bool without = !object.ok() || std::find(refused.begin(), refused.end(), kHooks[0].program) != refused.end();
+  if (without && error_offset != 0) {
+    error_offset = 0;
+    object = load();
+  }
   if (!object.ok()) return object.status();
   std::unique_ptr<SocketEvents> events(
       new SocketEvents(mount.empty() ? "a mount of our own" : mount, *std::move(object)));
@@ -167,7 +176,7 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
   if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
   if (absl::Status status = events->Attach(root.get(), refused); !status.ok()) return status;
   if (error_offset == 0)
-    events->left_out_ += fmt::format("{}why connects fail: this kernel does not describe its sockets (BTF)",
+    events->left_out_ += fmt::format("{}why connects fail: this kernel does not tell where its sockets keep that",
                                      events->left_out_.empty() ? "" : "; ");
   return events;
 }

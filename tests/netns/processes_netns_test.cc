@@ -195,6 +195,12 @@ TEST_P(ProcessesOfKindTest, ShortLives_BothEnds_AreNamed) {
         pids.count(record.source.process->pid) == 1) {
       sources++;
       clients.insert(record.source.process->pid);
+    } else {
+      std::printf("not named: port %u, %s, for %.3f ms, packets %d and %d, state %s\n", record.source.port,
+                  record.source.process ? record.source.process->name.c_str() : "nobody",
+                  static_cast<double>(record.end_unix_ns - record.start_unix_ns) / 1e6,
+                  static_cast<int>(record.sent.packets), static_cast<int>(record.received.packets),
+                  FlowStateName(record.state));
     }
     if (record.destination.process && record.destination.process->name == "python3" &&
         record.destination.process->pid == server)
