@@ -162,13 +162,12 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
   const auto load = [&] {
     return SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
   };
-  auto object = load();
+  auto first = load();
   // Older kernels let no program at sock_ops read the kernel's memory: then it does without. That code is dead to them.
-  const bool without = !object.ok() || std::find(refused.begin(), refused.end(), kHooks[0].program) != refused.end();
-  if (without && error_offset != 0) {
-    error_offset = 0;
-    object = load();
-  }
+  const bool refuses = !first.ok() || std::find(refused.begin(), refused.end(), kHooks[0].program) != refused.end();
+  const bool again = refuses && error_offset != 0;
+  if (again) error_offset = 0;
+  auto object = again ? load() : std::move(first);
   if (!object.ok()) return object.status();
   std::unique_ptr<SocketEvents> events(
       new SocketEvents(mount.empty() ? "a mount of our own" : mount, *std::move(object)));

@@ -112,7 +112,7 @@ SocketWatch::SocketWatch(const Surroundings& surroundings,
 }
 
 // The clock and /proc are asked without the lock, as Piece wants it.
-void SocketWatch::Poll(std::uint64_t now_mono_ns) {
+void SocketWatch::TakeNotices(std::uint64_t now_mono_ns) {
   std::vector<KnownNotice> notices;
   const auto take = [&](const SocketNotice& notice) {
     KnownNotice& known = notices.emplace_back();
@@ -123,16 +123,19 @@ void SocketWatch::Poll(std::uint64_t now_mono_ns) {
     if (notice.owner->since_mono_ns != 0) known.since_unix_ns = unix_ns_(notice.owner->since_mono_ns);
   };
   if (events_) events_->Poll(take).IgnoreError();  // of a ring that is mapped: there is none
-  LearnAddresses(now_mono_ns);
-  if (!notices.empty()) {
-    const std::lock_guard lock(mutex_);
-    for (const KnownNotice& known : notices) {
-      table_.Take(known);
-      if (known.notice.error != 0) connect_failures_[ErrorName(known.notice.error)]++;
-    }
-    taken_ += notices.size();
-    CountNames();
+  if (notices.empty()) return;
+  const std::lock_guard lock(mutex_);
+  for (const KnownNotice& known : notices) {
+    table_.Take(known);
+    if (known.notice.error != 0) connect_failures_[ErrorName(known.notice.error)]++;
   }
+  taken_ += notices.size();
+  CountNames();
+}
+
+void SocketWatch::Poll(std::uint64_t now_mono_ns) {
+  TakeNotices(now_mono_ns);
+  LearnAddresses(now_mono_ns);
   if (now_mono_ns >= next_survey_ns_) Survey(now_mono_ns);
 }
 
@@ -152,7 +155,9 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
   const std::uint64_t now_unix_ns = unix_ns_(now_mono_ns);
   std::vector<ListenerTotal> listeners;
   absl::flat_hash_map<std::uint64_t, std::uint64_t> nobodys;  // inode → cookie
+  // Notices do not wait for a survey: a flow may be over meanwhile. They are read where this thread waits, so by one at a time.
   const auto take = [&](std::span<SurveyedSocket> some) {
+    TakeNotices(MonoNow());
     for (SurveyedSocket& socket : some) {
       if (socket.owned) socket.process = names_.Of(socket.owner, now_mono_ns);
       if (socket.entry.remote.port == 0 && socket.entry.drops.value_or(0) != 0) listeners.push_back(ListenerOf(socket));
@@ -164,6 +169,7 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
         nobodys.emplace(socket.entry.inode, socket.entry.cookie);
   };
   const auto take_addresses = [&](std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
+    TakeNotices(MonoNow());
     const std::lock_guard lock(mutex_);
     table_.SetLocalAddresses(netns_cookie, addresses);
   };

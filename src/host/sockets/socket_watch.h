@@ -45,6 +45,7 @@ class SocketWatch {
  private:
   SocketWatch(const Surroundings& surroundings, absl::StatusOr<std::unique_ptr<datapath::SocketEvents>> events,
               datapath::Netns netns);
+  void TakeNotices(std::uint64_t now_mono_ns);
   void LearnAddresses(std::uint64_t now_mono_ns);
   void Survey(std::uint64_t now_mono_ns);
   // By inode: sockets of which nobody is known. Looks for who has them open, a few times each. Returns the CPU time it took.
