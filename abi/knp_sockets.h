@@ -55,8 +55,10 @@ struct knp_socket_notice {
   __u32 cwnd;
   __u32 old_state;    /* enum of <linux/tcp_states.h>: 2 SYN_SENT, 10 LISTEN, … */
   char algorithm[16]; /* empty: not known */
+  __u32 error;        /* errno of a connect that failed; 0: none, or not known */
+  __u32 pad;
 };
-KNP_ASSERT_SIZE(struct knp_socket_notice, 144);
+KNP_ASSERT_SIZE(struct knp_socket_notice, 152);
 
 /* To whom an unconnected UDP socket has sent, as far as it was told. */
 struct knp_socket_told {

@@ -177,10 +177,21 @@ int knp_sendmsg6(struct bpf_sock_addr *ctx) {
 
 /* ---- what becomes of TCP; no task of its own: whose it is stands in the maps ---- */
 
+/* What its connect() fails with. The socket is the kernel's struct sock; its address is taken as a number, for the verifier
+ * lets nobody add to a socket. */
+static __always_inline __u32 knp_error_of(struct bpf_sock *socket) {
+  __u32 offset = knp_sk_err_offset, error = 0;
+  __u64 address = 0;
+  if (!socket || !offset || bpf_probe_read_kernel(&address, sizeof address, &socket) != 0) return 0;
+  if (bpf_probe_read_kernel(&error, sizeof error, (const void *)(address + offset)) != 0) return 0;
+  return error;
+}
+
 static __always_inline void knp_tcp_fate(struct bpf_sock_ops *ops, struct knp_socket_notice *notice) {
   char algorithm[16] = {};
   notice->old_state = ops->args[0];
   if (!ops->is_fullsock) return;
+  if (notice->old_state == KNP_STATE_SYN_SENT) notice->error = knp_error_of(ops->sk);
   notice->srtt_us = ops->srtt_us;
   notice->retransmits = ops->total_retrans;
   notice->cwnd = ops->snd_cwnd;

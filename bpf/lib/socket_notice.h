@@ -11,8 +11,19 @@
 
 #include "abi/knp_sockets.h"
 
-enum { KNP_ALLOW = 1, KNP_TCP = 6, KNP_UDP = 17, KNP_INET = 2, KNP_INET6 = 10, KNP_STATE_CLOSE = 7 };
+enum {
+  KNP_ALLOW = 1,
+  KNP_TCP = 6,
+  KNP_UDP = 17,
+  KNP_INET = 2,
+  KNP_INET6 = 10,
+  KNP_STATE_SYN_SENT = 2,
+  KNP_STATE_CLOSE = 7
+};
 enum { KNP_SOL_TCP = 6, KNP_TCP_CONGESTION = 13 };
+
+/* Where this kernel's struct sock has sk_err, by its own description; 0: not known. Set by user space before loading. */
+const volatile __u32 knp_sk_err_offset SEC(".rodata.knp_sockets");
 
 /* By socket cookie. Full: the one used least recently goes, and its socket has no name. */
 struct {

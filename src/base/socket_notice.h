@@ -44,6 +44,7 @@ struct SocketNotice {
   // TCP that closed, but no listener: the last state it was in.
   std::optional<SocketDetail> fate;
   bool never_established = false;  // TCP that closed: its SYN had no answer that it could take
+  int error = 0;                   // then, what its connect() failed with (errno); 0: not known, or it was given up
 };
 
 }  // namespace knp

@@ -4,6 +4,7 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,9 +17,12 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "abi/knp_sockets.h"
+#include "src/base/cgroup_root.h"
 #include "src/datapath/embedded_object.h"
 #include "src/datapath/errors.h"
 #include "src/datapath/features.h"
@@ -101,12 +105,26 @@ SocketNotice NoticeFrom(const knp_socket_notice& told, SocketNotice::Kind kind) 
   if (kind != SocketNotice::Kind::kClosed || told.protocol != IPPROTO_TCP || told.old_state == kListening)
     return notice;
   notice.never_established = told.old_state == kSynSent;
+  notice.error = static_cast<int>(told.error);
   notice.fate.emplace();
   notice.fate->srtt_ns = std::uint64_t{told.srtt_us} * 1000 / 8;
   notice.fate->retransmits = told.retransmits;
   notice.fate->cwnd = told.cwnd;
   notice.fate->congestion_algorithm = TextOf(told.algorithm);
   return notice;
+}
+
+// Of struct sock's `sk_err` in this kernel; 0: it does not tell.
+std::uint32_t ErrorOffset() {
+  const LibbpfLog quiet;
+  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), btf__free);
+  const int id = types ? btf__find_by_name_kind(types.get(), "sock", BTF_KIND_STRUCT) : -1;
+  if (id < 0) return 0;
+  const btf_type* sock = btf__type_by_id(types.get(), static_cast<__u32>(id));
+  for (__u32 i = 0; i < btf_vlen(sock); i++)
+    if (std::string_view(btf__name_by_offset(types.get(), btf_members(sock)[i].name_off)) == "sk_err")
+      return btf_member_bit_offset(sock, i) / 8;
+  return 0;
 }
 
 }  // namespace
@@ -130,24 +148,39 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
     return absl::UnimplementedError("this kernel has no BPF ring buffer (Linux 5.8), or it is switched off");
   std::ifstream file("/proc/self/mountinfo");
   const std::string mount = FindCgroup2({std::istreambuf_iterator<char>(file), {}});
-  if (mount.empty()) return absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount");
+  UniqueFd root = mount.empty() ? MountCgroup2() : UniqueFd(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid())
+    return mount.empty() ? absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount")
+                         : ErrnoStatus(errno, fmt::format("cannot open {}", mount));
   const auto sockets = static_cast<std::uint32_t>(std::clamp<std::size_t>(capacity, 64, 1 << 24));
+  std::uint32_t error_offset = features->MayHave(Feature::kBtf) ? ErrorOffset() : 0;
   const SideObject::MapSize sizes[] = {{"knp_socket_owners", sockets},
                                        {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
-                                       {"knp_socket_ring", kRingBytes}};
+                                       {"knp_socket_ring", kRingBytes},
+                                       {".rodata.knp_sockets", 0, std::as_bytes(std::span(&error_offset, 1))}};
   std::vector<std::string> refused;
-  auto object = SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
+  const auto load = [&] {
+    return SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
+  };
+  auto first = load();
+  // Older kernels let no program at sock_ops read the kernel's memory: then it does without. That code is dead to them.
+  const bool refuses = !first.ok() || std::find(refused.begin(), refused.end(), kHooks[0].program) != refused.end();
+  const bool again = refuses && error_offset != 0;
+  if (again) error_offset = 0;
+  auto object = again ? load() : std::move(first);
   if (!object.ok()) return object.status();
-  std::unique_ptr<SocketEvents> events(new SocketEvents(mount, *std::move(object)));
+  std::unique_ptr<SocketEvents> events(
+      new SocketEvents(mount.empty() ? "a mount of our own" : mount, *std::move(object)));
   events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
   if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
-  if (absl::Status status = events->Attach(refused); !status.ok()) return status;
+  if (absl::Status status = events->Attach(root.get(), refused); !status.ok()) return status;
+  if (error_offset == 0)
+    events->left_out_ += fmt::format("{}why connects fail: this kernel does not tell where its sockets keep that",
+                                     events->left_out_.empty() ? "" : "; ");
   return events;
 }
 
-absl::Status SocketEvents::Attach(const std::vector<std::string>& refused) {
-  const UniqueFd root(open(mount_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", mount_));
+absl::Status SocketEvents::Attach(int root, const std::vector<std::string>& refused) {
   std::vector<std::string> missing;
   int first_error = 0;
   for (const Hook& hook : kHooks) {
@@ -155,7 +188,7 @@ absl::Status SocketEvents::Attach(const std::vector<std::string>& refused) {
       missing.push_back(fmt::format("{}: this kernel refuses {}", hook.without, hook.program));
       continue;
     }
-    const int link = bpf_link_create(object_.ProgramFd(hook.program), root.get(), hook.type, nullptr);
+    const int link = bpf_link_create(object_.ProgramFd(hook.program), root, hook.type, nullptr);
     if (link >= 0) {
       links_.emplace_back(link);
       continue;

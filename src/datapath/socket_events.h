@@ -1,7 +1,7 @@
 // Whose the sockets of this host are, as the kernel tells it (bpf/sockets.bpf.c): programs at the root of cgroup v2 by
 // bpf_link, beside those of others. Read by the host's socket watch, which turns notices into a table.
 //
-// Needs cgroup v2 to be mounted and Linux 5.8; programs that this kernel refuses are left out. Poll is one thread's.
+// Needs cgroup v2 to be mounted, or the right to do so, and Linux 5.8; programs that this kernel refuses are left out. Poll is one thread's.
 #ifndef KNP_DATAPATH_SOCKET_EVENTS_H_
 #define KNP_DATAPATH_SOCKET_EVENTS_H_
 
@@ -48,7 +48,7 @@ class SocketEvents {
 
  private:
   SocketEvents(std::string mount, SideObject object) : mount_(std::move(mount)), object_(std::move(object)) {}
-  absl::Status Attach(const std::vector<std::string>& refused);
+  absl::Status Attach(int root, const std::vector<std::string>& refused);
   static int OnRecord(void* self, void* data, std::size_t size);
 
   const std::string mount_;

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <utility>
 
+#include "src/base/cgroup_root.h"
 #include "src/host/names/container.h"
 #include "src/host/names/split.h"
 
@@ -87,8 +88,11 @@ CgroupNames::CgroupNames(CgroupNamesOptions options)
     : options_(std::move(options)),
       mounts_(ParseCgroupMounts(ReadText(options_.proc + "/self/mountinfo"))),
       entries_(options_.capacity, 0) {
-  if (mounts_.v2.path.empty()) return;
-  UniqueFd fd(open(mounts_.v2.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // In a mount of our own, whose paths begin with its root. A /proc that is not the kernel's may be a test's.
+  const bool own = mounts_.v2.path.empty() && options_.proc == "/proc";
+  if (mounts_.v2.path.empty() && !own) return;
+  UniqueFd fd = own ? MountCgroup2() : UniqueFd(open(mounts_.v2.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  base_ = own ? "/" : mounts_.v2.path;
   struct statfs information {};
   // Something else may be mounted over it.
   if (!fd.valid() || fstatfs(fd.get(), &information) != 0 || information.f_type != kCgroup2Magic) return;
@@ -97,7 +101,8 @@ CgroupNames::CgroupNames(CgroupNamesOptions options)
 }
 
 std::string CgroupNames::How() const {
-  if (mount_.valid()) return fmt::format("ids of cgroup v2 at {}", mounts_.v2.path);
+  if (mount_.valid())
+    return fmt::format("ids of cgroup v2 at {}", mounts_.v2.path.empty() ? "a mount of our own" : mounts_.v2.path);
   return mounts_.v1.path.empty() ? "/proc/PID/cgroup" : "/proc/PID/cgroup, of cgroup v1";
 }
 
@@ -134,9 +139,9 @@ std::string CgroupNames::ByHandle(std::uint64_t cgroup_id) {
   if (size <= 0 || static_cast<std::size_t>(size) == buffer.size()) return "";
   std::string_view path(buffer.data(), static_cast<std::size_t>(size));
   ConsumeEnd(&path, " (deleted)");
-  if (mounts_.v2.path != "/") {
-    if (!path.starts_with(mounts_.v2.path)) return "";
-    path.remove_prefix(mounts_.v2.path.size());
+  if (base_ != "/") {
+    if (!path.starts_with(base_)) return "";
+    path.remove_prefix(base_.size());
   }
   if (path.empty()) return "/";
   return path[0] == '/' ? std::string(path) : "";
@@ -179,7 +184,7 @@ void CgroupNames::FillNames(Process* process, std::uint64_t cgroup_id) {
   CgroupOwner owner = OwnerOfCgroup(path);
   const bool nothing = path.empty() || path == "/";
   // In a hybrid a container may be in v1's hierarchies alone, and its v2 cgroup be its runtime's.
-  if (nothing || (mounts_.hybrid() && Says(owner) < 2)) {
+  if (nothing || (!mounts_.v1.path.empty() && Says(owner) < 2)) {
     std::string other = PathOfPid(process->pid);
     CgroupOwner other_owner = OwnerOfCgroup(other);
     if (!other.empty() && (path.empty() || (nothing && other != "/") || Says(other_owner) > Says(owner))) {

@@ -59,6 +59,7 @@ class CgroupNames {
   CgroupNamesOptions options_;
   CgroupMounts mounts_;
   UniqueFd mount_;
+  std::string base_;  // what the paths of its directories begin with
   int handle_type_ = 0;
   std::uint64_t walked_ns_ = 0;  // 0: never
   AgedMap<std::uint64_t, Entry, Hash> entries_;

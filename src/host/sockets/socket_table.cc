@@ -131,7 +131,7 @@ void SocketTable::Close(const KnownNotice& known) {
   socket->netns_cookie = notice.owner->netns_cookie;
 }
 
-void SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round) {
+bool SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round) {
   const SocketEntry& entry = socket.entry;
   KnownNotice known;
   known.notice = {.kind = entry.protocol == kTcp ? SocketNotice::Kind::kListen : SocketNotice::Kind::kBound,
@@ -152,12 +152,34 @@ void SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_n
     surveyed_[entry.cookie] = {{entry.local.ip, entry.remote.ip, entry.local.port, entry.remote.port, entry.protocol},
                                round};
   if (!told && open_.size() < capacity_) open_.insert(entry.cookie);
-  if (entry.remote.port == 0) return Serve(known);
+  if (entry.remote.port == 0) {
+    Serve(known);
+    const KnownServer* server = ServerOf(entry.cookie);
+    return !server || server->process;
+  }
   KnownSocket* found = Use(known);
-  if (!found || found->closed_unix_ns != 0) return;
+  if (!found || found->closed_unix_ns != 0) return true;
   if (found->netns_cookie == 0) found->netns_cookie = socket.owner.netns_cookie;
   if (!found->process) found->process = socket.process;
   if (entry.tcp) found->fate = std::make_shared<const SocketDetail>(DetailOf(entry));
+  return found->process != nullptr;
+}
+
+SocketTable::KnownServer* SocketTable::ServerOf(std::uint64_t cookie) {
+  const auto serving = serving_.find(cookie);
+  if (serving == serving_.end()) return nullptr;
+  for (KnownServer& server : servers_[serving->second])
+    if (server.cookie == cookie) return &server;
+  return nullptr;
+}
+
+void SocketTable::Own(std::uint64_t cookie, const std::shared_ptr<const Process>& process) {
+  if (KnownServer* server = ServerOf(cookie); server && !server->process) server->process = process;
+  const auto surveyed = surveyed_.find(cookie);
+  Generations* generations = surveyed == surveyed_.end() ? nullptr : sockets_.Find(surveyed->second.key);
+  if (!generations) return;
+  for (KnownSocket& socket : *generations)
+    if (socket.cookie == cookie && !socket.process) socket.process = process;
 }
 
 void SocketTable::EndRound(std::uint64_t round, std::uint64_t begin_unix_ns) {

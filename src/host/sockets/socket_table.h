@@ -54,10 +54,12 @@ class SocketTable {
   explicit SocketTable(std::size_t capacity);
 
   void Take(const KnownNotice& known);
-  // What a round through all sockets found; rounds are numbered from 1.
-  void Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round);
+  // What a round through all sockets found; rounds are numbered from 1. False: whose it is, is not known.
+  bool Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round);
   // A complete round is over: those of whose end nobody would tell, and that it did not find, had closed when it began.
   void EndRound(std::uint64_t round, std::uint64_t begin_unix_ns);
+  // Whose a socket is that rounds alone have told of, and of which nobody was known.
+  void Own(std::uint64_t cookie, const std::shared_ptr<const Process>& process);
   // The addresses of one network namespace, to tell whom a server at "any address" serves.
   void SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses);
 
@@ -108,6 +110,7 @@ class SocketTable {
   void Serve(const KnownNotice& known);
   void Close(const KnownNotice& known);
   KnownSocket* Use(const KnownNotice& known);
+  KnownServer* ServerOf(std::uint64_t cookie);
   std::uint64_t ClosedAt(const KnownSocket& socket) const;
   const KnownSocket* FindExact(const SocketKey& key, std::uint64_t start_ns, std::uint64_t end_ns) const;
   // Adds those of `key` that serve `address`.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <ctime>
 #include <span>
 #include <utility>
@@ -16,6 +17,8 @@ namespace {
 constexpr std::uint64_t kAddressesEveryNs = 5'000'000'000;
 
 constexpr std::size_t kMostListeners = 64;
+// Whoever cannot be found in so many looks through /proc is nobody that we see: a kernel's own socket, another pid namespace's.
+constexpr int kLooks = 4;
 
 std::uint64_t MonoNow() {
   timespec now{};
@@ -46,6 +49,11 @@ std::uint64_t IntervalOf(const HostOptions& options) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(options.survey_interval.count(), 100)) * 1'000'000;
 }
 
+std::string ErrorName(int error) {
+  const char* name = strerrorname_np(error);
+  return name ? name : fmt::format("{}", error);
+}
+
 bool HasSockets(const FlowRecord& record) {
   return !record.folded && (record.protocol == IPPROTO_TCP || record.protocol == IPPROTO_UDP);
 }
@@ -72,97 +80,68 @@ std::shared_ptr<const Process> ProcessOf(const SocketTable& table, const FlowRec
   return table.Server(record.protocol, end.ip, end.port);
 }
 
-class ProcessesPiece : public Piece {
- public:
-  explicit ProcessesPiece(std::shared_ptr<SocketWatch> watch) : watch_(std::move(watch)) {}
-  void Poll(std::uint64_t now_mono_ns) override { watch_->Poll(now_mono_ns); }
-  void Complete(FlowRecord* record) override { watch_->AddProcesses(record); }
-  void Describe(HostPiece* piece, PacketStats* stats) override {
-    watch_->Describe(piece);
-    stats->host->processes = watch_->processes();
-  }
-
- private:
-  const std::shared_ptr<SocketWatch> watch_;
-};
-
-class SocketsPiece : public Piece {
- public:
-  explicit SocketsPiece(std::shared_ptr<SocketWatch> watch) : watch_(std::move(watch)) {}
-  void Poll(std::uint64_t now_mono_ns) override { watch_->Poll(now_mono_ns); }
-  void Catch(std::uint64_t now_mono_ns) override { watch_->Catch(now_mono_ns); }
-  void Complete(FlowRecord* record) override { watch_->AddSockets(record); }
-  bool Listens(const IpAddress& address, std::uint16_t port) override { return watch_->Listens(address, port); }
-  void Describe(HostPiece* piece, PacketStats* stats) override {
-    watch_->Describe(piece);
-    watch_->DescribeSurvey(piece, &stats->host->listeners);
-    stats->host->sockets = watch_->sockets();
-  }
-
- private:
-  const std::shared_ptr<SocketWatch> watch_;
-};
-
-template <typename T>
-absl::StatusOr<std::unique_ptr<Piece>> MakeOn(const Surroundings& surroundings) {
-  auto watch = SocketWatch::Of(surroundings);
-  if (!watch.ok()) return watch.status();
-  return std::make_unique<T>(*std::move(watch));
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<SocketWatch>> SocketWatch::Of(const Surroundings& surroundings) {
   if (surroundings.socket_watch) return surroundings.socket_watch;
   const MonitorOptions& options = surroundings.options;
   auto events = datapath::SocketEvents::Create(options.host.capacity, options.disable_features);
-  if (!events.ok()) return events.status();
   auto netns = datapath::Netns::Current();
   if (!netns.ok()) return netns.status();
-  surroundings.socket_watch.reset(new SocketWatch(surroundings, *std::move(events), *std::move(netns)));
+  std::shared_ptr<SocketWatch> watch(new SocketWatch(surroundings, std::move(events), *std::move(netns)));
   // Who listens is known before the first packet.
-  if (options.host.sockets) surroundings.socket_watch->Survey(MonoNow());
-  return surroundings.socket_watch;
+  watch->Survey(MonoNow());
+  if (!watch->events_ && !watch->round_.complete && watch->table_.open() == 0)
+    return absl::UnimplementedError(
+        fmt::format("{}; and INET_DIAG tells nothing: {}", watch->no_events_, watch->round_.trouble));
+  return surroundings.socket_watch = std::move(watch);
 }
 
-SocketWatch::SocketWatch(const Surroundings& surroundings, std::unique_ptr<datapath::SocketEvents> events,
-                         datapath::Netns netns)
+SocketWatch::SocketWatch(const Surroundings& surroundings,
+                         absl::StatusOr<std::unique_ptr<datapath::SocketEvents>> events, datapath::Netns netns)
     : unix_ns_(surroundings.unix_ns),
-      events_(std::move(events)),
+      events_(events.ok() ? *std::move(events) : nullptr),
+      no_events_(events_ ? "" : std::string(events.status().message())),
       netns_(std::move(netns)),
       names_(surroundings.options.host.capacity),
-      netns_cookie_(NetnsCookie(*events_)),
-      survey_interval_ns_(surroundings.options.host.sockets ? IntervalOf(surroundings.options.host) : 0),
+      netns_cookie_(NetnsCookie(events_.get())),
+      names_wanted_(surroundings.options.host.processes),
+      survey_interval_ns_(IntervalOf(surroundings.options.host)),
       table_(surroundings.options.host.capacity) {
   if (netns_cookie_ != 0) table_.SetLocalAddresses(netns_cookie_, LocalAddresses());
 }
 
 // The clock and /proc are asked without the lock, as Piece wants it.
-void SocketWatch::Poll(std::uint64_t now_mono_ns) {
+void SocketWatch::TakeNotices(std::uint64_t now_mono_ns) {
   notices_.clear();
-  events_
-      ->Poll([&](const SocketNotice& notice) {
-        KnownNotice& known = notices_.emplace_back();
-        known.notice = notice;
-        known.told_unix_ns = unix_ns_(notice.time_mono_ns);
-        if (!notice.owner) return;
-        known.process = names_.Of(*notice.owner, now_mono_ns);
-        if (notice.owner->since_mono_ns != 0) known.since_unix_ns = unix_ns_(notice.owner->since_mono_ns);
-      })
-      .IgnoreError();  // of a ring that is mapped: there is none
-  LearnAddresses(now_mono_ns);
-  if (!notices_.empty()) {
-    const std::lock_guard lock(mutex_);
-    for (const KnownNotice& known : notices_) table_.Take(known);
-    taken_ += notices_.size();
-    CountNames();
+  const auto take = [&](const SocketNotice& notice) {
+    KnownNotice& known = notices_.emplace_back();
+    known.notice = notice;
+    known.told_unix_ns = unix_ns_(notice.time_mono_ns);
+    if (!notice.owner) return;
+    known.process = names_.Of(*notice.owner, now_mono_ns);
+    if (notice.owner->since_mono_ns != 0) known.since_unix_ns = unix_ns_(notice.owner->since_mono_ns);
+  };
+  if (events_) events_->Poll(take).IgnoreError();  // of a ring that is mapped: there is none
+  if (notices_.empty()) return;
+  const std::lock_guard lock(mutex_);
+  for (const KnownNotice& known : notices_) {
+    table_.Take(known);
+    if (known.notice.error != 0) connect_failures_[ErrorName(known.notice.error)]++;
   }
-  if (survey_interval_ns_ != 0 && now_mono_ns >= next_survey_ns_) Survey(now_mono_ns);
+  taken_ += notices_.size();
+  CountNames();
+}
+
+void SocketWatch::Poll(std::uint64_t now_mono_ns) {
+  TakeNotices(now_mono_ns);
+  LearnAddresses(now_mono_ns);
+  if (now_mono_ns >= next_survey_ns_) Survey(now_mono_ns);
 }
 
 void SocketWatch::Catch(std::uint64_t now_mono_ns) {
   Poll(now_mono_ns);
-  if (survey_interval_ns_ != 0 && surveyed_at_ns_ != now_mono_ns) Survey(now_mono_ns);
+  if (surveyed_at_ns_ != now_mono_ns) Survey(now_mono_ns);
 }
 
 void SocketWatch::CountNames() {
@@ -175,20 +154,27 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
   rounds_++;
   const std::uint64_t now_unix_ns = unix_ns_(now_mono_ns);
   std::vector<ListenerTotal> listeners;
+  absl::flat_hash_map<std::uint64_t, std::uint64_t> nobodys;  // inode → cookie
+  // Notices do not wait for a survey: a flow may be over meanwhile. They are read where this thread waits, so by one at a time.
   const auto take = [&](std::span<SurveyedSocket> some) {
+    TakeNotices(MonoNow());
     for (SurveyedSocket& socket : some) {
       if (socket.owned) socket.process = names_.Of(socket.owner, now_mono_ns);
       if (socket.entry.remote.port == 0 && socket.entry.drops.value_or(0) != 0) listeners.push_back(ListenerOf(socket));
     }
     if (listeners.size() >= 64 * kMostListeners) KeepMost(&listeners);
     const std::lock_guard lock(mutex_);
-    for (const SurveyedSocket& socket : some) table_.Refresh(socket, now_unix_ns, rounds_);
+    for (const SurveyedSocket& socket : some)
+      if (!table_.Refresh(socket, now_unix_ns, rounds_) && socket.entry.inode != 0)
+        nobodys.emplace(socket.entry.inode, socket.entry.cookie);
   };
   const auto take_addresses = [&](std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
+    TakeNotices(MonoNow());
     const std::lock_guard lock(mutex_);
     table_.SetLocalAddresses(netns_cookie, addresses);
   };
-  SurveyRound round = SurveySockets(*events_, netns_, take, take_addresses);
+  SurveyRound round = SurveySockets(events_.get(), netns_, take, take_addresses);
+  if (names_wanted_) round.cost_ns += NameHolders(nobodys, now_mono_ns);
   KeepMost(&listeners);
   const std::uint64_t pace_ns = PaceOf(survey_interval_ns_, round.cost_ns);
   next_survey_ns_ = now_mono_ns + pace_ns;
@@ -198,6 +184,31 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
   pace_ns_ = pace_ns;
   round_ = std::move(round);
   listeners_ = std::move(listeners);
+}
+
+std::uint64_t SocketWatch::NameHolders(const absl::flat_hash_map<std::uint64_t, std::uint64_t>& cookies,
+                                       std::uint64_t now_mono_ns) {
+  // What has come since, programs will tell of in a moment.
+  const int first = events_ && rounds_ > 1 ? -1 : 0;
+  absl::flat_hash_map<std::uint64_t, int> looked_for;
+  absl::flat_hash_set<std::uint64_t> wanted;
+  for (const auto& [inode, cookie] : cookies) {
+    const auto before = looked_for_.find(cookie);
+    const int looks = before == looked_for_.end() ? first : before->second;
+    looked_for.emplace(cookie, std::min(looks + 1, kLooks));
+    if (looks >= 0 && looks < kLooks) wanted.insert(inode);
+  }
+  looked_for_ = std::move(looked_for);
+  if (wanted.empty()) return 0;
+  const HoldersLook look = holders_.Find(wanted);
+  if (look.whole)
+    for (const std::uint64_t inode : wanted) looked_for_[cookies.at(inode)] = kLooks;
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<const Process>>> named;
+  for (const auto& [inode, owner] : look.found) named.emplace_back(cookies.at(inode), names_.Of(owner, now_mono_ns));
+  const std::lock_guard lock(mutex_);
+  for (const auto& [cookie, process] : named) table_.Own(cookie, process);
+  holders_refused_ = look.refused;
+  return look.cost_ns;
 }
 
 void SocketWatch::LearnAddresses(std::uint64_t now_mono_ns) {
@@ -231,25 +242,31 @@ bool SocketWatch::Listens(const IpAddress& address, std::uint16_t port) const {
   return table_.Listens(address, port);
 }
 
-void SocketWatch::Describe(HostPiece* piece) const {
-  piece->how = fmt::format("cgroup hooks and sock_ops at {}; {}", events_->mount(), names_.How());
-  piece->why = events_->left_out();
-  piece->lost = events_->lost();
+void SocketWatch::Describe(HostPiece* piece, HostReport* report) const {
+  piece->how = events_ ? fmt::format("cgroup hooks and sock_ops at {}; {}", events_->mount(), names_.How())
+                       : fmt::format("/proc/PID/fd; {}", names_.How());
+  piece->why = events_
+                   ? events_->left_out()
+                   : fmt::format("what is shorter than a survey, and why connects fail, is not told: {}", no_events_);
+  piece->lost = events_ ? events_->lost() : 0;
   const std::lock_guard lock(mutex_);
   piece->events = taken_;
   piece->forgotten = table_.forgotten() + names_forgotten_;
-}
-
-void SocketWatch::DescribeSurvey(HostPiece* piece, std::vector<ListenerTotal>* listeners) const {
-  const std::lock_guard lock(mutex_);
-  *listeners = listeners_;
   piece->how +=
       fmt::format("; INET_DIAG every {:.1f} s in {} network namespaces, for {:.1f} ms of CPU time",
                   static_cast<double>(pace_ns_) / 1e9, round_.namespaces, static_cast<double>(round_.cost_ns) / 1e6);
   const auto add = [&](const std::string& why) { piece->why += (piece->why.empty() ? "" : "; ") + why; };
   if (round_.refused != 0)
     add(fmt::format("{} network namespaces may not be entered: it takes CAP_SYS_ADMIN", round_.refused));
+  if (holders_refused_ != 0)
+    add(fmt::format("the files of {} processes may not be seen: it takes CAP_SYS_PTRACE", holders_refused_));
   if (!round_.trouble.empty()) add(round_.trouble);
+  report->connect_failures = connect_failures_;
+}
+
+void SocketWatch::DescribeListeners(HostReport* report) const {
+  const std::lock_guard lock(mutex_);
+  report->listeners = listeners_;
 }
 
 std::uint64_t SocketWatch::sockets() const {
@@ -260,13 +277,6 @@ std::uint64_t SocketWatch::sockets() const {
 std::uint64_t SocketWatch::processes() const {
   const std::lock_guard lock(mutex_);
   return processes_;
-}
-
-absl::StatusOr<std::unique_ptr<Piece>> MakeProcesses(const Surroundings& surroundings) {
-  return MakeOn<ProcessesPiece>(surroundings);
-}
-absl::StatusOr<std::unique_ptr<Piece>> MakeSockets(const Surroundings& surroundings) {
-  return MakeOn<SocketsPiece>(surroundings);
 }
 
 }  // namespace knp::host

@@ -35,7 +35,7 @@ bool IsOfUse(const SocketEntry& entry) {
 // The sockets of one namespace.
 class Namespace {
  public:
-  Namespace(const datapath::SocketEvents& events, TakeSurveyed take)
+  Namespace(const datapath::SocketEvents* events, TakeSurveyed take)
       : events_(events), take_(take), cookie_(NetnsCookie(events)) {}
 
   std::uint64_t cookie() const { return cookie_; }
@@ -56,7 +56,7 @@ class Namespace {
     if (!IsOfUse(entry)) return;
     SurveyedSocket& socket = some_.emplace_back();
     socket.entry = entry;
-    if (const auto owner = events_.OwnerOf(entry.cookie)) {
+    if (const auto owner = events_ ? events_->OwnerOf(entry.cookie) : std::nullopt) {
       socket.owner = *owner;
       socket.owned = true;
     } else {
@@ -69,7 +69,7 @@ class Namespace {
     some_.clear();
   }
 
-  const datapath::SocketEvents& events_;
+  const datapath::SocketEvents* events_;
   TakeSurveyed take_;
   const std::uint64_t cookie_;
   std::vector<SurveyedSocket> some_;
@@ -77,15 +77,19 @@ class Namespace {
 
 }  // namespace
 
-std::uint64_t NetnsCookie(const datapath::SocketEvents& events) {
+std::uint64_t NetnsCookie(const datapath::SocketEvents* events) {
   const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   if (!fd.valid()) return 0;
   if (getsockopt(fd.get(), SOL_SOCKET, kNetnsCookie, &cookie, &size) == 0) return cookie;
+  if (!events) {
+    const auto here = datapath::Netns::Current();
+    return here.ok() ? here->inode() : 0;
+  }
   size = sizeof cookie;
   if (getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return 0;
-  const auto owner = events.OwnerOf(cookie);
+  const auto owner = events->OwnerOf(cookie);
   return owner ? owner->netns_cookie : 0;
 }
 
@@ -109,7 +113,7 @@ std::vector<IpAddress> LocalAddresses() {
   return addresses;
 }
 
-SurveyRound SurveySockets(const datapath::SocketEvents& events, const datapath::Netns& home, TakeSurveyed take,
+SurveyRound SurveySockets(const datapath::SocketEvents* events, const datapath::Netns& home, TakeSurveyed take,
                           TakeAddresses take_addresses) {
   SurveyRound round;
   round.complete = true;

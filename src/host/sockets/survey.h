@@ -22,8 +22,9 @@ namespace knp::host {
 
 // Of the calling thread's network namespace.
 std::vector<IpAddress> LocalAddresses();
-// The same, its cookie; before Linux 5.14, by a socket that is made for it and seen by the programs. 0: not known.
-std::uint64_t NetnsCookie(const datapath::SocketEvents& events);
+// The same, its cookie; before Linux 5.14, by a socket that is made for it and seen by the programs. 0: not known. Without
+// programs (null), whose notices it would have to agree with, any number of its own does: its inode's.
+std::uint64_t NetnsCookie(const datapath::SocketEvents* events);
 
 struct SurveyedSocket {
   SocketEntry entry;
@@ -41,10 +42,11 @@ struct SurveyRound {
 };
 
 // Sockets that are connected or wait at a port, TCP and UDP, some at a time; and the addresses of each namespace. The
-// callbacks come from another thread while this one waits. `home` is listed though no process be in it.
+// callbacks come from another thread while this one waits. `home` is listed though no process be in it. `events`: who has a
+// socket; null: nobody is known here.
 using TakeSurveyed = absl::FunctionRef<void(std::span<SurveyedSocket> some)>;
 using TakeAddresses = absl::FunctionRef<void(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses)>;
-SurveyRound SurveySockets(const datapath::SocketEvents& events, const datapath::Netns& home, TakeSurveyed take,
+SurveyRound SurveySockets(const datapath::SocketEvents* events, const datapath::Netns& home, TakeSurveyed take,
                           TakeAddresses take_addresses);
 
 // TCP's, as records have it; of an entry that has `tcp`.
