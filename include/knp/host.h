@@ -78,7 +78,6 @@ struct HostReport {
   std::uint64_t sockets = 0;             // known at present
   std::uint64_t processes = 0;
   std::uint64_t translations = 0;
-  std::uint64_t untranslated = 0;  // connections of which no translation can be known: no conntrack here
   std::map<std::string, std::uint64_t> connect_failures;  // by what the kernel said: "ECONNREFUSED", …
 };
 

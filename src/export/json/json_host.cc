@@ -145,7 +145,6 @@ nlohmann::ordered_json HostJson(const HostReport& report) {
   if (on("sockets") || report.sockets != 0) json["sockets"] = report.sockets;
   if (on("processes") || report.processes != 0) json["processes"] = report.processes;
   if (on("nat") || report.translations != 0) json["translations"] = report.translations;
-  if (on("nat") || report.untranslated != 0) json["untranslated"] = report.untranslated;
   if (on("processes") || on("sockets") || !report.connect_failures.empty()) {
     json["connect_failures"] = Json::object();
     for (const auto& [error, count] : report.connect_failures) json["connect_failures"][error] = count;
