@@ -3,6 +3,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
+#include <string>
 #include <vector>
 
 #include "bench/host.h"
@@ -26,12 +27,17 @@ void MeasureInterfaces(int interfaces, HostPrice* price) {
       Die(std::string(status.message()));
   }
   const auto bare = [&] {
-    rtgenmsg header{};
-    datapath::NetlinkRequest request(RTM_GETLINK, NLM_F_DUMP, header);
+    datapath::NetlinkRequest request(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
     int seen = 0;
-    const double before = ThreadCpuNs();
-    if (netlink->Transact(request, [&](std::uint16_t, datapath::Bytes) { seen++; }) != 0 || seen < interfaces)
-      Die("cannot list the interfaces");
+    double before = 0;
+    const absl::Status status = netlink->Dump(
+        request, "cannot list the interfaces",
+        [&] {
+          seen = 0;
+          before = ThreadCpuNs();
+        },
+        [&](std::uint16_t, datapath::Bytes) { seen++; });
+    if (!status.ok() || seen < interfaces) Die("cannot list the interfaces: " + std::string(status.message()));
     return ThreadCpuNs() - before;
   };
   MonitorOptions options;
