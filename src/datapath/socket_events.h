@@ -57,6 +57,7 @@ class SocketEvents {
   std::vector<UniqueFd> links_;
   ring_buffer* ring_ = nullptr;
   const std::function<void(const SocketNotice&)>* take_ = nullptr;
+  int left_ = 0;  // notices until this Poll has had enough
 };
 
 }  // namespace knp::datapath
