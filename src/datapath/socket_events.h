@@ -1,7 +1,8 @@
 // Whose the sockets of this host are, as the kernel tells it (bpf/sockets.bpf.c): programs at the root of cgroup v2 by
 // bpf_link, beside those of others. Read by the host's socket watch, which turns notices into a table.
 //
-// Needs cgroup v2 to be mounted, or the right to do so, and Linux 5.8; programs that this kernel refuses are left out. Poll is one thread's.
+// Needs cgroup v2 to be mounted, or the right to do so, and Linux 5.8; programs that this kernel refuses are left out.
+// Poll is one thread's.
 #ifndef KNP_DATAPATH_SOCKET_EVENTS_H_
 #define KNP_DATAPATH_SOCKET_EVENTS_H_
 
@@ -36,7 +37,7 @@ class SocketEvents {
   SocketEvents(const SocketEvents&) = delete;
   SocketEvents& operator=(const SocketEvents&) = delete;
 
-  // Calls `take` for all that was told since.
+  // Calls `take` for what was told since; in one call for some thousands at most.
   absl::Status Poll(const std::function<void(const SocketNotice&)>& take);
   // Who has the socket of this cookie, as far as it was seen: for sockets that others list. Thread-safe.
   std::optional<SocketOwner> OwnerOf(std::uint64_t cookie) const;
