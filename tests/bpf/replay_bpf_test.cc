@@ -89,7 +89,7 @@ TEST(ReplayBpfTest, Floods_KernelAndHost_FoldTheSame) {
     datapath::ReplayFrame frame;
     frame.data = bytes;
     frame.length = static_cast<std::uint32_t>(bytes.size());
-    frame.time_ns = 1'700'000'000'000'000'000 + i * 500'000;
+    frame.time_ns = 1'700'000'000'000'000'000 + i * 500'000ull;
     for (const Replay* replay : {&kernel, &native}) ASSERT_TRUE(replay->engine->Run(frame).ok());
   }
   kernel.Finish();

@@ -285,7 +285,7 @@ TEST_P(TunnelBpfTest, SuperPacket_InATunnel_CountsTheHeadersOfAllSegments) {
   const Bytes three = OuterUdp(4, 4789, Join({one, one, one}));
   Run(three, {.gso_segs = 3, .gso_size = static_cast<std::uint32_t>(one.size())});
   EXPECT_TRUE(runner_->FlowsInner().empty());
-  EXPECT_EQ(runner_->Counters().seen[KNP_INGRESS].bytes, three.size() + 2 * 42);
+  EXPECT_EQ(runner_->Counters().seen[KNP_INGRESS].bytes, three.size() + 2ull * 42);
 }
 
 Bytes WithPort(unsigned port) { return OuterUdp(4, 4789, Join({Vxlan(4), Ethernet(kV4), Inner(4, Udp(22, port, 9))})); }

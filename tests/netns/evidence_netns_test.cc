@@ -230,7 +230,7 @@ class EvidenceNetnsTest : public OthersTest {
       ASSERT_TRUE(sender->Send(TcpFrame(1, 2, port)).ok());
       ASSERT_TRUE(sender->Send(TcpFrame(3, 2, 443)).ok());  // somebody else meanwhile
     }
-    sent_ += 2 * ports;
+    sent_ += 2ull * ports;
   }
   // What a command writes to its standard output.
   static std::string OutputOf(const std::string& command) {

@@ -128,7 +128,7 @@ TEST_P(MitigationTest, Drop_OneSourceOfFour_DropsItAloneAndTheLedgerHasAll) {
   EXPECT_EQ(Send({.ip_version = 6, .flows = 4, .frames = 400}), 400u) << "the same bytes are another IPv6 address";
   EXPECT_EQ(Send({.flows = 4, .vlan = 7, .frames = 400}), 300u) << "a VLAN tag changes nothing";
   const Mitigation::Rule rule = Rule(id);
-  EXPECT_EQ(rule.counts.dropped, (Count{1100, 1100 * kFloodFrameBytes}));
+  EXPECT_EQ(rule.counts.dropped, (Count{1100, 1100ull * kFloodFrameBytes}));
   EXPECT_EQ(rule.counts.would_drop, Count{});
   EXPECT_EQ(mitigation_->Totals().dropped.packets, 1100u);
   ExpectAllWasCounted();
@@ -161,7 +161,7 @@ TEST_P(MitigationTest, DryRun_CountsAndPassesAll) {
   ASSERT_NO_FATAL_FAILURE(Make(options));
   const std::uint64_t id = Drop(SourceOf(4, 1));
   EXPECT_EQ(Send({.flows = 4, .frames = 400}), 400u);
-  EXPECT_EQ(Rule(id).counts.would_drop, (Count{100, 100 * kFloodFrameBytes}));
+  EXPECT_EQ(Rule(id).counts.would_drop, (Count{100, 100ull * kFloodFrameBytes}));
   EXPECT_EQ(Rule(id).counts.dropped, Count{});
   ExpectAllWasCounted();
 }

@@ -87,7 +87,7 @@ TEST(TlsHello, ControlCharactersInTheName_BecomeQuestionMarks) {
 
 TEST(TlsHello, OtherProtocols_AreNone) {
   EXPECT_FALSE(ParseTlsClientHello(AsBytes("GET / HTTP/1.1\r\n\r\n")));
-  EXPECT_FALSE(ParseTlsClientHello(AsBytes("\x16\x03\x01\x00\x40\x02" + std::string(70, 'x'))));
+  EXPECT_FALSE(ParseTlsClientHello(AsBytes(std::string("\x16\x03\x01\x00\x40\x02", 6) + std::string(70, 'x'))));
   EXPECT_FALSE(IsTlsServerHello(AsBytes(testing::TlsClientHello(kHello))));
 }
 
@@ -173,6 +173,7 @@ TEST(StreamStart, TooMuch_IsCut) {
 TEST(PrintableText, Utf8_IsKeptAndTheRestIsNot) {
   EXPECT_EQ(PrintableText("m\xc3\xbcnchen \xe2\x82\xac \xf0\x9f\x90\x9d"),
             "m\xc3\xbcnchen \xe2\x82\xac \xf0\x9f\x90\x9d");
+  // NOLINTNEXTLINE(misc-misleading-bidirectional): it is to be taken out
   EXPECT_EQ(PrintableText("\xc0\x80 \xed\xa0\x80 \xc2\x85 \xe2\x80\xae \x7f"), "?? ??? ?? ??? ?");
   EXPECT_EQ(PrintableText("ab\xc3\xbc", 3), "ab");
 }

@@ -1,6 +1,7 @@
 // --set detectors.…: every key stores what it names in a field of its own; limits and suppressions as they are written.
 #include "src/cli/detection_settings.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -104,7 +105,7 @@ TEST(DetectionSettings, EachKey_ChangesAFieldOfItsOwn) {
     if (value != values.end()) candidates = {value->second};
     std::string text;
     for (const std::string& candidate : candidates) {
-      const Applied applied = Apply(key + "=" + candidate);
+      const Applied applied = Apply(fmt::format("{}={}", key, candidate));
       if (!applied.status.ok() || TextOf(applied) == made[0]) continue;
       text = TextOf(applied);
       break;

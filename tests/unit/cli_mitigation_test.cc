@@ -18,7 +18,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-absl::StatusOr<Command> Words(std::vector<std::string> words) { return ParseCommandLine(words); }
+absl::StatusOr<Command> Words(const std::vector<std::string>& words) { return ParseCommandLine(words); }
 
 PacketStats Dropped(MitigationMode mode) {
   MitigationRule rule;

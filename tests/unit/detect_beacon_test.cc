@@ -148,6 +148,7 @@ TEST_F(BeaconTest, OneLongConnectionWithEvenBursts_FoundOnceItIsOld) {
 TEST(BeaconScore, Series_RatedByEvenness) {
   const auto rate = [](const std::vector<double>& starts_s) {
     std::vector<Beacon::Sample> samples;
+    samples.reserve(starts_s.size());
     for (const double start : starts_s) samples.push_back({static_cast<std::uint64_t>(start * 1e9), 100});
     return Beacon::Rate(samples);
   };

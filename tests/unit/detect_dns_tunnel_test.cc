@@ -122,6 +122,7 @@ TEST_F(DnsTunnelTest, ClusterSearchDomainsReverseAndLocalNames_Quiet) {
 
 TEST_F(DnsTunnelTest, SameNamesOverAndOver_Quiet) {
   std::vector<std::string> names;
+  names.reserve(40);
   for (int i = 0; i < 40; i++) names.push_back(Random(60, kBase32) + ".example.com");
   for (int i = 0; i < 2000; i++) Ask(names[static_cast<std::size_t>(i) % names.size()], 16, 3);
   EXPECT_TRUE(rig_.alerts.empty());

@@ -200,13 +200,14 @@ TEST_F(ScanTest, ServicesThatWorkedWithinTheHour_AreNoEvidenceWhenTheyFail) {
 
 TEST_F(ScanTest, ServicesThatWorkedHoursAgo_AreEvidence) {
   for (int i = 0; i < 40; i++) Connect(client_, server_, Port(i));
-  Pass(2 * 3600 * kOneSecond + kOneSecond);
+  Pass(2 * kOneSecond * 3600 + kOneSecond);
   for (int i = 0; i < 40; i++) Refuse(Ip("10.1.0.2"), server_, Port(i)), Pass(50 * kMs);
   EXPECT_EQ(OpenedTypes(), "scan.vertical");
 }
 
 TEST_F(ScanTest, LateAnswer_TakesTheFailureBack) {
   std::vector<Contact> late;
+  late.reserve(14);
   for (int i = 0; i < 14; i++) late.push_back(Silent(client_, server_, Port(i)));
   Pass(5 * kOneSecond);
   for (Contact& c : late) To(&c, Stage::kCompleted);
@@ -391,6 +392,7 @@ TEST_F(ScanTest, HeldBackAndThenAnswered_DoesNotStayHeld) {
     }
   };
   std::vector<Contact> late;
+  late.reserve(40);
   work(20);
   for (int i = 0; i < 40; i++) late.push_back(Silent(scanner_, server_, Port(i)));
   work(22);  // in doubt: held back, for being so fast

@@ -23,7 +23,7 @@ Bytes Quote4(std::uint8_t protocol = IPPROTO_TCP, unsigned ihl = 5) {
   const std::uint8_t addresses[] = {192, 0, 2, 1, 198, 51, 100, 1};
   std::copy(std::begin(addresses), std::end(addresses), b.begin() + 12);
   const std::uint8_t ports[] = {0xc3, 0x50, 0x00, 0x50};  // 50000, 80
-  std::copy(std::begin(ports), std::end(ports), b.begin() + ihl * 4);
+  std::copy(std::begin(ports), std::end(ports), b.begin() + std::ptrdiff_t{ihl} * 4);
   return b;
 }
 

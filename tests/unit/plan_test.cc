@@ -41,7 +41,7 @@ TEST(Plan, AnyNumberOfCpus_UsesTheBudgetAndNoMore) {
       EXPECT_GE(sizes->buckets_inner, 1u);
       if (sizes->buckets_inner > 1) {
         EXPECT_LE(InnerBytes(*sizes), budget / 8) << cpus << " CPUs";
-        EXPECT_GT(InnerBytes(*sizes) + cpus * sizeof(knp_bucket_inner) + 2 * cpus, budget / 8) << cpus << " CPUs";
+        EXPECT_GT(InnerBytes(*sizes) + cpus * sizeof(knp_bucket_inner) + 2ull * cpus, budget / 8) << cpus << " CPUs";
       }
     }
 }
