@@ -61,7 +61,8 @@ class Run:
             source = pathlib.Path(files[0])
         else:
             checks = ["--checks=-bugprone-suspicious-include"]  # added to those of .clang-tidy
-            source = self._scratch / f"batch{next(self._numbers)}.cc"
+            # Only in files of such names does clang analyse the paths of functions that are included.
+            source = self._scratch / f"UnifiedSource{next(self._numbers)}.cc"
             source.write_text("".join(f'#include "{file}"\n' for file in files))
         done = subprocess.run(["clang-tidy", "--quiet", str(source), "--config-file", str(ROOT / ".clang-tidy"), *checks, "--",
                                *flags, "-Wno-unknown-warning-option"], capture_output=True, text=True, check=False)
