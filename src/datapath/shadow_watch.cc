@@ -54,6 +54,8 @@ ShadowWatch::Finding ShadowWatch::Check(const UnseenMeter::Step& step, std::uint
 // We were moved to the head: is less missing than was? Waits until there was enough traffic to tell.
 ShadowWatch::Finding ShadowWatch::JudgeTrial(const UnseenMeter::Step& step, std::uint64_t now_ns,
                                              ReadAhead read_ahead) {
+  // What passed while we were moved is missing, whoever stood before us: as long as a busy machine left us waiting.
+  if (std::exchange(moving_, false)) return Finding::kNothing;
   trial_link_ += static_cast<std::int64_t>(step.link);
   trial_missing_ += static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
   const double share = static_cast<double>(told_missing_) / static_cast<double>(std::max<std::uint64_t>(told_of_, 1));
@@ -97,7 +99,7 @@ ShadowWatch::Finding ShadowWatch::Accuse(std::vector<std::string> ahead, std::ui
   if (suspects_ == unbeatable_) return still;
   if (!moves_.Take(now_ns)) return alibi_ || std::exchange(gave_up_, true) ? still : Finding::kGivenUp;
   gave_up_ = false;
-  on_trial_ = true;
+  on_trial_ = moving_ = true;
   quietly_ = alibi_ || !most;
   return quietly_ ? Finding::kTry : Finding::kGoFirst;
 }

@@ -66,6 +66,7 @@ class ShadowWatch {
   std::vector<std::string> suspects_, harmless_, unbeatable_;
   std::uint64_t told_missing_ = 0, told_of_ = 0;
   std::int64_t trial_link_ = 0, trial_missing_ = 0;  // since we were moved
+  bool moving_ = false;                              // since the check before
   bool on_trial_ = false, quietly_ = false, explained_ = false, alibi_ = false, gave_up_ = false;
   Attempts moves_{3, 600'000'000'000};
 };
