@@ -99,7 +99,7 @@ TEST_F(DropsNetnsTest, Qdisc_Full_IsBehindTheEgressHook) {
   ASSERT_NO_FATAL_FAILURE(Shell(Side::kB, "tc qdisc add dev veth_b root bfifo limit 10"));
   const std::uint16_t port = SendUdp(rig_->ipv4(Side::kA), 200, Side::kB);
   std::optional<std::string> reason;
-  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+  EXPECT_TRUE(WaitFor(milliseconds(60'000), [&] {
     for (const DropTotal& total : Totals())
       if (total.interface == "veth_b" && total.reason.starts_with("QDISC_")) reason = total.reason;
     return reason.has_value();
@@ -128,7 +128,7 @@ TEST_F(DropsNetnsTest, Netfilter_InputAndOutput_AreBehindAndBeforeTheHooks) {
   Shell(Side::kB, "nft add rule inet knp out udp dport 4711 drop");
   SendUdp(rig_->ipv4(Side::kA), 120, Side::kB);
   // The link header is not there yet, nor an interface but the route's.
-  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] {
+  EXPECT_TRUE(WaitFor(milliseconds(60'000), [&] {
     for (const DropTotal& total : Totals())
       if (total.reason == "NETFILTER_DROP" && total.position == DropPosition::kBeforeHook &&
           (total.interface == "veth_b") && total.count == Count{120, 120ull * 128})
@@ -139,7 +139,7 @@ TEST_F(DropsNetnsTest, Netfilter_InputAndOutput_AreBehindAndBeforeTheHooks) {
 
 TEST_F(DropsNetnsTest, Describe_SaysHowAndHowMany) {
   SendUdp(rig_->ipv4(Side::kB), 100);
-  EXPECT_TRUE(WaitFor(milliseconds(10'000), [&] { return CountOf(Totals(), "NO_SOCKET").packets == 100; }));
+  EXPECT_TRUE(WaitFor(milliseconds(60'000), [&] { return CountOf(Totals(), "NO_SOCKET").packets == 100; }));
   const PacketStats stats = watched_->Finish();
   const HostPiece piece = PieceOf(stats);
   EXPECT_TRUE(piece.on);

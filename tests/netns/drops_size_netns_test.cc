@@ -129,7 +129,7 @@ TEST_F(DropsSuperPacketTest, TcpSegments_AreWhatTheHookCounted) {
   getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &size);
   // It goes on trying: two looks that agree are of one moment. TCP's options are twelve bytes here: time stamps.
   Count rule, told;
-  EXPECT_TRUE(WaitFor(std::chrono::milliseconds(10'000),
+  EXPECT_TRUE(WaitFor(std::chrono::milliseconds(60'000),
                       [&] {
                         const std::vector<FlowDrop> drops = DropsOf(ntohs(own.sin6_port), IPPROTO_TCP);
                         if (drops.size() != 1) return false;

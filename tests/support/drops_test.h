@@ -98,7 +98,7 @@ class DropsNetnsTest : public LedgerTest {
   // Waits for that many, then expects no more.
   std::optional<DropTotal> Expect(const std::string& reason, Count count, DropPosition position) {
     std::vector<DropTotal> totals;
-    EXPECT_TRUE(WaitFor(std::chrono::milliseconds(10'000), [&] {
+    EXPECT_TRUE(WaitFor(std::chrono::milliseconds(60'000), [&] {
       totals = Totals();
       for (const DropTotal& total : totals)
         if (total.reason == reason && total.location.empty()) return false;
@@ -121,7 +121,7 @@ class DropsNetnsTest : public LedgerTest {
   // Of the conversation with a's `port`.
   std::vector<FlowDrop> DropsOf(std::uint16_t port, std::uint8_t protocol = IPPROTO_UDP) {
     std::vector<FlowDrop> drops;
-    EXPECT_TRUE(WaitFor(std::chrono::milliseconds(10'000), [&] {
+    EXPECT_TRUE(WaitFor(std::chrono::milliseconds(60'000), [&] {
       const auto flows = watched_->monitor().GetFlowStats();
       if (!flows.ok()) return false;
       for (const FlowRecord& flow : flows->flows)

@@ -14,11 +14,11 @@ namespace knp::host {
 namespace {
 
 constexpr std::size_t kMostTotals = 64;
-constexpr std::uint32_t kFlowsInKernel = 16384;           // between two takings; about 100 bytes each
-constexpr std::uint64_t kTakeEveryNs = 500'000'000;       // at most as seldom as that, while there are drops
-constexpr std::uint64_t kRestPerWork = 100;               // taking costs at most a hundredth of a CPU
-constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;  // reading /proc/kallsyms takes some 50 ms …
-constexpr std::uint64_t kFunctionsRest = 20;  // … and so at most a twentieth of a CPU, while places are new
+constexpr std::uint32_t kFlowsInKernel = 16384;            // between two takings; about 100 bytes each
+constexpr std::uint64_t kTakeEveryNs = 500'000'000;        // at most as seldom as that, while there are drops
+constexpr std::uint64_t kRestPerWork = 100;                // taking costs at most a hundredth of a CPU
+constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;   // reading /proc/kallsyms takes some 50 ms …
+constexpr std::uint64_t kFunctionsRest = 5;                // … and so at most a fifth of a CPU, while places are new
 constexpr std::uint64_t kKeepNs = 15ull * 60'000'000'000;  // no record is told so long after its packets
 
 std::uint64_t ThreadTime() {
