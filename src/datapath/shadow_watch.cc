@@ -54,8 +54,12 @@ ShadowWatch::Finding ShadowWatch::Check(const UnseenMeter::Step& step, std::uint
 // We were moved to the head: is less missing than was? Waits until there was enough traffic to tell.
 ShadowWatch::Finding ShadowWatch::JudgeTrial(const UnseenMeter::Step& step, std::uint64_t now_ns,
                                              ReadAhead read_ahead) {
-  // What passed while we were moved is missing, whoever stood before us: as long as a busy machine left us waiting.
-  if (std::exchange(moving_, false)) return Finding::kNothing;
+  // What passed while we were moved is missing, for as long as a busy machine left us waiting: that speaks for nobody, unless
+  // somebody is before us again.
+  if (std::exchange(moving_, false)) {
+    const auto ahead = Suspicious(read_ahead);
+    if (!ahead || ahead->empty()) return Finding::kNothing;
+  }
   trial_link_ += static_cast<std::int64_t>(step.link);
   trial_missing_ += static_cast<std::int64_t>(step.link) - static_cast<std::int64_t>(step.ours);
   const double share = static_cast<double>(told_missing_) / static_cast<double>(std::max<std::uint64_t>(told_of_, 1));

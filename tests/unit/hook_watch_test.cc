@@ -202,6 +202,14 @@ TEST_F(ShadowWatchTest, WhoTakesAPartAndComesBackBeforeItIsProved_IsToldOfInTheE
   EXPECT_EQ(last, Finding::kGivenUp);
 }
 
+TEST_F(ShadowWatchTest, WhatPassedWhileWeWereMoved_AcquitsNobody) {
+  ahead_ = {"x"};
+  EXPECT_EQ(Seconds(10, 1000, 880), Finding::kTry);
+  ahead_ = {};
+  EXPECT_EQ(Second(1000, 500), Finding::kNothing) << "the move took half of it";
+  EXPECT_EQ(Seconds(5, 1000, 1000), Finding::kProved);
+}
+
 TEST_F(ShadowWatchTest, CannotBePassed_IsToldOnceUnlessThereIsAnotherReason) {
   ahead_ = {"filter"};
   EXPECT_EQ(Second(1000, 0), Finding::kGoFirst);
