@@ -60,6 +60,7 @@ class SurveyTest : public ::testing::TestWithParam<const char*> {
     // A namespace that no process is in is not seen.
     inhabitant_ = fork();
     if (inhabitant_ != 0) return;
+    for (UniqueFd* ours : {&listener_, &client_, &server_}) *ours = UniqueFd();  // its number may be lower than ours
     if (rig_->Enter(Side::kA).ok()) pause();
     _exit(1);
   }
