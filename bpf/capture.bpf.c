@@ -6,6 +6,7 @@
  */
 #include "abi/knp_capture.h"
 #include "bpf/lib/brief.h"
+#include "bpf/lib/protocols.h"
 
 #define KNP_NEXT (-1)
 
@@ -22,10 +23,6 @@ struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 4096);
 } knp_capture_ring SEC(".maps");
-
-static __always_inline int knp_has_ports(__u32 protocol) {
-  return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
-}
 
 /* The wish, if there is one for this key that the packet fits and that is not fulfilled. */
 static __always_inline struct knp_capture_want *knp_find_want(struct __sk_buff *skb, const struct knp_brief *b,

@@ -14,6 +14,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/lib/protocols.h"
+
 #define KNP_CORE __attribute__((preserve_access_index))
 #define KNP_UNSET 0xffff /* of skb->mac_header and skb->transport_header */
 
@@ -95,10 +97,6 @@ struct knp_dropped {
   __u32 start; /* of what counts: the link header, else the network header, else where the stack is */
   struct knp_drop_count count;
 };
-
-static __always_inline int knp_has_ports(__u32 protocol) {
-  return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
-}
 
 static __always_inline void knp_locate(const struct sk_buff *skb, struct knp_dropped *d) {
   d->head = (__u64)skb->head;

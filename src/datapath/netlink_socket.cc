@@ -92,6 +92,21 @@ absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(int protocol) {
   return NetlinkSocket(std::move(fd));
 }
 
+ssize_t ReceiveFromKernel(int fd, std::span<std::byte> buffer, int flags) {
+  sockaddr_nl sender{};
+  iovec vector{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_name = &sender;
+  message.msg_namelen = sizeof(sender);
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  const ssize_t size = recvmsg(fd, &message, flags);
+  if (size < 0) return -errno;
+  if (size == 0) return -EPIPE;
+  if (sender.nl_pid != 0) return 0;
+  return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : size;
+}
+
 int NetlinkSocket::Transact(NetlinkRequest& request) {
   return Transact(request, [](std::uint16_t, Bytes) {});
 }
@@ -105,21 +120,9 @@ int NetlinkSocket::Transact(NetlinkRequest& request, Visitor visit) {
     if (errno != EINTR) return -errno;
   }
   for (int error = 0;;) {
-    sockaddr_nl sender{};
-    iovec vector{buffer_.get(), kBufferSize};
-    msghdr message{};
-    message.msg_name = &sender;
-    message.msg_namelen = sizeof(sender);
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    const ssize_t size = recvmsg(fd_.get(), &message, 0);
-    if (size < 0) {
-      if (errno == EINTR) continue;
-      return -errno;
-    }
-    if (size == 0) return -EPIPE;
-    if (sender.nl_pid != 0) continue;  // only the kernel may answer
-    if (message.msg_flags & MSG_TRUNC) return -EMSGSIZE;
+    const ssize_t size = ReceiveFromKernel(fd_.get(), {buffer_.get(), kBufferSize}, 0);
+    if (size == 0 || size == -EINTR) continue;
+    if (size < 0) return static_cast<int>(size);
     if (Consume(Bytes(buffer_.get(), static_cast<std::size_t>(size)), visit, &error) == Progress::kDone) return error;
   }
 }

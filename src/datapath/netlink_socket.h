@@ -9,6 +9,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <linux/netlink.h>
+#include <sys/types.h>
 
 #include <array>
 #include <cstddef>
@@ -82,6 +83,10 @@ class NetlinkRequest {
   alignas(nlmsghdr) std::array<std::byte, 1024> buffer_{};
   bool overflow_ = false;
 };
+
+// Takes one datagram off the socket `fd`; `flags` as for recvmsg. Its length; 0: it was not the kernel's, who alone may
+// answer; else -errno: -EMSGSIZE if `buffer` was too small, -EPIPE at the end.
+ssize_t ReceiveFromKernel(int fd, std::span<std::byte> buffer, int flags);
 
 // A socket of the network namespace in which it was opened. Not thread-safe: one request at a time.
 class NetlinkSocket {

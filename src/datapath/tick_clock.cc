@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "src/base/clock.h"
 #include "src/datapath/errors.h"
 #include "src/datapath/object.h"
 
@@ -101,10 +102,7 @@ class CoarseClock : public TickClock {
 
  private:
   static knp_clock_pair Now() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::uint64_t mono_ns =
-        static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+    const std::uint64_t mono_ns = MonoNow();
     return {.mono_ns = mono_ns, .tick = mono_ns / KNP_COARSE_TICK_NS};
   }
   absl::Status Write() const { return tick_.Store(0, Now().tick); }

@@ -4,20 +4,14 @@
 #include <pthread.h>
 
 #include <chrono>
-#include <ctime>
 
+#include "src/base/clock.h"
 #include "src/host/registry.h"
 
 namespace knp::host {
 namespace {
 
 constexpr std::chrono::milliseconds kPollEvery{10};
-
-std::uint64_t MonoNow() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 }  // namespace
 

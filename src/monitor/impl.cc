@@ -9,6 +9,7 @@
 #include <chrono>
 #include <optional>
 
+#include "src/base/clock.h"
 #include "src/base/nanoseconds.h"
 
 namespace knp {
@@ -19,13 +20,6 @@ constexpr std::size_t kConversationsATurn = 1024;
 constexpr std::size_t kTranslationsATurn = 512;
 constexpr std::size_t kMostNatTurns = 256;  // to catch up with the kernel
 constexpr double kBucketsATurn = 256;       // of KNP_WAYS slots
-
-std::uint64_t Clock(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-std::uint64_t MonoNow() { return Clock(CLOCK_MONOTONIC); }
 
 // What the kernel calls an interface; "?" for one that is not known any more, which cannot be.
 const std::string& NameOf(const datapath::Datapath& datapath, InterfaceId id) {
@@ -70,8 +64,8 @@ absl::Status NetworkMonitor::Impl::OpenSides() {
 
 NetworkMonitor::Impl::Impl(const MonitorOptions& options)
     : options_(options),
-      mono_to_unix_(Clock(CLOCK_REALTIME) - MonoNow()),
-      since_unix_ns_(Clock(CLOCK_REALTIME)),
+      mono_to_unix_(ReadClock(CLOCK_REALTIME) - MonoNow()),
+      since_unix_ns_(ReadClock(CLOCK_REALTIME)),
       pipeline_(
           options,
           {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "src/base/unique_fd.h"
-#include "tests/support/netns_rig.h"
+#include "tests/support/rig_test.h"
 
 namespace knp::test {
 namespace {
@@ -112,14 +112,8 @@ class Example {
   std::string text_;
 };
 
-class ExamplesTest : public ::testing::Test {
+class ExamplesTest : public RigTest {
  protected:
-  void SetUp() override {
-    absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
-    ASSERT_TRUE(rig.ok()) << rig.status();
-    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
-  }
-
   // An address of side b with that port.
   std::pair<sockaddr_storage, socklen_t> Target(int ip_version, std::uint16_t port) const {
     sockaddr_storage storage{};
@@ -163,8 +157,6 @@ class ExamplesTest : public ::testing::Test {
                   static_cast<ssize_t>(sizeof payload));
     });
   }
-
-  std::unique_ptr<NetnsRig> rig_;
 };
 
 TEST_F(ExamplesTest, Monitor_TrafficAndAPortScan_PrintsStatisticsEventsAndTheAlert) {

@@ -1,7 +1,6 @@
 // What an interface and its queue say went wrong (the piece "interfaces"): as much as `tc` and the kernel say, and nothing of
 // the time before.
 #include <arpa/inet.h>
-#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
@@ -16,8 +15,8 @@
 #include <thread>
 
 #include "src/base/unique_fd.h"
-#include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
+#include "tests/support/rig_test.h"
 #include "tests/support/traffic.h"
 #include "tests/support/watched_link.h"
 
@@ -29,16 +28,8 @@ using ::testing::HasSubstr;
 
 constexpr std::chrono::seconds kSoon{10};
 
-class InterfacesTest : public ::testing::Test {
+class InterfacesTest : public RigTest {
  protected:
-  static void SetUpTestSuite() { libbpf_set_print(nullptr); }
-
-  void SetUp() override {
-    absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
-    ASSERT_TRUE(rig.ok()) << rig.status();
-    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
-  }
-
   void Watch(const MonitorOptions& options = {}) {
     auto watched = WatchedLink::Start(*rig_, Side::kB, options);
     ASSERT_TRUE(watched.ok()) << watched.status();
@@ -98,7 +89,6 @@ class InterfacesTest : public ::testing::Test {
     EXPECT_EQ(Count(Now(), cause), count) << cause;
   }
 
-  std::unique_ptr<NetnsRig> rig_;
   std::unique_ptr<WatchedLink> watched_;
 };
 

@@ -1,6 +1,5 @@
 // The public API from outside: what it refuses and how it says so, what it tells while it watches, and that handlers and
 // threads may call it as they like.
-#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
@@ -16,9 +15,9 @@
 
 #include "tests/support/expect_error.h"
 #include "tests/support/flow_book.h"
-#include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
 #include "tests/support/program_runner.h"
+#include "tests/support/rig_test.h"
 #include "tests/support/scale.h"
 #include "tests/support/traffic.h"
 #include "tests/support/watched_link.h"
@@ -33,15 +32,8 @@ using std::chrono::steady_clock;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class MonitorTest : public ::testing::Test {
+class MonitorTest : public RigTest {
  protected:
-  static void SetUpTestSuite() { libbpf_set_print(nullptr); }
-
-  void SetUp() override {
-    absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
-    ASSERT_TRUE(rig.ok()) << rig.status();
-    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
-  }
   // In side b's namespace, attached to nothing; what it tells goes to witness_.
   std::unique_ptr<NetworkMonitor> Create(const MonitorOptions& options = {}) {
     auto monitor = rig_->RunIn(Side::kB, [&] { return NetworkMonitor::Create(options); });
@@ -66,7 +58,6 @@ class MonitorTest : public ::testing::Test {
     return *std::move(sender);
   }
 
-  std::unique_ptr<NetnsRig> rig_;
   Witness witness_;
 };
 

@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "abi/knp_abi.h"
-#include "tests/support/netns_rig.h"
 #include "tests/support/packet_bytes.h"
+#include "tests/support/rig_test.h"
 #include "tests/support/scale.h"
 #include "tests/support/traffic.h"
 #include "tests/support/witness.h"
@@ -53,14 +53,8 @@ class Crowd {
   std::vector<std::thread> threads_;
 };
 
-class ThreadsTest : public ::testing::Test {
+class ThreadsTest : public RigTest {
  protected:
-  void SetUp() override {
-    absl::StatusOr<NetnsRig> rig = NetnsRig::Create();
-    ASSERT_TRUE(rig.ok()) << rig.status();
-    rig_ = std::make_unique<NetnsRig>(*std::move(rig));
-  }
-
   // In side b's namespace, attached to nothing.
   std::unique_ptr<NetworkMonitor> Create(const MonitorOptions& options) {
     auto monitor = rig_->RunIn(Side::kB, [&] { return NetworkMonitor::Create(options); });
@@ -102,8 +96,6 @@ class ThreadsTest : public ::testing::Test {
     crowd->Add([this](int) { EXPECT_TRUE(TcpBulk(*rig_, Side::kB, Side::kB, 100'000).ok()); }, milliseconds(5));
     crowd->Add([this](int) { EXPECT_TRUE(TcpBulk(*rig_, Side::kA, Side::kB, 100'000).ok()); }, milliseconds(5));
   }
-
-  std::unique_ptr<NetnsRig> rig_;
 };
 
 // What the call may answer while others do the opposite.

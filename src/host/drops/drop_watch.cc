@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <set>
 #include <tuple>
 
+#include "src/base/clock.h"
 #include "src/host/drops/drop_position.h"
 
 namespace knp::host {
@@ -20,12 +20,6 @@ constexpr std::uint64_t kRestPerWork = 100;                // taking costs at mo
 constexpr std::uint64_t kFunctionsEveryNs = 500'000'000;   // reading /proc/kallsyms takes some 50 ms …
 constexpr std::uint64_t kFunctionsRest = 5;                // … and so at most a fifth of a CPU, while places are new
 constexpr std::uint64_t kKeepNs = 15ull * 60'000'000'000;  // no record is told so long after its packets
-
-std::uint64_t ThreadTime() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
-}
 
 }  // namespace
 
@@ -46,17 +40,17 @@ void DropWatch::Poll(std::uint64_t now_mono_ns) {
   const bool all = std::exchange(poller_, std::this_thread::get_id()) != std::this_thread::get_id();
   const auto rest = counter_->ReadRest();
   if (!rest.ok() || (rest->drops != taken_drops_ && (all || now_mono_ns >= next_take_ns_))) {
-    const std::uint64_t before = ThreadTime();
+    const std::uint64_t before = ThreadCpuNow();
     const absl::Status status = rest.ok() ? Take(now_mono_ns, *rest) : rest.status();
-    next_take_ns_ = now_mono_ns + std::min(kTakeEveryNs, (ThreadTime() - before) * kRestPerWork);
+    next_take_ns_ = now_mono_ns + std::min(kTakeEveryNs, (ThreadCpuNow() - before) * kRestPerWork);
     const std::lock_guard lock(mutex_);
     trouble_ = status.ok() ? "" : std::string(status.message());
   }
   if (all || now_mono_ns >= next_functions_ns_) {
-    const std::uint64_t before = ThreadTime();
+    const std::uint64_t before = ThreadCpuNow();
     FindFunctions();
     FindReasons();
-    next_functions_ns_ = now_mono_ns + std::max(kFunctionsEveryNs, (ThreadTime() - before) * kFunctionsRest);
+    next_functions_ns_ = now_mono_ns + std::max(kFunctionsEveryNs, (ThreadCpuNow() - before) * kFunctionsRest);
   }
 }
 
@@ -119,9 +113,9 @@ std::string DropWatch::FunctionAt(std::uint64_t location) const {
 void DropWatch::Complete(FlowRecord* record) {
   const std::lock_guard lock(mutex_);
   for (const DropBook::Sum& sum : book_.SumsOf(*record)) {
-    if (IsOrdinaryEnd(words_.NameOf(sum.site.reason), FunctionAt(sum.site.location))) continue;
     FlowDrop drop{
         .reason = words_.NameOf(sum.site.reason), .location = FunctionAt(sum.site.location), .count = sum.count};
+    if (IsOrdinaryEnd(drop.reason, drop.location)) continue;
     // Two calls within one function are one place.
     const auto same = std::find_if(record->drops.begin(), record->drops.end(), [&](const FlowDrop& other) {
       return other.reason == drop.reason && other.location == drop.location;

@@ -11,13 +11,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <deque>
 #include <memory>
 #include <string_view>
 #include <utility>
 
 #include "src/base/cgroup_root.h"
+#include "src/base/clock.h"
 #include "src/host/names/container.h"
 #include "src/host/names/split.h"
 
@@ -28,12 +28,6 @@ constexpr int kKernfsHandle = 0xfe;         // FILEID_KERNFS: Linux 5.5
 constexpr long kCgroup2Magic = 0x63677270;  // CGROUP2_SUPER_MAGIC
 constexpr std::uint64_t kAgainNs = 1'000'000'000;
 constexpr std::size_t kTextLimit = 1 << 20;
-
-std::uint64_t MonoNow() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::string ReadText(const std::string& path) {
   std::string text;

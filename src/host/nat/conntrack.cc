@@ -161,23 +161,17 @@ int Conntrack::AskForList() {
 
 bool Conntrack::Drain(std::size_t most, Visitor visit) {
   for (std::size_t taken = 0; taken < most;) {
-    sockaddr_nl sender{};
-    iovec vector{buffer_.get(), kBufferSize};
-    msghdr message{};
-    message.msg_name = &sender;
-    message.msg_namelen = sizeof(sender);
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    const ssize_t size = recvmsg(fd_.get(), &message, MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == ENOBUFS) {
+    const ssize_t size = datapath::ReceiveFromKernel(fd_.get(), {buffer_.get(), kBufferSize}, MSG_DONTWAIT);
+    if (size == -EINTR) continue;
+    if (size > 0) {
+      taken += Read(Bytes(buffer_.get(), static_cast<std::size_t>(size)), visit);
+    } else if (size == -ENOBUFS || size == -EMSGSIZE) {
       lost_++;
       taken++;
       list_again_ = true;
-    } else if (size <= 0) {
-      if (!list_again_ || listing_) return false;
+    } else if (size < 0 && (!list_again_ || listing_)) {
+      return false;
     }
-    if (size > 0 && sender.nl_pid == 0) taken += Read(Bytes(buffer_.get(), static_cast<std::size_t>(size)), visit);
     if (list_again_ && !listing_)
       if (list_error_ = -AskForList(); list_error_ != 0) return false;
   }

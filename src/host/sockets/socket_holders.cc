@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <ctime>
 #include <fstream>
 #include <memory>
 #include <string_view>
@@ -18,16 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/clock.h"
+
 namespace knp::host {
 namespace {
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
-
-std::uint64_t CpuNow() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::vector<std::uint32_t> PidsOf(const std::string& proc) {
   std::vector<std::uint32_t> pids;
@@ -87,8 +82,8 @@ SocketHolders::SocketHolders(std::string proc, std::uint64_t budget_ns)
 
 HoldersLook SocketHolders::Find(absl::flat_hash_set<std::uint64_t> inodes) {
   HoldersLook look;
-  const std::uint64_t begin = CpuNow();
-  const auto enough = [&] { return CpuNow() - begin >= budget_ns_; };
+  const std::uint64_t begin = ThreadCpuNow();
+  const auto enough = [&] { return ThreadCpuNow() - begin >= budget_ns_; };
   std::vector<std::uint32_t> pids = PidsOf(proc_);
   std::rotate(pids.begin(), std::lower_bound(pids.begin(), pids.end(), next_pid_), pids.end());
   std::size_t done = 0;
@@ -96,7 +91,7 @@ HoldersLook SocketHolders::Find(absl::flat_hash_set<std::uint64_t> inodes) {
     LookAt(fmt::format("{}/{}", proc_, pids[done]), pids[done], &inodes, enough, &look);
   look.whole = inodes.empty() || (done == pids.size() && !enough());
   next_pid_ = look.whole || done == pids.size() ? 0 : pids[done];
-  look.cost_ns = CpuNow() - begin;
+  look.cost_ns = ThreadCpuNow() - begin;
   return look;
 }
 

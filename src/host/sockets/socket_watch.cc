@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <ctime>
 #include <span>
 #include <utility>
+
+#include "src/base/clock.h"
 
 namespace knp::host {
 namespace {
@@ -19,12 +20,6 @@ constexpr std::uint64_t kAddressesEveryNs = 5'000'000'000;
 constexpr std::size_t kMostListeners = 64;
 // Whoever cannot be found in so many looks through /proc is nobody that we see: a kernel's own socket, another pid namespace's.
 constexpr int kLooks = 4;
-
-std::uint64_t MonoNow() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 ListenerTotal ListenerOf(const SurveyedSocket& socket) {
   const SocketEntry& entry = socket.entry;

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <ctime>
 
+#include "src/base/clock.h"
 #include "src/base/unique_fd.h"
 
 namespace knp::host {
@@ -18,12 +18,6 @@ namespace {
 constexpr int kNetnsCookie = 71;  // SO_NETNS_COOKIE: Linux 5.14
 constexpr std::size_t kSome = 256;
 constexpr std::uint64_t kShare = 100;  // 1 %
-
-std::uint64_t CpuNow() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // Else it is on its way in or out: TCP's remains of a connection have another cookie, and no measures.
 bool IsOfUse(const SocketEntry& entry) {
@@ -118,16 +112,16 @@ SurveyRound SurveySockets(const datapath::SocketEvents* events, const datapath::
   SurveyRound round;
   round.complete = true;
   const auto visit = [&](const NetnsEntry&) {
-    const std::uint64_t before = CpuNow();
+    const std::uint64_t before = ThreadCpuNow();
     Namespace netns(events, take);
     if (netns.cookie() != 0) take_addresses(netns.cookie(), LocalAddresses());
     netns.List(IPPROTO_TCP, &round);
     netns.List(IPPROTO_UDP, &round);
-    round.cost_ns += CpuNow() - before;
+    round.cost_ns += ThreadCpuNow() - before;
   };
-  const std::uint64_t before = CpuNow();
+  const std::uint64_t before = ThreadCpuNow();
   const NetnsList list = ListNetns();
-  round.cost_ns = CpuNow() - before;
+  round.cost_ns = ThreadCpuNow() - before;
   const NetnsRound entered = ForEachNetns(list, visit);
   round.namespaces = entered.entered;
   round.refused = entered.refused;
