@@ -49,7 +49,7 @@ struct knp_socket_notice {
   __u8 protocol;     /* 6 or 17 */
   __u8 kind;         /* enum knp_socket_notice_kind */
   __u8 owned;        /* enum knp_socket_owned */
-  /* Of TCP that closes. */
+  /* Of TCP that closes; all others end here. */
   __u32 srtt_us; /* eight times it, as the kernel has it */
   __u32 retransmits;
   __u32 cwnd;
@@ -59,6 +59,7 @@ struct knp_socket_notice {
   __u32 pad;
 };
 KNP_ASSERT_SIZE(struct knp_socket_notice, 152);
+enum { KNP_SOCKET_NOTICE_SHORT = 112 };
 
 /* To whom an unconnected UDP socket has sent, as far as it was told. */
 struct knp_socket_told {

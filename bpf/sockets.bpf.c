@@ -8,9 +8,11 @@
 
 /* ---- who makes, binds and closes ---- */
 
+/* Not of TCP: who connects or binds is remembered there, and the rest does nothing that is told. */
 SEC("cgroup/sock_create")
 int knp_sock_create(struct bpf_sock *ctx) {
   struct knp_socket_owner owner;
+  if (ctx->protocol == KNP_TCP) return KNP_ALLOW;
   knp_remember(bpf_get_socket_cookie(ctx), &owner, bpf_get_netns_cookie(ctx), 0);
   return KNP_ALLOW;
 }
@@ -85,11 +87,33 @@ static __always_inline void knp_udp_closed(struct bpf_sock *ctx, __u64 cookie, c
   knp_end(notice);
 }
 
+/* Accepted, or older than we are: who closes it has it. Its last change of state will tell, if it is another process than
+ * the listener's. */
+static __always_inline void knp_tcp_released(struct bpf_sock *ctx, __u64 cookie) {
+  struct knp_socket_owner current;
+  const struct knp_socket_owner *heir;
+  if (ctx->state == KNP_STATE_CLOSE) {
+    bpf_map_delete_elem(&knp_socket_owners, &cookie);
+    return;
+  }
+  heir = bpf_sk_storage_get(&knp_socket_heirs, ctx, 0, 0);
+  if (heir && heir->tgid == bpf_get_current_pid_tgid() >> 32) return;
+  if (bpf_map_lookup_elem(&knp_socket_owners, &cookie)) return;
+  knp_current(&current, bpf_get_netns_cookie(ctx));
+  current.since_ns = 0;
+  bpf_map_update_elem(&knp_socket_owners, &cookie, &current, BPF_ANY);
+}
+
 SEC("cgroup/sock_release")
 int knp_sock_release(struct bpf_sock *ctx) {
   __u64 cookie = bpf_get_socket_cookie(ctx);
   struct knp_socket_owner current;
-  const struct knp_socket_owner *owner = bpf_map_lookup_elem(&knp_socket_owners, &cookie);
+  const struct knp_socket_owner *owner;
+  if (ctx->protocol == KNP_TCP) {
+    knp_tcp_released(ctx, cookie);
+    return KNP_ALLOW;
+  }
+  owner = bpf_map_lookup_elem(&knp_socket_owners, &cookie);
   if (ctx->protocol == KNP_UDP) {
     if (!owner && !ctx->dst_port) return KNP_ALLOW;
     if (!owner) {
@@ -98,19 +122,8 @@ int knp_sock_release(struct bpf_sock *ctx) {
       owner = &current;
     }
     if (ctx->dst_port || owner->told) knp_udp_closed(ctx, cookie, owner);
-    bpf_map_delete_elem(&knp_socket_owners, &cookie);
-  } else if (ctx->protocol == KNP_TCP) {
-    /* Accepted: who closes it has it. Its last change of state will tell, if it is another process than the listener's. */
-    const struct knp_socket_owner *heir = owner ? 0 : bpf_sk_storage_get(&knp_socket_heirs, ctx, 0, 0);
-    if (!owner && ctx->state != KNP_STATE_CLOSE && !(heir && heir->tgid == bpf_get_current_pid_tgid() >> 32)) {
-      knp_current(&current, bpf_get_netns_cookie(ctx));
-      current.since_ns = 0;
-      bpf_map_update_elem(&knp_socket_owners, &cookie, &current, BPF_ANY);
-    }
-    if (ctx->state == KNP_STATE_CLOSE) bpf_map_delete_elem(&knp_socket_owners, &cookie);
-  } else {
-    bpf_map_delete_elem(&knp_socket_owners, &cookie);
   }
+  bpf_map_delete_elem(&knp_socket_owners, &cookie);
   return KNP_ALLOW;
 }
 
@@ -205,8 +218,10 @@ static __always_inline void knp_tcp(struct bpf_sock_ops *ops, __u8 kind) {
   /* Else the two families' loads become one, of an offset that is computed: the verifier refuses that. */
   const volatile struct bpf_sock_ops *fields = ops;
   struct knp_socket_owner *heir;
-  const struct knp_socket_owner *owner = bpf_map_lookup_elem(&knp_socket_owners, &cookie);
-  struct knp_socket_notice *notice = knp_begin(kind, cookie, KNP_TCP);
+  const struct knp_socket_owner *owner =
+      kind == KNP_SOCKET_ACCEPTED ? 0 : bpf_map_lookup_elem(&knp_socket_owners, &cookie);
+  struct knp_socket_notice *notice = kind == KNP_SOCKET_CLOSED ? knp_begin_sized(kind, cookie, KNP_TCP, sizeof *notice)
+                                                               : knp_begin(kind, cookie, KNP_TCP);
   if (!notice) return;
   if (owner) {
     knp_own(notice, owner, KNP_SOCKET_OWN);
@@ -243,21 +258,26 @@ static __always_inline void knp_bequeath(struct bpf_sock_ops *ops) {
   if (heir) *heir = *owner;
 }
 
+/* Of this socket we want to hear until it closes. */
+static __always_inline void knp_follow(struct bpf_sock_ops *ops) {
+  __u32 flags = ops->bpf_sock_ops_cb_flags;
+  if (!(flags & BPF_SOCK_OPS_STATE_CB_FLAG)) bpf_sock_ops_cb_flags_set(ops, (int)(flags | BPF_SOCK_OPS_STATE_CB_FLAG));
+}
+
 SEC("sockops")
 int knp_sock_ops(struct bpf_sock_ops *ops) {
-  __u32 flags = ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
   switch (ops->op) {
     case BPF_SOCK_OPS_TCP_CONNECT_CB:
-      bpf_sock_ops_cb_flags_set(ops, (int)flags);
+      knp_follow(ops);
       knp_tcp(ops, KNP_SOCKET_CONNECT);
       break;
     case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-      bpf_sock_ops_cb_flags_set(ops, (int)flags);
+      knp_follow(ops);
       knp_tcp(ops, KNP_SOCKET_ACCEPTED);
       break;
-    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB: bpf_sock_ops_cb_flags_set(ops, (int)flags); break;
+    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB: knp_follow(ops); break;
     case BPF_SOCK_OPS_TCP_LISTEN_CB:
-      bpf_sock_ops_cb_flags_set(ops, (int)flags);
+      knp_follow(ops);
       knp_bequeath(ops);
       knp_tcp(ops, KNP_SOCKET_LISTEN);
       break;

@@ -62,9 +62,9 @@ struct {
   __type(value, __u64);
 } knp_socket_lost SEC(".maps");
 
-/* A notice of all zeros but its kind and time; null: no room. */
-static __always_inline struct knp_socket_notice *knp_begin(__u8 kind, __u64 cookie, __u8 protocol) {
-  struct knp_socket_notice *notice = bpf_ringbuf_reserve(&knp_socket_ring, sizeof *notice, 0);
+/* A notice of all zeros but its kind and time; null: no room. Of `size`, a constant: short, unless TCP closes. */
+static __always_inline struct knp_socket_notice *knp_begin_sized(__u8 kind, __u64 cookie, __u8 protocol, __u64 size) {
+  struct knp_socket_notice *notice = bpf_ringbuf_reserve(&knp_socket_ring, size, 0);
   __u32 zero = 0;
   __u64 *lost;
   if (!notice) {
@@ -72,12 +72,16 @@ static __always_inline struct knp_socket_notice *knp_begin(__u8 kind, __u64 cook
     if (lost) __sync_fetch_and_add(lost, 1);
     return 0;
   }
-  __builtin_memset(notice, 0, sizeof *notice);
+  __builtin_memset(notice, 0, size);
   notice->time_ns = bpf_ktime_get_ns();
   notice->cookie = cookie;
   notice->kind = kind;
   notice->protocol = protocol;
   return notice;
+}
+
+static __always_inline struct knp_socket_notice *knp_begin(__u8 kind, __u64 cookie, __u8 protocol) {
+  return knp_begin_sized(kind, cookie, protocol, KNP_SOCKET_NOTICE_SHORT);
 }
 
 static __always_inline void knp_end(struct knp_socket_notice *notice) { bpf_ringbuf_submit(notice, BPF_RB_NO_WAKEUP); }

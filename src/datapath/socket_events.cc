@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -211,7 +212,7 @@ SocketEvents::~SocketEvents() {
   ring_buffer__free(ring_);
 }
 
-absl::Status SocketEvents::Poll(const std::function<void(const SocketNotice&)>& take) {
+absl::Status SocketEvents::Poll(const std::function<void(SocketNotice notice)>& take) {
   take_ = &take;
   left_ = kMostAtOnce;
   const int result = ring_buffer__consume(ring_);
@@ -221,9 +222,10 @@ absl::Status SocketEvents::Poll(const std::function<void(const SocketNotice&)>& 
 }
 
 int SocketEvents::OnRecord(void* self, void* data, std::size_t size) {
-  knp_socket_notice told;
-  if (size < sizeof told) return 0;
-  std::memcpy(&told, data, sizeof told);
+  static_assert(offsetof(knp_socket_notice, srtt_us) == KNP_SOCKET_NOTICE_SHORT);
+  knp_socket_notice told{};
+  if (size < KNP_SOCKET_NOTICE_SHORT) return 0;
+  std::memcpy(&told, data, std::min(size, sizeof told));
   auto* const events = static_cast<SocketEvents*>(self);
   if (const auto kind = KindOf(told.kind)) (*events->take_)(NoticeFrom(told, *kind));
   return --events->left_ == 0 ? kEnough : 0;

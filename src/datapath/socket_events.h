@@ -38,7 +38,7 @@ class SocketEvents {
   SocketEvents& operator=(const SocketEvents&) = delete;
 
   // Calls `take` for what was told since; in one call for some thousands at most.
-  absl::Status Poll(const std::function<void(const SocketNotice&)>& take);
+  absl::Status Poll(const std::function<void(SocketNotice notice)>& take);
   // Who has the socket of this cookie, as far as it was seen: for sockets that others list. Thread-safe.
   std::optional<SocketOwner> OwnerOf(std::uint64_t cookie) const;
   // Notices for which the ring had no room. Thread-safe.
@@ -57,7 +57,7 @@ class SocketEvents {
   SideObject object_;
   std::vector<UniqueFd> links_;
   ring_buffer* ring_ = nullptr;
-  const std::function<void(const SocketNotice&)>* take_ = nullptr;
+  const std::function<void(SocketNotice notice)>* take_ = nullptr;
   int left_ = 0;  // notices until this Poll has had enough
 };
 

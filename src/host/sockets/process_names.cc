@@ -30,14 +30,10 @@ std::size_t ProcessNames::KeyHash::operator()(const Key& key) const {
 }
 
 ProcessNames::ProcessNames(std::size_t capacity, std::string proc)
-    : capacity_(std::max<std::size_t>(capacity, 1)),
-      proc_(std::move(proc)),
-      cgroups_({.proc = proc_}),
-      known_(capacity_, 0) {}
+    : proc_(std::move(proc)), cgroups_({.proc = proc_}), known_(capacity, 0) {}
 
 std::shared_ptr<const Process> ProcessNames::Of(const SocketOwner& owner, std::uint64_t now_mono_ns) {
   const Key key{owner.pid, owner.cgroup, owner.comm};
-  if (known_.size() >= capacity_ && !known_.Find(key)) forgotten_++;
   Known* known = known_.Use(key, now_mono_ns);
   if (!known) return std::make_shared<const Process>(Describe(owner, IsInProc(owner)));
   if (known->process && known->since_ns + kBelievedNs > now_mono_ns) return known->process;

@@ -22,7 +22,7 @@ class ProcessNames {
 
   std::shared_ptr<const Process> Of(const SocketOwner& owner, std::uint64_t now_mono_ns);
   std::size_t size() const { return known_.size(); }
-  std::uint64_t forgotten() const { return forgotten_; }
+  std::uint64_t forgotten() const { return known_.displaced() + known_.refused(); }
   // Where cgroups have their names from. Thread-safe.
   std::string How() const { return cgroups_.How(); }
 
@@ -45,11 +45,9 @@ class ProcessNames {
   bool IsInProc(const SocketOwner& owner) const;
   std::string NameOf(const SocketOwner& owner) const;
 
-  const std::size_t capacity_;
   const std::string proc_;
   CgroupNames cgroups_;
   AgedMap<Key, Known, KeyHash> known_;
-  std::uint64_t forgotten_ = 0;
 };
 
 }  // namespace knp::host

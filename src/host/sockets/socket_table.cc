@@ -22,6 +22,10 @@ IpAddress Any(std::uint8_t version) {
 }
 bool IsAny(const IpAddress& address) { return address.bytes == decltype(address.bytes){}; }
 
+SocketKey KeyOf(const SocketNotice& notice) {
+  return {notice.local, notice.remote, notice.local_port, notice.remote_port, notice.protocol};
+}
+
 }  // namespace
 
 std::size_t SocketKeyHash::operator()(const SocketKey& key) const {
@@ -57,6 +61,8 @@ void SocketTable::Take(const KnownNotice& known) {
   }
 }
 
+void SocketTable::Prefetch(const KnownNotice& known) const { sockets_.Prefetch(KeyOf(known.notice)); }
+
 void SocketTable::SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
   for (const IpAddress& address : addresses) local_.Use({netns_cookie, address}, 0);
 }
@@ -64,9 +70,7 @@ void SocketTable::SetLocalAddresses(std::uint64_t netns_cookie, const std::vecto
 // The socket of the notice, made if need be.
 KnownSocket* SocketTable::Use(const KnownNotice& known) {
   const SocketNotice& notice = known.notice;
-  const SocketKey key{notice.local, notice.remote, notice.local_port, notice.remote_port, notice.protocol};
-  if (sockets_.size() >= capacity_ && !sockets_.Find(key)) forgotten_++;
-  Generations* generations = sockets_.Use(key, known.told_unix_ns);
+  Generations* generations = sockets_.Use(KeyOf(notice), known.told_unix_ns);
   if (!generations) return nullptr;
   for (KnownSocket& socket : *generations)
     if (socket.cookie == notice.cookie) return &socket;
@@ -92,7 +96,7 @@ void SocketTable::Serve(const KnownNotice& known) {
   const ServerKey key{notice.local, notice.local_port, notice.protocol};
   if (serving_.contains(notice.cookie)) return;
   if (serving_.size() >= capacity_) {
-    forgotten_++;
+    unserved_++;
     return;
   }
   serving_.emplace(notice.cookie, key);

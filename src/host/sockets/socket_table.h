@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "src/base/aged_map.h"
-#include "src/base/socket_notice.h"
+#include "src/host/sockets/notice_batch.h"
 #include "src/host/sockets/survey.h"
 
 namespace knp::host {
@@ -30,14 +30,6 @@ struct SocketKey {
 };
 struct SocketKeyHash {
   std::size_t operator()(const SocketKey& key) const;
-};
-
-// What the kernel told, with what was found out about it.
-struct KnownNotice {
-  SocketNotice notice;
-  std::shared_ptr<const Process> process;  // null: not known
-  std::uint64_t told_unix_ns = 0;
-  std::uint64_t since_unix_ns = 0;  // 0: not known
 };
 
 struct KnownSocket {
@@ -54,6 +46,8 @@ class SocketTable {
   explicit SocketTable(std::size_t capacity);
 
   void Take(const KnownNotice& known);
+  // It will be taken in a moment.
+  void Prefetch(const KnownNotice& known) const;
   // What a round through all sockets found; rounds are numbered from 1. False: whose it is, is not known.
   bool Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round);
   // A complete round is over: those of whose end nobody would tell, and that it did not find, had closed when it began.
@@ -71,7 +65,7 @@ class SocketTable {
   bool Listens(const IpAddress& address, std::uint16_t port) const;
 
   std::size_t open() const { return open_.size(); }
-  std::uint64_t forgotten() const { return forgotten_; }
+  std::uint64_t forgotten() const { return sockets_.displaced() + sockets_.refused() + unserved_; }
 
  private:
   static constexpr std::size_t kGenerations =
@@ -126,7 +120,7 @@ class SocketTable {
   absl::flat_hash_map<ServerKey, Servers, ServerKeyHash> servers_;
   absl::flat_hash_map<std::uint64_t, ServerKey> serving_;  // cookie → where
   absl::flat_hash_map<std::uint64_t, Surveyed> surveyed_;  // by cookie
-  std::uint64_t forgotten_ = 0;
+  std::uint64_t unserved_ = 0;                             // who waits somewhere, and found no room
 };
 
 }  // namespace knp::host

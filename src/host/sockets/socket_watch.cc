@@ -20,6 +20,7 @@ constexpr std::uint64_t kAddressesEveryNs = 5'000'000'000;
 constexpr std::size_t kMostListeners = 64;
 // Whoever cannot be found in so many looks through /proc is nobody that we see: a kernel's own socket, another pid namespace's.
 constexpr int kLooks = 4;
+constexpr std::size_t kAhead = 4;  // notices whose place in the table is on its way from memory
 
 ListenerTotal ListenerOf(const SurveyedSocket& socket) {
   const SocketEntry& entry = socket.entry;
@@ -99,6 +100,7 @@ SocketWatch::SocketWatch(const Surroundings& surroundings,
       no_events_(events_ ? "" : std::string(events.status().message())),
       netns_(std::move(netns)),
       names_(surroundings.options.host.capacity),
+      batch_(unix_ns_, [this](const SocketOwner& owner) { return names_.Of(owner, polled_at_ns_); }),
       netns_cookie_(NetnsCookie(events_.get())),
       names_wanted_(surroundings.options.host.processes),
       survey_interval_ns_(IntervalOf(surroundings.options.host)),
@@ -108,23 +110,19 @@ SocketWatch::SocketWatch(const Surroundings& surroundings,
 
 // The clock and /proc are asked without the lock, as Piece wants it.
 void SocketWatch::TakeNotices(std::uint64_t now_mono_ns) {
-  notices_.clear();
-  const auto take = [&](const SocketNotice& notice) {
-    KnownNotice& known = notices_.emplace_back();
-    known.notice = notice;
-    known.told_unix_ns = unix_ns_(notice.time_mono_ns);
-    if (!notice.owner) return;
-    known.process = names_.Of(*notice.owner, now_mono_ns);
-    if (notice.owner->since_mono_ns != 0) known.since_unix_ns = unix_ns_(notice.owner->since_mono_ns);
-  };
-  if (events_) events_->Poll(take).IgnoreError();  // of a ring that is mapped: there is none
-  if (notices_.empty()) return;
+  polled_at_ns_ = now_mono_ns;
+  batch_.Clear();
+  // Of a ring that is mapped: there is no error.
+  if (events_) events_->Poll([this](SocketNotice notice) { batch_.Add(std::move(notice)); }).IgnoreError();
+  const std::span<const KnownNotice> notices = batch_.notices();
+  if (notices.empty()) return;
   const std::lock_guard lock(mutex_);
-  for (const KnownNotice& known : notices_) {
-    table_.Take(known);
-    if (known.notice.error != 0) connect_failures_[ErrorName(known.notice.error)]++;
+  for (std::size_t i = 0; i < notices.size(); i++) {
+    if (i + kAhead < notices.size()) table_.Prefetch(notices[i + kAhead]);
+    table_.Take(notices[i]);
+    if (notices[i].notice.error != 0) connect_failures_[ErrorName(notices[i].notice.error)]++;
   }
-  taken_ += notices_.size();
+  taken_ += batch_.told();
   CountNames();
 }
 

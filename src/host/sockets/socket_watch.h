@@ -19,6 +19,7 @@
 #include "src/datapath/netns_scope.h"
 #include "src/datapath/socket_events.h"
 #include "src/host/piece.h"
+#include "src/host/sockets/notice_batch.h"
 #include "src/host/sockets/process_names.h"
 #include "src/host/sockets/socket_holders.h"
 #include "src/host/sockets/socket_table.h"
@@ -59,8 +60,9 @@ class SocketWatch {
   const datapath::Netns netns_;                           // the monitor's, in which the polling thread need not be
   // Of the polling thread.
   ProcessNames names_;
-  std::vector<KnownNotice> notices_;  // of one Poll; keeps its room
-  std::uint64_t netns_cookie_ = 0;    // the monitor's
+  NoticeBatch batch_;               // of one Poll
+  std::uint64_t polled_at_ns_ = 0;  // CLOCK_MONOTONIC
+  std::uint64_t netns_cookie_ = 0;  // the monitor's
   std::uint64_t next_addresses_ns_ = 0;
   const bool names_wanted_;
   SocketHolders holders_;
