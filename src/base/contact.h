@@ -24,6 +24,8 @@ enum class Stage : std::uint8_t {
   kUnsolicited,  // an answer to what nobody was seen to ask: SYN-ACK first, an echo reply first
 };
 
+inline bool CameThrough(Stage stage) { return stage == Stage::kCompleted || stage == Stage::kTalked; }
+
 struct Contact {
   std::uint64_t flow_id = 0;
   IpAddress client, server;  // client: the side that opened it

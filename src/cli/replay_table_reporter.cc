@@ -14,7 +14,6 @@
 namespace knp::cli {
 namespace {
 
-constexpr int kPlainWidth = 120;
 constexpr std::size_t kMostEvents = 32;
 
 class ReplayTableReporter final : public MonitorReporter {

@@ -13,7 +13,6 @@
 namespace knp::cli {
 namespace {
 
-constexpr int kPlainWidth = 120;
 constexpr std::size_t kPlainFlows = 10;
 constexpr std::size_t kMostLiveFlows = 500;  // more than any terminal has lines
 constexpr std::size_t kMostLiveEvents = 64;

@@ -27,6 +27,7 @@ struct TerminalSize {
   int height = 24;
 };
 TerminalSize GetTerminalSize();
+inline constexpr int kPlainWidth = 120;  // of text that goes elsewhere
 
 class Terminal {
  public:

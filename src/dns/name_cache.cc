@@ -6,10 +6,11 @@
 
 #include <algorithm>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::dns {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMaxText = 255;  // names that are longer as text are full of escapes, and label nothing
 constexpr IpAddress kAnyone = {{}, 0};
 
@@ -51,8 +52,8 @@ void NameCache::Add(const IpAddress& client, const Message& answer, std::uint64_
     if (!record.address || record.rr_class != kClassIn || !Contains(names, record.owner)) continue;
     const std::uint64_t seconds =
         std::clamp(record.ttl_s, options_.min_ttl_s, options_.max_ttl_s) + std::uint64_t{options_.grace_s};
-    Put({client, *record.address}, name, now_mono_ns + seconds * kSecond);
-    if (options_.shared) Put({kAnyone, *record.address}, name, now_mono_ns + seconds * kSecond);
+    Put({client, *record.address}, name, now_mono_ns + seconds * kSecondNs);
+    if (options_.shared) Put({kAnyone, *record.address}, name, now_mono_ns + seconds * kSecondNs);
   }
 }
 

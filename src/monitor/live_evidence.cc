@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
 #include "src/datapath/datapath.h"
 
 namespace knp::monitor {
 namespace {
-
-constexpr std::uint64_t kSecond = 1'000'000'000;
 
 bool SameTwo(const datapath::PacketFilter& a, const datapath::PacketFilter& b) {
   return a.one == b.one && a.other == b.other;
@@ -56,7 +55,7 @@ void LiveEvidence::Advance(const datapath::Datapath& datapath) {
   const std::uint64_t now_ns = clock_.mono_ns();
   Poll(datapath);
   evidence_->Advance(clock_.unix_ns(now_ns));
-  if (now_ns - last_sync_ns_ >= kSecond || evidence_->wanted().empty()) Ask(datapath, now_ns);
+  if (now_ns - last_sync_ns_ >= kSecondNs || evidence_->wanted().empty()) Ask(datapath, now_ns);
 }
 
 void LiveEvidence::Ask(const datapath::Datapath& datapath, std::uint64_t now_ns) {

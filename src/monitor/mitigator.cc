@@ -10,12 +10,12 @@
 #include <utility>
 #include <variant>
 
+#include "src/base/nanoseconds.h"
 #include "src/datapath/datapath.h"
 
 namespace knp::monitor {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMostReported = 256;     // rules
 constexpr std::size_t kMostRemembered = 1024;  // alerts of which a refusal was told
 
@@ -29,7 +29,7 @@ int Rank(const std::string& severity) {
   return 0;
 }
 
-std::string SecondsText(std::uint64_t ns) { return fmt::format("{} s", (ns + kSecond / 2) / kSecond); }
+std::string SecondsText(std::uint64_t ns) { return fmt::format("{} s", (ns + kSecondNs / 2) / kSecondNs); }
 
 }  // namespace
 
@@ -123,7 +123,7 @@ void Mitigator::LiftOf(const Alert& alert, std::uint64_t now_ns, Outbox* told) {
 void Mitigator::Advance(const datapath::Datapath& datapath, Outbox* outbox) {
   if (mitigation_->active() == 0 && last_sync_ns_ == 0) return;
   const std::uint64_t now_ns = clock_.mono_ns();
-  if (now_ns - last_expire_ns_ >= kSecond / 10) {
+  if (now_ns - last_expire_ns_ >= kSecondNs / 10) {
     last_expire_ns_ = now_ns;
     for (const datapath::Mitigation::Rule& rule : mitigation_->Expire(now_ns)) {
       for (auto& [alert, rules] : rules_of_) std::erase(rules, rule.id);
@@ -134,7 +134,7 @@ void Mitigator::Advance(const datapath::Datapath& datapath, Outbox* outbox) {
            now_ns);
     }
   }
-  if (now_ns - last_sync_ns_ >= kSecond) Sync(datapath, now_ns, outbox);
+  if (now_ns - last_sync_ns_ >= kSecondNs) Sync(datapath, now_ns, outbox);
 }
 
 void Mitigator::Sync(const datapath::Datapath& datapath, std::uint64_t now_ns, Outbox* told) {

@@ -19,7 +19,6 @@ constexpr std::uint64_t kConsumeNs = 20'000'000;  // or so long
 constexpr std::uint64_t kFramesAScan = 4096;  // a detector hears of what live flows carry within so many, or a second
 constexpr std::uint64_t kFramesAProgress = 1024;
 constexpr std::size_t kConversationsAStep = 1024;
-constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr unsigned kEvenSteps = 16;  // over a gap: so many of a second, then longer and longer ones
 constexpr std::size_t kMostUnknownLinks = 16;
 constexpr std::size_t kFramesRemembered = 8192;  // of which an alert's evidence is taken
@@ -198,13 +197,13 @@ absl::Status CaptureReplay::Impl::Turn(std::uint64_t time_ns) {
 // ones, for nothing comes between them.
 void CaptureReplay::Impl::MoveClock(std::uint64_t time_ns) {
   if (now_ns_ == 0) now_ns_ = time_ns;
-  std::uint64_t step = kSecond;
+  std::uint64_t step = kSecondNs;
   for (unsigned i = 0; time_ns - now_ns_ > step; i++) {
     Step(now_ns_ + step);
     if (i >= kEvenSteps) step *= 2;
   }
   Step(time_ns);
-  next_turn_ns_ = std::min(now_ns_ + kSecond, next_interval_ns_ == 0 ? ~std::uint64_t{0} : next_interval_ns_);
+  next_turn_ns_ = std::min(now_ns_ + kSecondNs, next_interval_ns_ == 0 ? ~std::uint64_t{0} : next_interval_ns_);
 }
 
 void CaptureReplay::Impl::Step(std::uint64_t time_ns) {

@@ -7,10 +7,11 @@
 #include <iterator>
 #include <limits>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::traffic {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint32_t kPercent = 95, kSortedBy_s = 10;
 constexpr std::uint32_t kWindows_s[] = {1, 10, 60};
 static_assert(kWindows_s[std::size(kWindows_s) - 1] <= SecondRing::kKept);
@@ -98,14 +99,14 @@ TrafficMeter::TrafficMeter(const Options& options)
     : hosts_(options.hosts), protocols_(256), applications_(options.applications) {}
 
 std::uint32_t TrafficMeter::SecondOf(std::uint64_t now_mono_ns) {
-  const std::uint64_t now_s = now_mono_ns / kSecond;
+  const std::uint64_t now_s = now_mono_ns / kSecondNs;
   if (!started_ || now_s <= first_s_ + last_) return last_;
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(now_s - first_s_, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void TrafficMeter::Add(const TrafficDelta& delta, std::uint64_t now_mono_ns) {
-  if (!started_) first_s_ = now_mono_ns / kSecond;
+  if (!started_) first_s_ = now_mono_ns / kSecondNs;
   started_ = true;
   last_ = SecondOf(now_mono_ns);
   AddHost(delta.source, delta.sent, delta.received);

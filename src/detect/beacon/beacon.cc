@@ -14,7 +14,6 @@
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr double kLeastIntervalS = 1;
 constexpr std::size_t kMostChanged = 1024, kMostLong = 64, kMostClients = 16;
 // A skew is a ratio of two differences: where the quartiles are as good as equal, it says nothing.
@@ -69,7 +68,7 @@ void Beacon::NoteLong(const Key& key, const FlowRecord& record) {
   const std::uint64_t age_ns = record.end_unix_ns - std::min(record.end_unix_ns, record.start_unix_ns);
   if (age_ns < Nanoseconds(options_.beacon_long)) return;
   if (long_ones_.size() < kMostLong)
-    long_ones_.emplace_back(key, Long{.seconds = age_ns / kSecond,
+    long_ones_.emplace_back(key, Long{.seconds = age_ns / kSecondNs,
                                       .name = record.destination.dns_name,
                                       .sent = record.sent,
                                       .received = record.received});
@@ -188,7 +187,7 @@ void Beacon::Tell(const Key& key, const Pair& pair, const BeaconScore& score, st
   finding.first_mono_ns = std::clamp(first_unix_ns, epoch_ns, epoch_ns + mono_ns) - epoch_ns;
   NameClients(key, &alert);
   // It is over when three calls in a row have failed to come.
-  finding.quiet_ns = static_cast<std::uint64_t>(score.interval_s * 3 * 1e9) + 120 * kSecond;
+  finding.quiet_ns = static_cast<std::uint64_t>(score.interval_s * 3 * 1e9) + 120 * kSecondNs;
   alerts_.Tell(finding, mono_ns);
 }
 
@@ -205,8 +204,8 @@ void Beacon::TellLong(const Key& key, const Long& connection, std::uint64_t mono
   alert.summary = fmt::format("{} keeps a connection to {}{} port {} for {} minutes already and uses it at even times",
                               key.client.ToString(), connection.name.empty() ? "" : connection.name + " at ",
                               key.server.ToString(), key.port, connection.seconds / 60);
-  finding.first_mono_ns = mono_ns - std::min(mono_ns, connection.seconds * kSecond);
-  finding.quiet_ns = 300 * kSecond;
+  finding.first_mono_ns = mono_ns - std::min(mono_ns, connection.seconds * kSecondNs);
+  finding.quiet_ns = 300 * kSecondNs;
   alerts_.Tell(finding, mono_ns);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
 #include "src/base/tcp_flags.h"
 #include "src/detect/flood/kinds.h"
 #include "src/detect/flood/report.h"
@@ -13,8 +14,7 @@
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kQuietNs = 30 * kSecond, kForgetNs = 60 * kSecond, kFreshNs = 10 * kSecond;
+constexpr std::uint64_t kQuietNs = 30 * kSecondNs, kForgetNs = 60 * kSecondNs, kFreshNs = 10 * kSecondNs;
 constexpr std::uint64_t kAmplificationWeight = 8;
 constexpr double kOneHostsShare = 0.25;
 constexpr double kPacketsAPort = 12;
@@ -162,7 +162,7 @@ Flood::Entry* Flood::Admit(Level* level, const IpAddress& key, std::uint64_t wei
 }
 
 void Flood::Advance(std::uint64_t mono_ns) {
-  if (mono_ns >= halved_ns_ + kSecond) {
+  if (mono_ns >= halved_ns_ + kSecondNs) {
     halved_ns_ = mono_ns;
     hosts_.newcomers.Halve();
     prefixes_.newcomers.Halve();

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "src/base/address_hash.h"
+#include "src/base/nanoseconds.h"
 
 namespace knp::detect {
 namespace {
 
 constexpr std::size_t kMostSamples = 8, kMostSeries = 60;
-constexpr std::uint64_t kSecond = 1'000'000'000;
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
   d.hosts.Add(HashOf(host));
   d.top_hosts.Add(host, std::max<std::uint64_t>(packets, 1));
   if (packets != 0) {
-    const std::uint64_t second = contact.mono_ns / kSecond * kSecond;
+    const std::uint64_t second = contact.mono_ns / kSecondNs * kSecondNs;
     if (d.series.empty() || d.series.back().time_unix_ns < second) {
       if (d.series.size() >= kMostSeries) d.series.erase(d.series.begin());
       d.series.push_back({.time_unix_ns = second, .count = {}});

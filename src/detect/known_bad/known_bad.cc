@@ -12,8 +12,6 @@ constexpr std::size_t kMostPeers = 16;
 constexpr std::uint64_t kQuietNs = 60'000'000'000;
 constexpr const char* kSeverities[] = {"low", "medium", "high"};
 
-bool CameThrough(Stage stage) { return stage == Stage::kCompleted || stage == Stage::kTalked; }
-
 // What one of ours tries to reach is worth more than what somebody tries from outside.
 int SeverityOf(Stage stage, bool client_is_listed) { return CameThrough(stage) ? 2 : client_is_listed ? 0 : 1; }
 

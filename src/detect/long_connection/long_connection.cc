@@ -14,7 +14,6 @@ namespace {
 constexpr const char* kType = "anomaly.long_connection";
 // Longer than a conversation is silent before it ends, and than it is until its next record.
 constexpr std::uint64_t kQuietNs = 300'000'000'000;
-constexpr std::uint64_t kSecond = 1'000'000'000;
 
 }  // namespace
 
@@ -63,7 +62,7 @@ void LongConnection::Tell(const FlowRecord& record, std::uint64_t age_ns, std::u
   alert.summary =
       fmt::format("{} has a {} conversation with {} port {} for {} s already, {} bytes to it and {} back",
                   record.source.ip.ToString(), ProtocolName(record.protocol), record.destination.ip.ToString(),
-                  record.destination.port, age_ns / kSecond, record.sent.bytes, record.received.bytes);
+                  record.destination.port, age_ns / kSecondNs, record.sent.bytes, record.received.bytes);
   finding.key = std::to_string(record.id);
   finding.first_mono_ns = mono_ns - std::min(mono_ns, age_ns);
   finding.last_mono_ns = mono_ns;

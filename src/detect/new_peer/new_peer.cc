@@ -12,8 +12,6 @@ namespace {
 constexpr std::size_t kMostPeers = 16;
 constexpr std::uint64_t kQuietNs = 600'000'000'000;  // a host whose peers change is one alert, not one a minute
 
-bool CameThrough(Stage stage) { return stage == Stage::kCompleted || stage == Stage::kTalked; }
-
 }  // namespace
 
 std::unique_ptr<Detector> MakeNewPeer(const Surroundings& surroundings) {

@@ -6,20 +6,21 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/nanoseconds.h"
+
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kQuietNs = 60 * kSecond, kSlowQuietNs = 900 * kSecond;
-constexpr std::uint64_t kForgetNs = 3600 * kSecond;
+constexpr std::uint64_t kQuietNs = 60 * kSecondNs, kSlowQuietNs = 900 * kSecondNs;
+constexpr std::uint64_t kForgetNs = 3600 * kSecondNs;
 constexpr double kSharedFactor = 10;
 // Faster than this a flood looks the same at first: what follows decides.
 constexpr double kFastPerSecond = 2000;
-constexpr std::uint64_t kLeastHoldNs = kSecond + kSecond / 4, kHoldNs = 3 * kSecond, kMuteNs = 60 * kSecond;
+constexpr std::uint64_t kLeastHoldNs = kSecondNs + kSecondNs / 4, kHoldNs = 3 * kSecondNs, kMuteNs = 60 * kSecondNs;
 constexpr double kFloodPackets = 20000, kLargePacket = 150, kAllPorts = 65536;
 constexpr double kFloodRepeats = 1.3;
 constexpr std::size_t kKnownBits = std::size_t{1} << 20, kMetBits = std::size_t{1} << 22;
-constexpr std::uint64_t kMetNs = 60 * kSecond;
+constexpr std::uint64_t kMetNs = 60 * kSecondNs;
 
 std::uint64_t ServiceHash(const Attempt& a) {
   return Mix(HashOf(a.target) ^ (std::uint64_t{a.protocol} << 16 | a.port));

@@ -14,9 +14,8 @@
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kTogetherNs = 30 * kSecond;
-constexpr std::uint64_t kHoldNs = kSecond;
+constexpr std::uint64_t kTogetherNs = 30 * kSecondNs;
+constexpr std::uint64_t kHoldNs = kSecondNs;
 constexpr std::uint64_t kFastPerSecond = 2000;
 // A scan asks for each thing once or twice; who asks again and again for the same does not want the answer.
 constexpr double kFloodRepeats = 1.5;
@@ -105,7 +104,7 @@ void SharedTargets::Judge(const IpAddress& address, Target* target, std::uint64_
   if (sources.size() < options_.distributed_sources || ports.size() < options_.distributed_ports) return;
   if (2 * sources.size() < by_source.size() || target->successes * 2 > ports.size()) return;
   const std::uint64_t span = std::max<std::uint64_t>(target->last_mono_ns - target->first_mono_ns, 1);
-  const bool fast = target->attempts * kSecond / span > kFastPerSecond && target->attempts > 200;
+  const bool fast = target->attempts * kSecondNs / span > kFastPerSecond && target->attempts > 200;
   if (fast && !target->shared) {
     if (target->hold_ns == 0) target->hold_ns = mono_ns;
     if (!finish && target->hold_ns + kHoldNs > mono_ns) {

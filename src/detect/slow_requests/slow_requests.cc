@@ -7,12 +7,13 @@
 #include <algorithm>
 
 #include "src/base/address_hash.h"
+#include "src/base/nanoseconds.h"
 #include "src/base/tcp_flags.h"
 
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000, kQuietNs = 30 * kSecond;
+constexpr std::uint64_t kQuietNs = 30 * kSecondNs;
 constexpr double kGoingOnShare = 0.3;
 constexpr std::size_t kMostSamples = 8;
 
@@ -60,7 +61,7 @@ void SlowRequests::OnRecord(const FlowRecord& record, std::uint64_t) {
 }
 
 void SlowRequests::Advance(std::uint64_t mono_ns) {
-  if (waiting_.size() < options_.slow_connections || mono_ns < last_count_ns_ + kSecond) return;
+  if (waiting_.size() < options_.slow_connections || mono_ns < last_count_ns_ + kSecondNs) return;
   last_count_ns_ = mono_ns;
   // Of a connection whose packets were told of and never counted there is no final record.
   absl::erase_if(waiting_, [&](const auto& waiting) { return waiting.second.last_mono_ns + kForgetNs <= mono_ns; });

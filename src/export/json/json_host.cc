@@ -5,11 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/protocols.h"
+#include "src/export/json/json_values.h"
 
 namespace knp::json {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 void PutSocket(Object& line, std::string_view key, const SocketDetail& socket) {
   Object inner(line.Key(key));

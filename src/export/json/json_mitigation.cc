@@ -4,13 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_text.h"
+#include "src/export/json/json_values.h"
 
 namespace knp::json {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json CountJson(const Count& count) { return {{"packets", count.packets}, {"bytes", count.bytes}}; }
 
 Json RuleJson(const MitigationRule& rule) {
   return {{"id", rule.id},

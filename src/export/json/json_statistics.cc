@@ -11,19 +11,16 @@
 #include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
 #include "src/export/json/json_traffic.h"
+#include "src/export/json/json_values.h"
 
 namespace knp::json {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Interface names are bytes, not UTF-8: what is none is replaced instead of thrown at us.
 void AppendLine(std::string& out, const Json& json) {
   out += json.dump(-1, ' ', false, Json::error_handler_t::replace);
   out += '\n';
 }
-
-Json CountJson(const Count& count) { return {{"packets", count.packets}, {"bytes", count.bytes}}; }
 
 Json TrafficJson(const TrafficCount& count) {
   return {{"packets", count.packets}, {"bytes", count.bytes}, {"skbs", count.skbs}, {"skb_bytes", count.skb_bytes}};
@@ -52,8 +49,6 @@ Json WholeLedgerJson(const PacketStats& stats) {
           {"total", LedgerJson(stats.total)},
           {"interfaces", std::move(interfaces)}};
 }
-
-double Rounded(double value) { return std::round(value * 1000) / 1000; }
 
 Json RatesJson(const Rates& rates) {
   return {{"rx_packets_per_second", Rounded(rates.rx_packets_per_second)},

@@ -4,14 +4,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "src/export/json/json_values.h"
+
 namespace knp::json {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-double Rounded(double value) { return std::round(value * 1000) / 1000; }
-
-Json CountJson(const Count& count) { return {{"packets", count.packets}, {"bytes", count.bytes}}; }
 
 Json SecondJson(const SecondCount& second) {
   return {{"packets_per_second", second.packets}, {"bytes_per_second", second.bytes}};
