@@ -179,5 +179,32 @@ TEST_F(DropsNetnsTest, Disabled_MonitorStillWatches_AndSaysWhy) {
   EXPECT_GE(StatsOf(stats, "veth_b").rx.packets, 10u);
 }
 
+// Before Linux 5.17.
+class DropsPlaceTest : public DropsNetnsTest {
+ protected:
+  bool OfKernelsWithReasons() const override { return false; }
+};
+
+TEST_F(DropsPlaceTest, ClosedPort_IsToldByItsPlaceAlone) {
+  const std::uint16_t port = SendUdp(rig_->ipv4(Side::kB), 200);
+  const Count all{200, 200ull * 142};
+  std::optional<DropTotal> found;
+  EXPECT_TRUE(WaitFor(milliseconds(60'000), [&] {
+    for (const DropTotal& total : Totals())
+      if (total.interface == "veth_b" && total.location.find("udp") != std::string::npos) found = total;
+    return found && found->count.packets >= all.packets;
+  }));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->reason, "");
+  EXPECT_EQ(found->count, all);
+  EXPECT_EQ(found->position, DropPosition::kBehindHook);
+  const std::vector<FlowDrop> drops = DropsOf(port);
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_EQ(drops[0].reason, "");
+  EXPECT_EQ(drops[0].location, found->location);
+  EXPECT_EQ(drops[0].count, all);
+  EXPECT_THAT(PieceOf(watched_->Finish()).why, ::testing::HasSubstr("gives no reasons"));
+}
+
 }  // namespace
 }  // namespace knp::test

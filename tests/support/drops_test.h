@@ -48,10 +48,12 @@ inline UniqueFd UdpSocket(std::uint16_t port) {
 class DropsNetnsTest : public LedgerTest {
  protected:
   virtual NetnsRig::Options RigOptions() const { return {}; }
+  virtual bool OfKernelsWithReasons() const { return true; }
   void SetUp() override {
-    if (const auto words = datapath::ReadDropVocabulary();
-        !KernelHas(datapath::Feature::kTpBtf) || !words.ok() || !words->has_reason)
-      GTEST_SKIP() << "no typed tracepoints, or no reasons";
+    const auto words = datapath::ReadDropVocabulary();
+    if (!KernelHas(datapath::Feature::kTpBtf) || !words.ok()) GTEST_SKIP() << "no typed tracepoints";
+    if (words->has_reason != OfKernelsWithReasons())
+      GTEST_SKIP() << (words->has_reason ? "this kernel gives reasons" : "this kernel gives no reasons");
     ASSERT_NO_FATAL_FAILURE(MakeRig(RigOptions()));
     MonitorOptions options;
     options.events_per_second = 0;
