@@ -115,10 +115,12 @@ int knp_sock_release(struct bpf_sock *ctx) {
   }
   owner = bpf_map_lookup_elem(&knp_socket_owners, &cookie);
   if (ctx->protocol == KNP_UDP) {
-    if (!owner && !ctx->dst_port) return KNP_ALLOW;
-    if (!owner) {
+    if (!owner) { /* older than we are, or forgotten for want of room */
+      struct knp_sock_head head = {};
+      if (!ctx->dst_port && (!knp_read_head(ctx, &head) || head.local_port == 0)) return KNP_ALLOW;
       knp_current(&current, bpf_get_netns_cookie(ctx));
-      current.since_ns = 0; /* older than we are */
+      current.since_ns = 0;
+      current.told = 1;
       owner = &current;
     }
     if (ctx->dst_port || owner->told) knp_udp_closed(ctx, cookie, owner);
@@ -151,10 +153,10 @@ static __always_inline struct knp_socket_notice *knp_sent(struct bpf_sock_addr *
   told->cookie = bpf_get_socket_cookie(ctx);
   told->port = bpf_ntohs((__u16)ctx->user_port);
   if (bpf_map_lookup_elem(&knp_socket_told, told)) return 0;
-  bpf_map_update_elem(&knp_socket_told, told, &one, BPF_ANY);
   knp_remember(told->cookie, &owner, bpf_get_netns_cookie(ctx), 1);
   notice = knp_begin(KNP_SOCKET_SENT, told->cookie, KNP_UDP);
-  if (!notice) return 0;
+  if (!notice) return 0; /* the next datagram tells it */
+  bpf_map_update_elem(&knp_socket_told, told, &one, BPF_ANY);
   knp_own(notice, &owner, KNP_SOCKET_OWN);
   __builtin_memcpy(notice->remote, told->remote, sizeof notice->remote);
   notice->remote_port = (__u16)told->port;

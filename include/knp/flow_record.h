@@ -185,8 +185,9 @@ struct SocketDetail {
   std::uint32_t cwnd = 0;            // congestion window, segments
   std::string congestion_state;      // "open", "disorder", "cwr", "recovery", "loss"; empty: not known
   std::string congestion_algorithm;  // "cubic", …; empty: not known
-  std::uint32_t receive_queue = 0;   // bytes that the program has not read, when it was last looked at
-  std::uint32_t send_queue = 0;      // bytes that the peer has not acknowledged
+  // When it was last looked at; nullopt: it was not, or has closed.
+  std::optional<std::uint32_t> receive_queue;  // bytes that the program has not read
+  std::optional<std::uint32_t> send_queue;     // bytes that the peer has not acknowledged
 };
 
 // Packets of a conversation that this host's kernel dropped.
@@ -239,6 +240,8 @@ struct FlowRecord {
   // What this host's NAT makes of it: `source` and `destination` are as the opener wrote them, these as its peer reads them.
   // Packets of both are in this record's counts, each place in observations.
   std::optional<Translation> translated;
+  // Nobody can be asked what is translated (no conntrack): another record may be of the same packets under other addresses.
+  bool translation_unknown = false;
 };
 
 }  // namespace knp

@@ -71,11 +71,21 @@ struct ListenerTotal {
   std::uint64_t overflows = 0;    // TCP: connections refused for a full queue; UDP: datagrams dropped for a full buffer
 };
 
+// A conversation that the kernel dropped packets of, with who had it: also one that no hook of ours has seen, for they were
+// dropped before it.
+struct DroppedConversation {
+  std::uint8_t protocol = 0;     // IANA number
+  Endpoint source, destination;  // as the last packet dropped had them
+  std::uint64_t first_unix_ns = 0, last_unix_ns = 0;
+  std::vector<FlowDrop> drops;  // by reason and place, most first
+};
+
 struct HostReport {
   std::vector<HostPiece> pieces;
-  std::vector<DropTotal> drops;          // the largest first, at most 64
-  std::vector<ListenerTotal> listeners;  // that have overflown, most first, at most 64
-  std::uint64_t sockets = 0;             // known at present
+  std::vector<DropTotal> drops;              // the largest first, at most 64
+  std::vector<DroppedConversation> dropped;  // of those that had drops lately, the largest first, at most 16
+  std::vector<ListenerTotal> listeners;      // that have overflown, most first, at most 64
+  std::uint64_t sockets = 0;                 // known at present
   std::uint64_t processes = 0;
   std::uint64_t translations = 0;
   std::map<std::string, std::uint64_t> connect_failures;  // by what the kernel said: "ECONNREFUSED", …

@@ -105,6 +105,7 @@ SocketNotice NoticeFrom(const knp_socket_notice& told, SocketNotice::Kind kind) 
   notice.local = AddressOf(told.local, told.version);
   notice.local_port = told.local_port;
   notice.remote = AddressOf(told.remote, told.version);
+  if (notice.remote.version == 4) notice.local.version = 4;  // of a socket of IPv6 that talks IPv4, bound to none
   notice.remote_port = told.remote_port;
   if (kind != SocketNotice::Kind::kClosed || told.protocol != IPPROTO_TCP || told.old_state == kListening)
     return notice;

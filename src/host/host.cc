@@ -4,6 +4,9 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "src/base/clock.h"
 #include "src/host/registry.h"
@@ -12,6 +15,7 @@ namespace knp::host {
 namespace {
 
 constexpr std::chrono::milliseconds kPollEvery{10};
+constexpr std::string_view kNat = "nat";
 
 }  // namespace
 
@@ -26,6 +30,7 @@ Host::Host(const Surroundings& surroundings) {
       rows_.push_back({.name = row.name, .piece = *std::move(piece), .why = {}});
     else
       rows_.push_back({.name = row.name, .piece = nullptr, .why = std::string(piece.status().message())});
+    if (std::string_view(row.name) == kNat) no_nat_ = !piece.ok();
   }
 }
 
@@ -69,6 +74,7 @@ void Host::Poll() {
 void Host::Complete(FlowRecord* record) const {
   for (const Row& row : rows_)
     if (row.piece) row.piece->Complete(record);
+  record->translation_unknown = no_nat_ && !record->folded && !record->tunnel;
 }
 
 bool Host::Listens(const IpAddress& address, std::uint16_t port) const {
@@ -86,6 +92,19 @@ void Host::Describe(PacketStats* stats) const {
     piece.on = row.piece != nullptr;
     if (row.piece) row.piece->Describe(&piece, stats);
     stats->host->pieces.push_back(std::move(piece));
+  }
+  for (const Row& row : rows_) {
+    if (!row.piece) continue;
+    for (FlowRecord& record : row.piece->Dropped()) {
+      Complete(&record);
+      if (record.drops.empty()) continue;  // they were ordinary ends
+      stats->host->dropped.push_back({.protocol = record.protocol,
+                                      .source = std::move(record.source),
+                                      .destination = std::move(record.destination),
+                                      .first_unix_ns = record.start_unix_ns,
+                                      .last_unix_ns = record.end_unix_ns,
+                                      .drops = std::move(record.drops)});
+    }
   }
 }
 

@@ -46,6 +46,7 @@ class Host {
   void Poll();
 
   std::vector<Row> rows_;
+  bool no_nat_ = false;  // it was asked for, and cannot be
   std::jthread thread_;
 };
 

@@ -36,6 +36,8 @@ class Piece {
   virtual void Catch(std::uint64_t now_mono_ns) { Poll(now_mono_ns); }
   // Adds what is known to a record that is about to be told.
   virtual void Complete(FlowRecord* record) { (void)record; }
+  // Conversations that had packets dropped: their ends, protocol and time, for all pieces to complete.
+  virtual std::vector<FlowRecord> Dropped() { return {}; }
   // Whether a socket of this host waits for connections there (TCP), so that who sends to it has opened the conversation.
   virtual bool Listens(const IpAddress& address, std::uint16_t port) {
     (void)address, (void)port;

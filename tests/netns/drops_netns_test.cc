@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
@@ -76,6 +77,38 @@ TEST_F(DropsNetnsTest, ConnectionsThatEndWell_HaveNone) {
       ADD_FAILURE() << total.reason << " " << total.location << " " << total.count.packets;
     }
   }
+}
+
+// The kernel gives up the reply behind the copy that ping's raw socket had, and answers ours by itself.
+TEST_F(DropsNetnsTest, Ping_EitherWay_HasNone) {
+  Shell(Side::kB, "ping -q -c 3 -i 0.2 " + rig_->ipv4(Side::kA) + " >/dev/null");
+  Shell(Side::kB, "ping -q -c 3 -i 0.2 " + rig_->ipv6(Side::kA) + " >/dev/null");
+  Shell(Side::kA, "ping -q -c 3 -i 0.2 " + rig_->ipv4(Side::kB) + " >/dev/null");
+  std::vector<FlowRecord> pings;
+  for (const FlowRecord& flow : watched_->monitor().GetFlowStats()->flows)
+    if (flow.echo && flow.echo->answered > 0) pings.push_back(flow);
+  EXPECT_EQ(pings.size(), 3u);
+  for (const FlowRecord& flow : pings) EXPECT_TRUE(flow.drops.empty()) << flow.drops[0].location;
+  for (const DropTotal& total : watched_->Finish().host->drops) EXPECT_NE(total.location, "ping_rcv");
+}
+
+TEST_F(DropsNetnsTest, BeforeTheHook_WhoseItWasIsTold) {
+  const std::string table = "nsenter --net=" + rig_->NamespacePath(Side::kB) + " nft add table inet knp 2>/dev/null";
+  if (std::system(table.c_str()) != 0) GTEST_SKIP() << "no nf_tables here";
+  Shell(Side::kB, "nft 'add chain inet knp out { type filter hook output priority 0; }'");
+  Shell(Side::kB, "nft add rule inet knp out udp dport 4711 drop");
+  const std::uint16_t port = SendUdp(rig_->ipv4(Side::kA), 120, Side::kB);
+  std::optional<DroppedConversation> found;
+  EXPECT_TRUE(WaitFor(milliseconds(60'000), [&] {
+    const auto stats = watched_->monitor().GetPacketStats();
+    for (const DroppedConversation& dropped : stats->host->dropped)
+      if (dropped.source.port == port && dropped.destination.port == kPort) found = dropped;
+    return found && !found->drops.empty() && found->drops[0].count.packets == 120 && found->source.process;
+  }));
+  ASSERT_TRUE(found && !found->drops.empty());
+  EXPECT_EQ(found->drops[0].reason, "NETFILTER_DROP");
+  ASSERT_TRUE(found->source.process) << "no cgroup v2?";
+  EXPECT_EQ(found->source.process->pid, static_cast<std::uint32_t>(getpid()));
 }
 
 TEST_F(DropsNetnsTest, ReceiveBuffer_Full_ConversationsCountIsWhatTheSocketLacks) {

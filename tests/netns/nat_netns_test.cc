@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -223,6 +224,37 @@ TEST_P(NatTest, VipAndMasquerade_EachConnectionIsOneRecord_SeenOnBothSides) {
     EXPECT_EQ(piece.lost, 0u);
   }
   EXPECT_GE(stats->host->translations, static_cast<std::uint64_t>(kConnections));
+}
+
+// What a rule drops behind the translation, and the server's process, which is older than the monitor.
+TEST_P(NatTest, DroppedBehindTheVip_IsTheConversations) {
+  const Kind& kind = GetParam();
+  const std::string rule = "nsenter --net=" + rig_->NamespacePath(Side::kB) +
+                           " nft -f - <<'END'\ntable inet knpdrop { chain fwd { type filter hook forward priority 0; " +
+                           "meta l4proto { tcp, udp } th dport 8080 drop; }; }\nEND\n";
+  ASSERT_EQ(std::system(rule.c_str()), 0);
+  Watch(true);
+  rig_->RunIn(Side::kA, [&] {
+    const SocketAddress vip(kind.family, kind.vip, kVipPort);
+    const UniqueFd fd(socket(kind.family, kind.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    connect(fd.get(), vip.get(), vip.size);
+    if (kind.type == SOCK_DGRAM) send(fd.get(), "hello", 5, MSG_NOSIGNAL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  });
+  ASSERT_TRUE(monitor_->Finish().ok());
+  const auto stats = monitor_->GetPacketStats();
+  const auto piece = std::find_if(stats->host->pieces.begin(), stats->host->pieces.end(),
+                                  [](const HostPiece& one) { return one.name == "drops"; });
+  if (piece == stats->host->pieces.end() || !piece->on) GTEST_SKIP() << "drops are not told here";
+  int found = 0;
+  for (const auto& [id, record] : finals_) {
+    if (record.destination.port != kVipPort && record.destination.port != kBackendPort) continue;
+    std::uint64_t dropped = 0;
+    for (const FlowDrop& drop : record.drops) dropped += drop.count.packets;
+    EXPECT_GE(dropped, 1u) << record.destination.ip.ToString();
+    found++;
+  }
+  EXPECT_EQ(found, 1);
 }
 
 class NatOffTest : public NatTest {};

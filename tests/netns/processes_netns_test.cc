@@ -33,11 +33,12 @@ namespace {
 
 constexpr int kTalks = 120;
 
-// The life of a client, in a process of its own: "tcp", "tcp6", "mapped", "udp" (connected), "udp6", "sendto", "sendto6".
+// The life of a client, in a process of its own: "tcp", "tcp6", "mapped", "udp" (connected), "udp6", "udpmapped", "sendto",
+// "sendto6".
 // Returns what it exits with.
 int Client(const std::string& kind, int port) {
   prctl(PR_SET_NAME, "knp-talker");
-  const bool six = kind.back() == '6' || kind == "mapped";
+  const bool six = kind.back() == '6' || kind.ends_with("mapped");
   const bool udp = kind[0] == 'u' || kind[0] == 's';
   sockaddr_in to4{};
   to4.sin_family = AF_INET;
@@ -46,7 +47,7 @@ int Client(const std::string& kind, int port) {
   sockaddr_in6 to6{};
   to6.sin6_family = AF_INET6;
   to6.sin6_port = to4.sin_port;
-  inet_pton(AF_INET6, kind == "mapped" ? "::ffff:10.200.0.2" : "fd00:200::2", &to6.sin6_addr);
+  inet_pton(AF_INET6, kind.ends_with("mapped") ? "::ffff:10.200.0.2" : "fd00:200::2", &to6.sin6_addr);
   const auto* to = six ? reinterpret_cast<const sockaddr*>(&to6) : reinterpret_cast<const sockaddr*>(&to4);
   const socklen_t size = six ? sizeof to6 : sizeof to4;
   const UniqueFd fd(socket(six ? AF_INET6 : AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0));
@@ -232,8 +233,8 @@ TEST_P(ProcessesOfKindTest, ShortLives_BothEnds_AreNamed) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, ProcessesOfKindTest,
                          ::testing::Values(Kind{"tcp", 6, 7000}, Kind{"tcp6", 6, 7000}, Kind{"mapped", 6, 7000},
-                                           Kind{"udp", 17, 7001}, Kind{"udp6", 17, 7001}, Kind{"sendto", 17, 7001},
-                                           Kind{"sendto6", 17, 7001}),
+                                           Kind{"udp", 17, 7001}, Kind{"udp6", 17, 7001}, Kind{"udpmapped", 17, 7001},
+                                           Kind{"sendto", 17, 7001}, Kind{"sendto6", 17, 7001}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(ProcessesTest, LostSegments_AreRetransmitsOfTheSocket) {

@@ -198,6 +198,8 @@ TEST(DropPositionTest, OrdinaryEnds_AreThoseOfConnectionsThatAreOver) {
   EXPECT_FALSE(host::IsOrdinaryEnd("NO_SOCKET", "tcp_v4_rcv"));
   EXPECT_FALSE(host::IsOrdinaryEnd("NOT_SPECIFIED", "ip_rcv_core"));
   EXPECT_FALSE(host::IsOrdinaryEnd("", "tcp_v4_rcv")) << "before Linux 5.17 nobody can tell";
+  EXPECT_TRUE(host::IsOrdinaryEnd("NO_SOCKET", "ping_rcv")) << "raw sockets had their copies";
+  EXPECT_TRUE(host::IsOrdinaryEnd("NOT_SPECIFIED", "skb_release_data")) << "a part of a packet that was delivered";
 }
 
 TEST(DropBookTest, BothDirections_AreOneConversations_MostFirst) {
@@ -214,6 +216,51 @@ TEST(DropBookTest, BothDirections_AreOneConversations_MostFirst) {
   FlowRecord folded = Conversation(1000, kStart);
   folded.folded = true;
   EXPECT_THAT(book.SumsOf(folded), SizeIs(0));
+}
+
+TEST(DropBookTest, BehindATranslation_IsTheConversationsToo) {
+  DropBook book(10);
+  book.Add(Dropped(1000, 2), kStart, kStart);
+  FlowRecord record = Conversation(4000, kStart);
+  EXPECT_THAT(book.SumsOf(record), SizeIs(0));
+  const FlowRecord behind = Conversation(1000, kStart);
+  record.translated = Translation{behind.source, behind.destination};
+  ASSERT_THAT(book.SumsOf(record), SizeIs(1));
+  EXPECT_EQ(book.SumsOf(record)[0].count.packets, 2u);
+  book.Add(Dropped(4000, 3), kStart, kStart);
+  ASSERT_THAT(book.SumsOf(record), SizeIs(1)) << "one place";
+  EXPECT_EQ(book.SumsOf(record)[0].count.packets, 5u);
+  FlowRecord same = behind;
+  same.translated = Translation{behind.source, behind.destination};
+  EXPECT_EQ(book.SumsOf(same)[0].count.packets, 2u) << "not twice";
+}
+
+TEST(DropBookTest, Icmp_EachKindIsItsOwn_AndAReplyItsRequests) {
+  DropBook book(10);
+  datapath::DroppedFlow reply = Dropped(8 << 8, 4);
+  reply.protocol = 1;
+  reply.dport = reply.sport;
+  book.Add(reply, kStart, kStart);
+  FlowRecord record = Conversation(0, kStart);
+  record.protocol = 1;
+  record.source.port = record.destination.port = 0;
+  for (const auto& [type, packets] : {std::pair(8, 4), std::pair(0, 4), std::pair(3, 0)}) {
+    record.icmp.emplace(static_cast<std::uint8_t>(type), std::uint8_t{0});
+    const auto sums = book.SumsOf(record);
+    EXPECT_EQ(sums.empty() ? 0 : static_cast<int>(sums[0].count.packets), packets) << type;
+  }
+}
+
+TEST(DropBookTest, Largest_WithTheirEnds) {
+  DropBook book(10);
+  book.Add(Dropped(1, 1), kStart, kStart);
+  book.Add(Dropped(2, 9), kStart, kStart + kSecond);
+  book.Add(Dropped(3, 5), kStart, kStart);
+  const auto largest = book.Largest(2);
+  ASSERT_THAT(largest, SizeIs(2));
+  EXPECT_EQ(largest[0].source, Conversation(2, kStart).source);
+  EXPECT_EQ(largest[0].end_unix_ns, kStart + kSecond);
+  EXPECT_EQ(book.SumsOf(largest[1]).at(0).count.packets, 5u);
 }
 
 TEST(DropBookTest, OlderConversationOnTheSamePorts_LendsNothing) {

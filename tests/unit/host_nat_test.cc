@@ -146,6 +146,24 @@ TEST(NatTable, Destroyed_IsKeptForSomeTime) {
   EXPECT_TRUE(table.empty());
 }
 
+TEST(NatTable, TheSameTupleUntranslated_EndsWhatNobodyToldTheEndOf) {
+  NatTable table(8);
+  const ConntrackEntry entry = Entry(1000), other = Entry(2000);
+  table.Add(entry);
+  table.Add(other);
+  ConntrackEntry direct = entry;
+  direct.original = direct.translated;
+  direct.zone = 1;
+  table.Supersede(direct);
+  EXPECT_TRUE(table.Original(entry.translated)) << "that was another zone's";
+  direct.zone = entry.zone;
+  table.Supersede(direct);
+  EXPECT_FALSE(table.Original(entry.translated));
+  EXPECT_FALSE(table.Translated(entry.original));
+  EXPECT_TRUE(table.Original(other.translated));
+  EXPECT_EQ(table.size(), 1u);
+}
+
 TEST(NatTable, Full_ForgetsTheDestroyedThenTheOldest) {
   NatTable table(2);
   table.Add(Entry(1));

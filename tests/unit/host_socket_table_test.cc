@@ -135,7 +135,7 @@ TEST_F(SocketTableTest, ServerAtAnyAddress_ServesOnlyItsNamespacesOwn) {
   Take({.kind = Kind::kListen, .local = "::", .local_port = 80, .remote = "::", .remote_port = 0});
   EXPECT_EQ(Server(6, "10.0.0.9", 80), 0u) << "may be any host's";
   EXPECT_FALSE(table_.Listens(Ip("10.0.0.9"), 80));
-  table_.SetLocalAddresses(7, {Ip("10.0.0.9"), Ip("fd00::1")});
+  table_.SetLocalAddresses(7, {Ip("10.0.0.9"), Ip("fd00::1")}, kSecond);
   EXPECT_EQ(Server(6, "10.0.0.9", 80), 10u);
   EXPECT_EQ(Server(6, "fd00::1", 80), 10u);
   EXPECT_EQ(Server(17, "10.0.0.9", 80), 0u);
@@ -145,7 +145,7 @@ TEST_F(SocketTableTest, ServerAtAnyAddress_ServesOnlyItsNamespacesOwn) {
 }
 
 TEST_F(SocketTableTest, ServersOfTwoProcesses_AreNotGuessed) {
-  table_.SetLocalAddresses(7, {Ip("10.0.0.9")});
+  table_.SetLocalAddresses(7, {Ip("10.0.0.9")}, kSecond);
   Take({.kind = Kind::kBound,
         .protocol = 17,
         .local = "0.0.0.0",
@@ -204,7 +204,7 @@ TEST_F(SocketTableTest, Surveyed_KnownConnection_HasItsMeasures) {
   EXPECT_EQ(socket->fate->rttvar_ns, 20'000u);
   EXPECT_EQ(socket->fate->retransmits, 3u);
   EXPECT_EQ(socket->fate->congestion_state, "recovery");
-  table_.EndRound(2, 110 * kSecond);
+  table_.EndRound(2, 110 * kSecond, true, {});
   EXPECT_EQ(table_.open(), 1u) << "its end will be told";
   Take({.kind = Kind::kClosed, .second = 120});
   EXPECT_EQ(socket->fate->retransmits, 1u) << "as it closed";
@@ -215,11 +215,11 @@ TEST_F(SocketTableTest, Surveyed_KnownConnection_HasItsMeasures) {
 
 TEST_F(SocketTableTest, Surveyed_OlderThanWeAre_IsThereUntilARoundMissesIt) {
   table_.Refresh(Listed(5, "10.0.0.1", 40000, "10.0.0.2", 80), 105 * kSecond, 1);
-  table_.EndRound(1, 105 * kSecond);
+  table_.EndRound(1, 105 * kSecond, true, {});
   const SocketKey key{Ip("10.0.0.1"), Ip("10.0.0.2"), 40000, 80, 6};
   EXPECT_TRUE(table_.Find(key, 50 * kSecond, 105 * kSecond));
   EXPECT_EQ(table_.open(), 1u);
-  table_.EndRound(2, 110 * kSecond);
+  table_.EndRound(2, 110 * kSecond, true, {});
   EXPECT_EQ(table_.open(), 0u);
   const KnownSocket* socket = table_.Find(key, 50 * kSecond, 105 * kSecond);
   ASSERT_TRUE(socket && socket->fate);
@@ -228,13 +228,49 @@ TEST_F(SocketTableTest, Surveyed_OlderThanWeAre_IsThereUntilARoundMissesIt) {
 }
 
 TEST_F(SocketTableTest, Surveyed_Listener_ListensUntilARoundMissesIt) {
-  table_.SetLocalAddresses(7, {Ip("10.0.0.1")});
+  table_.SetLocalAddresses(7, {Ip("10.0.0.1")}, kSecond);
   table_.Refresh(Listed(5, "0.0.0.0", 8123, "0.0.0.0", 0), 105 * kSecond, 1);
-  table_.EndRound(1, 105 * kSecond);
+  table_.EndRound(1, 105 * kSecond, true, {});
   EXPECT_TRUE(table_.Listens(Ip("10.0.0.1"), 8123));
   EXPECT_FALSE(table_.Listens(Ip("10.0.0.9"), 8123)) << "not an address of that namespace";
-  table_.EndRound(2, 110 * kSecond);
+  table_.EndRound(2, 110 * kSecond, true, {});
   EXPECT_FALSE(table_.Listens(Ip("10.0.0.1"), 8123));
+}
+
+TEST_F(SocketTableTest, Server_WhoseEndWasLost_GoesWithTheNextRoundThroughItsNamespace) {
+  table_.SetLocalAddresses(7, {Ip("10.0.0.1")}, kSecond);
+  const Told old{.kind = Kind::kBound,
+                 .cookie = 1,
+                 .pid = 5,
+                 .protocol = 17,
+                 .local = "0.0.0.0",
+                 .local_port = 53,
+                 .remote_port = 0};
+  Told next = old;
+  next.cookie = 2;
+  next.pid = 6;
+  next.second = 102;
+  Take(old);
+  Take(next);
+  EXPECT_EQ(Server(17, "10.0.0.1", 53), 0u) << "two that could be it";
+  SurveyedSocket met;
+  met.entry.protocol = 17;
+  met.entry.cookie = 2;
+  met.entry.local = {.ip = Ip("0.0.0.0"), .port = 53};
+  met.owner.netns_cookie = 7;
+  table_.Refresh(met, 105 * kSecond, 1);
+  table_.EndRound(1, 105 * kSecond, false, {8});
+  EXPECT_EQ(Server(17, "10.0.0.1", 53), 0u) << "nobody looked there";
+  table_.EndRound(1, 105 * kSecond, false, {7});
+  EXPECT_EQ(Server(17, "10.0.0.1", 53), 6u);
+}
+
+TEST_F(SocketTableTest, UdpAtAnyAddress_OfThisHost_IsNoForwardedOnes) {
+  table_.SetHome(7);
+  table_.SetLocalAddresses(7, {Ip("10.0.0.1")}, kSecond);
+  Take({.kind = Kind::kSent, .protocol = 17, .local = "0.0.0.0", .local_port = 123, .remote_port = 123});
+  EXPECT_EQ(Pid({.protocol = 17, .local = "10.0.0.1", .local_port = 123, .remote_port = 123}, 100, 101), 10u);
+  EXPECT_EQ(Pid({.protocol = 17, .local = "192.168.1.9", .local_port = 123, .remote_port = 123}, 100, 101), 0u);
 }
 
 TEST(SurveyTest, Pace_IsTheIntervalUnlessRoundsTakeLong) {

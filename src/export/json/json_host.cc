@@ -18,8 +18,8 @@ void PutSocket(Object& line, std::string_view key, const SocketDetail& socket) {
   if (socket.cwnd != 0) inner.Unsigned("cwnd", socket.cwnd);
   inner.Known("congestion_state", socket.congestion_state);
   inner.Known("congestion_algorithm", socket.congestion_algorithm);
-  inner.Unsigned("receive_queue", socket.receive_queue);
-  inner.Unsigned("send_queue", socket.send_queue);
+  if (socket.receive_queue) inner.Unsigned("receive_queue", *socket.receive_queue);
+  if (socket.send_queue) inner.Unsigned("send_queue", *socket.send_queue);
 }
 
 void PutEnd(Object& object, std::string_view key, const Endpoint& endpoint, bool with_port) {
@@ -72,6 +72,37 @@ Json DropJson(const DropTotal& drop) {
   return json;
 }
 
+Json EndJson(const Endpoint& endpoint, bool with_port) {
+  Json json = {{"ip", endpoint.ip.ToString()}};
+  if (with_port) json["port"] = endpoint.port;
+  if (!endpoint.process) return json;
+  Json process = Json::object();
+  if (endpoint.process->pid != 0) process["pid"] = endpoint.process->pid;
+  PutKnown(&process, "name", endpoint.process->name);
+  PutKnown(&process, "container_id", endpoint.process->container_id);
+  json["process"] = std::move(process);
+  return json;
+}
+
+Json DroppedJson(const DroppedConversation& dropped) {
+  const bool with_ports = ProtocolHasPorts(dropped.protocol);
+  Json json = {{"protocol", ProtocolName(dropped.protocol)},
+               {"source", EndJson(dropped.source, with_ports)},
+               {"destination", EndJson(dropped.destination, with_ports)},
+               {"first", TimeText(dropped.first_unix_ns)},
+               {"last", TimeText(dropped.last_unix_ns)},
+               {"drops", Json::array()}};
+  for (const FlowDrop& drop : dropped.drops) {
+    Json one = Json::object();
+    PutKnown(&one, "reason", drop.reason);
+    PutKnown(&one, "location", drop.location);
+    one["packets"] = drop.count.packets;
+    one["bytes"] = drop.count.bytes;
+    json["drops"].push_back(std::move(one));
+  }
+  return json;
+}
+
 Json ListenerJson(const ListenerTotal& listener) {
   return {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
           {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
@@ -107,6 +138,7 @@ void PutHostDetail(Object& line, const FlowRecord& flow) {
   if (flow.source_socket) PutSocket(line, "source_socket", *flow.source_socket);
   if (flow.destination_socket) PutSocket(line, "destination_socket", *flow.destination_socket);
   if (!flow.drops.empty()) PutDrops(line, flow.drops);
+  if (flow.translation_unknown) line.Name("translation", "unknown");
   if (!flow.translated) return;
   const bool with_ports = ProtocolHasPorts(flow.protocol);
   Object inner(line.Key("translated"));
@@ -136,6 +168,10 @@ nlohmann::ordered_json HostJson(const HostReport& report) {
   if (on("drops") || !report.drops.empty()) {
     json["drops"] = Json::array();
     for (const DropTotal& drop : report.drops) json["drops"].push_back(DropJson(drop));
+  }
+  if (on("drops") || !report.dropped.empty()) {
+    json["dropped"] = Json::array();
+    for (const DroppedConversation& dropped : report.dropped) json["dropped"].push_back(DroppedJson(dropped));
   }
   if (on("sockets") || !report.listeners.empty()) {
     json["listeners"] = Json::array();

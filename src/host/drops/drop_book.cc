@@ -1,6 +1,8 @@
 // See drop_book.h.
 #include "src/host/drops/drop_book.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
 namespace knp::host {
@@ -8,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kSameRunNs = 1'500'000'000;
 constexpr std::size_t kMostSites = 16;  // of a conversation
+constexpr std::size_t kLooked = 1024;   // for the largest
 
 }  // namespace
 
@@ -27,6 +30,10 @@ void DropBook::Add(const datapath::DroppedFlow& flow, std::uint64_t first_unix_n
   else
     by_age_.splice(by_age_.end(), by_age_, row.age);
   row.last_unix_ns = std::max(row.last_unix_ns, last_unix_ns);
+  if (is_new) row.first_unix_ns = first_unix_ns;
+  row.source = {flow.source, flow.sport};
+  row.destination = {flow.destination, flow.dport};
+  row.packets += flow.count.packets;
   if (row.runs.size() >= kMostSites && !row.runs.contains(flow.site)) {
     forgotten_++;
   } else {
@@ -51,21 +58,71 @@ void DropBook::Forget() {
   forgotten_++;
 }
 
-std::vector<DropBook::Sum> DropBook::SumsOf(const FlowRecord& record) const {
-  std::vector<Sum> sums;
-  if (record.folded || record.tunnel || rows_.empty()) return sums;
-  const auto at = rows_.find(
-      KeyOf(record.source.ip, record.source.port, record.destination.ip, record.destination.port, record.protocol));
-  if (at == rows_.end()) return sums;
+// As the kernel's key: ICMP has no ports, but a type and a code, and a reply is its request's.
+DropBook::Key DropBook::KeyOf(std::uint8_t protocol, const Endpoint& a, const Endpoint& b, const FlowRecord& record) {
+  if (!record.icmp) return KeyOf(a.ip, a.port, b.ip, b.port, protocol);
+  std::uint8_t type = record.icmp->first;
+  if (protocol == IPPROTO_ICMP && type == 0) type = 8;
+  if (protocol == IPPROTO_ICMPV6 && type == 129) type = 128;
+  const auto kind = static_cast<std::uint16_t>(type << 8 | record.icmp->second);
+  return KeyOf(a.ip, kind, b.ip, kind, protocol);
+}
+
+void DropBook::AddSums(const Key& key, std::uint64_t start_unix_ns, std::vector<Sum>* sums) const {
+  const auto at = rows_.find(key);
+  if (at == rows_.end()) return;
   for (const auto& [site, runs] : at->second.runs) {
     Count count;
     for (const Run& run : runs)
-      if (run.last_unix_ns + kSlackNs >= record.start_unix_ns) count += run.count;
-    if (count.packets != 0) sums.push_back({site, count});
+      if (run.last_unix_ns + kSlackNs >= start_unix_ns) count += run.count;
+    if (count.packets == 0) continue;
+    const auto same = std::find_if(sums->begin(), sums->end(), [&](const Sum& sum) { return sum.site == site; });
+    if (same != sums->end())
+      same->count += count;
+    else
+      sums->push_back({site, count});
+  }
+}
+
+std::vector<DropBook::Sum> DropBook::SumsOf(const FlowRecord& record) const {
+  std::vector<Sum> sums;
+  if (record.folded || record.tunnel || rows_.empty()) return sums;
+  const Key key = KeyOf(record.protocol, record.source, record.destination, record);
+  AddSums(key, record.start_unix_ns, &sums);
+  if (record.translated) {  // behind the translation it is dropped under that name
+    const Key behind = KeyOf(record.protocol, record.translated->source, record.translated->destination, record);
+    if (behind != key) AddSums(behind, record.start_unix_ns, &sums);
   }
   std::stable_sort(sums.begin(), sums.end(),
                    [](const Sum& a, const Sum& b) { return a.count.packets > b.count.packets; });
   return sums;
+}
+
+std::vector<FlowRecord> DropBook::Largest(std::size_t most) const {
+  std::vector<std::pair<const Key*, const Row*>> rows;
+  for (auto key = by_age_.rbegin(); key != by_age_.rend() && rows.size() < kLooked; ++key)
+    rows.emplace_back(&*key, &rows_.find(*key)->second);
+  const std::size_t kept = std::min(most, rows.size());
+  std::partial_sort(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(kept), rows.end(),
+                    [](const auto& a, const auto& b) { return a.second->packets > b.second->packets; });
+  std::vector<FlowRecord> largest(kept);
+  for (std::size_t i = 0; i < kept; i++) {
+    const auto& [key, row] = rows[i];
+    FlowRecord& record = largest[i];
+    record.protocol = key->protocol;
+    record.start_unix_ns = row->first_unix_ns;
+    record.end_unix_ns = row->last_unix_ns;
+    record.source.ip = row->source.first;
+    record.destination.ip = row->destination.first;
+    if (key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6) {
+      record.icmp.emplace(static_cast<std::uint8_t>(row->source.second >> 8),
+                          static_cast<std::uint8_t>(row->source.second));
+    } else {
+      record.source.port = row->source.second;
+      record.destination.port = row->destination.second;
+    }
+  }
+  return largest;
 }
 
 void DropBook::Age(std::uint64_t before_unix_ns) {

@@ -37,6 +37,8 @@ class DropBook {
   // Of both directions, since the conversation began: what was dropped of an older one on the same ports is not its. Most
   // first.
   std::vector<Sum> SumsOf(const FlowRecord& record) const;
+  // Of those dropped last, the ones with most, as records that only know their ends, protocol and time: at most that many.
+  std::vector<FlowRecord> Largest(std::size_t most) const;
   // Forgets those that had no drop since then.
   void Age(std::uint64_t before_unix_ns);
   std::size_t size() const { return rows_.size(); }
@@ -61,11 +63,15 @@ class DropBook {
   };
   struct Row {
     std::map<datapath::DropSite, std::vector<Run>> runs;
+    End source, destination;  // as the last packet had them
+    std::uint64_t first_unix_ns = 0, packets = 0;
     std::uint64_t last_unix_ns = 0;
     std::list<Key>::iterator age;
   };
+  static Key KeyOf(std::uint8_t protocol, const Endpoint& a, const Endpoint& b, const FlowRecord& record);
   static Key KeyOf(const IpAddress& a, std::uint16_t a_port, const IpAddress& b, std::uint16_t b_port,
                    std::uint8_t protocol);
+  void AddSums(const Key& key, std::uint64_t start_unix_ns, std::vector<Sum>* sums) const;
   void Forget();
 
   const std::size_t capacity_;

@@ -54,6 +54,10 @@ bool IsOfSocket(const DropPlace& place) {
 
 bool IsOrdinaryEnd(std::string_view reason, std::string_view location) {
   if (location.starts_with("bpf_prog_test_run")) return true;
+  // An echo reply that no datagram socket waits for: raw ones, as ping's own, have had their copies.
+  if (location == "ping_rcv") return true;
+  // A fragment that goes with the packet which it is a part of: if that was dropped, it was counted with all its parts.
+  if (location == "skb_release_data") return true;
   return reason == "NOT_SPECIFIED" && (location == "tcp_v4_rcv" || location == "tcp_v6_rcv");
 }
 

@@ -14,6 +14,7 @@ namespace knp::host {
 namespace {
 
 constexpr std::size_t kMostTotals = 64;
+constexpr std::size_t kMostDropped = 16;
 constexpr std::uint32_t kFlowsInKernel = 16384;            // between two takings; about 100 bytes each
 constexpr std::uint64_t kTakeEveryNs = 500'000'000;        // at most as seldom as that, while there are drops
 constexpr std::uint64_t kRestPerWork = 100;                // taking costs at most a hundredth of a CPU
@@ -57,17 +58,17 @@ void DropWatch::Poll(std::uint64_t now_mono_ns) {
 absl::Status DropWatch::Take(std::uint64_t now_mono_ns, const datapath::DropCounter::Rest& rest) {
   // Told in this order: rest, flows, rows. What comes in between is in the next rest and is taken then.
   std::vector<datapath::DroppedFlow> flows;
-  if (absl::Status status = counter_->TakeFlows([&](const auto& flow) { flows.push_back(flow); }); !status.ok())
-    return status;
+  const absl::Status taken = counter_->TakeFlows([&](const auto& flow) { flows.push_back(flow); });
   auto rows = counter_->ReadRows();
-  if (!rows.ok()) return rows.status();
-  FindInterfaces(*rows);
+  if (rows.ok()) FindInterfaces(*rows);
   const std::uint64_t now_unix_ns = unix_ns_(now_mono_ns);
-  taken_drops_ = rest.drops;
   const std::lock_guard lock(mutex_);
+  // What was taken is not in the kernel any more.
   for (const datapath::DroppedFlow& flow : flows)
     book_.Add(flow, unix_ns_(flow.first_mono_ns), unix_ns_(flow.last_mono_ns));
   book_.Age(now_unix_ns - std::min(now_unix_ns, kKeepNs));
+  if (!taken.ok() || !rows.ok()) return taken.ok() ? rows.status() : taken;
+  taken_drops_ = rest.drops;
   rows_ = *std::move(rows);
   rest_ = rest;
   return absl::OkStatus();
@@ -151,6 +152,11 @@ std::vector<DropTotal> DropWatch::Totals() const {
                    [](const DropTotal& a, const DropTotal& b) { return a.count.packets > b.count.packets; });
   if (totals.size() > kMostTotals) totals.resize(kMostTotals);
   return totals;
+}
+
+std::vector<FlowRecord> DropWatch::Dropped() {
+  const std::lock_guard lock(mutex_);
+  return book_.Largest(kMostDropped);
 }
 
 void DropWatch::Describe(HostPiece* piece, PacketStats* stats) {

@@ -28,6 +28,7 @@ class DropWatch : public Piece {
 
   void Poll(std::uint64_t now_mono_ns) override;
   void Complete(FlowRecord* record) override;
+  std::vector<FlowRecord> Dropped() override;
   void Describe(HostPiece* piece, PacketStats* stats) override;
 
  private:

@@ -21,6 +21,14 @@ namespace {
 constexpr std::uint64_t kEveryNs = 1'000'000'000;
 constexpr std::uint64_t kRestForWork = 50;  // with thousands of interfaces: at most 2 % of a CPU
 
+// Of what came in past our hook: where nothing better is known, what the interface itself says it did not pass on.
+void GiveCause(InterfaceStats* interface) {
+  if (interface->unseen.rx_packets == 0 || !interface->unseen.cause.empty()) return;
+  for (const InterfaceTrouble& trouble : interface->troubles)
+    if (trouble.cause == "rx_dropped")
+      interface->unseen.cause = fmt::format("the interface counted {} rx_dropped", trouble.count);
+}
+
 class Interfaces final : public Piece {
  public:
   Interfaces(datapath::NetlinkSocket socket, const std::map<std::uint32_t, LinkCounters>& first)
@@ -50,6 +58,7 @@ class Interfaces final : public Piece {
       if (const auto found = growths_.find(interface.ifindex); found != growths_.end())
         found->second.Describe(&interface.troubles);
       too_large_.Describe(interface.name, &interface.troubles);
+      GiveCause(&interface);
     }
   }
 

@@ -194,7 +194,7 @@ std::size_t Conntrack::Read(Bytes datagram, Visitor visit) {
     } else if (header.nlmsg_type == kNew || header.nlmsg_type == kDelete) {
       messages_++;
       const std::optional<ConntrackEntry> entry = ParseConntrack(body);
-      if (entry && entry->is_translated()) visit(*entry, header.nlmsg_type == kDelete);
+      if (entry && (entry->is_translated() || header.nlmsg_type == kNew)) visit(*entry, header.nlmsg_type == kDelete);
     }
   }
   return count;

@@ -69,6 +69,15 @@ void NatTable::Destroy(const ConntrackEntry& entry, std::uint64_t now_mono_ns) {
   destroyed_.splice(destroyed_.end(), live_, one);
 }
 
+void NatTable::Supersede(const ConntrackEntry& entry) {
+  if (by_translated_.empty()) return;
+  const FlowTuple tuple = KeyOf(entry.original);
+  for (Index* const index : {&by_translated_, &by_original_})
+    if (const auto found = index->find(tuple);
+        found != index->end() && found->second->destroyed_ns == 0 && found->second->zone == entry.zone)
+      Erase(&live_, found->second);
+}
+
 void NatTable::Advance(std::uint64_t now_mono_ns) {
   while (!destroyed_.empty() && destroyed_.front().destroyed_ns + kKeepNs <= now_mono_ns)
     Erase(&destroyed_, destroyed_.begin());

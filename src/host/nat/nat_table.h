@@ -28,6 +28,8 @@ class NatTable {
   bool Add(const ConntrackEntry& entry);
   // Is kept for kKeepNs.
   void Destroy(const ConntrackEntry& entry, std::uint64_t now_mono_ns);
+  // Not translated: what was known of its tuple has ended, though nobody told.
+  void Supersede(const ConntrackEntry& entry);
   void Advance(std::uint64_t now_mono_ns);
 
   // A packet's tuple, of either direction, that is behind a translation: the same packet before it. nullopt: it is not.

@@ -39,7 +39,9 @@ absl::StatusOr<std::shared_ptr<NatWatch>> NatWatch::Open(std::size_t capacity) {
 bool NatWatch::Drain(std::uint64_t now_mono_ns, std::size_t most,
                      absl::FunctionRef<void(const FlowTuple&, const FlowTuple&)> learned) {
   const bool more = conntrack_.Drain(most, [&](const ConntrackEntry& entry, bool destroyed) {
-    if (destroyed)
+    if (!entry.is_translated())
+      table_.Supersede(entry);
+    else if (destroyed)
       table_.Destroy(entry, now_mono_ns);
     else if (table_.Add(entry))
       learned(entry.translated, entry.original);

@@ -11,6 +11,7 @@ class ProcessesPiece : public Piece {
  public:
   explicit ProcessesPiece(std::shared_ptr<SocketWatch> watch) : watch_(std::move(watch)) {}
   void Poll(std::uint64_t now_mono_ns) override { watch_->Poll(now_mono_ns); }
+  void Catch(std::uint64_t now_mono_ns) override { watch_->Catch(now_mono_ns); }
   void Complete(FlowRecord* record) override { watch_->AddProcesses(record); }
   void Describe(HostPiece* piece, PacketStats* stats) override {
     watch_->Describe(piece, &*stats->host);

@@ -63,8 +63,9 @@ void SocketTable::Take(const KnownNotice& known) {
 
 void SocketTable::Prefetch(const KnownNotice& known) const { sockets_.Prefetch(KeyOf(known.notice)); }
 
-void SocketTable::SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
-  for (const IpAddress& address : addresses) local_.Use({netns_cookie, address}, 0);
+void SocketTable::SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses,
+                                    std::uint64_t now_unix_ns) {
+  for (const IpAddress& address : addresses) local_.Use({netns_cookie, address}, now_unix_ns);
 }
 
 // The socket of the notice, made if need be.
@@ -99,7 +100,9 @@ void SocketTable::Serve(const KnownNotice& known) {
     unserved_++;
     return;
   }
-  serving_.emplace(notice.cookie, key);
+  serving_.emplace(notice.cookie, Serving{.key = key,
+                                          .netns_cookie = notice.owner ? notice.owner->netns_cookie : 0,
+                                          .told_unix_ns = known.told_unix_ns});
   servers_[key].push_back({.cookie = notice.cookie,
                            .netns_cookie = notice.owner ? notice.owner->netns_cookie : 0,
                            .process = known.process});
@@ -109,7 +112,7 @@ void SocketTable::Close(const KnownNotice& known) {
   const SocketNotice& notice = known.notice;
   open_.erase(notice.cookie);
   if (const auto serving = serving_.find(notice.cookie); serving != serving_.end()) {
-    const auto at = servers_.find(serving->second);
+    const auto at = servers_.find(serving->second.key);
     if (at != servers_.end()) {
       const auto gone = std::remove_if(at->second.begin(), at->second.end(),
                                        [&](const KnownServer& server) { return server.cookie == notice.cookie; });
@@ -127,7 +130,10 @@ void SocketTable::Close(const KnownNotice& known) {
   socket->closed_unix_ns = known.told_unix_ns;
   if (notice.fate) {
     auto fate = std::make_shared<SocketDetail>(*notice.fate);
-    if (socket->fate && fate->rttvar_ns == 0) fate->rttvar_ns = socket->fate->rttvar_ns;  // is not told at the end
+    if (socket->fate) {  // what is not told at the end
+      if (fate->rttvar_ns == 0) fate->rttvar_ns = socket->fate->rttvar_ns;
+      fate->congestion_state = socket->fate->congestion_state;
+    }
     socket->fate = std::move(fate);
   }
   if (!notice.owner || (notice.inherited && socket->process)) return;
@@ -154,10 +160,12 @@ bool SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_n
   const bool told = open_.contains(entry.cookie) && !surveyed_.contains(entry.cookie);
   if (!told && surveyed_.size() < capacity_)
     surveyed_[entry.cookie] = {{entry.local.ip, entry.remote.ip, entry.local.port, entry.remote.port, entry.protocol},
-                               round};
+                               round,
+                               socket.owner.netns_cookie};
   if (!told && open_.size() < capacity_) open_.insert(entry.cookie);
+  if (entry.remote.port == 0) Serve(known);
+  if (const auto serving = serving_.find(entry.cookie); serving != serving_.end()) serving->second.round = round;
   if (entry.remote.port == 0) {
-    Serve(known);
     const KnownServer* server = ServerOf(entry.cookie);
     return !server || server->process;
   }
@@ -172,7 +180,7 @@ bool SocketTable::Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_n
 SocketTable::KnownServer* SocketTable::ServerOf(std::uint64_t cookie) {
   const auto serving = serving_.find(cookie);
   if (serving == serving_.end()) return nullptr;
-  for (KnownServer& server : servers_[serving->second])
+  for (KnownServer& server : servers_[serving->second.key])
     if (server.cookie == cookie) return &server;
   return nullptr;
 }
@@ -186,22 +194,28 @@ void SocketTable::Own(std::uint64_t cookie, const std::shared_ptr<const Process>
     if (socket.cookie == cookie && !socket.process) socket.process = process;
 }
 
-void SocketTable::EndRound(std::uint64_t round, std::uint64_t begin_unix_ns) {
+void SocketTable::EndRound(std::uint64_t round, std::uint64_t begin_unix_ns, bool complete,
+                           const absl::flat_hash_set<std::uint64_t>& listed) {
   std::vector<KnownNotice> gone;
-  for (const auto& [cookie, surveyed] : surveyed_) {
-    if (surveyed.round == round) continue;
+  const auto close = [&](std::uint64_t cookie, const SocketKey& key) {
     KnownNotice& known = gone.emplace_back();
     known.notice = {.kind = SocketNotice::Kind::kClosed,
                     .cookie = cookie,
                     .owner = std::nullopt,
-                    .protocol = surveyed.key.protocol,
-                    .local = surveyed.key.local,
-                    .local_port = surveyed.key.local_port,
-                    .remote = surveyed.key.remote,
-                    .remote_port = surveyed.key.remote_port,
+                    .protocol = key.protocol,
+                    .local = key.local,
+                    .local_port = key.local_port,
+                    .remote = key.remote,
+                    .remote_port = key.remote_port,
                     .fate = std::nullopt};
     known.told_unix_ns = begin_unix_ns;
-  }
+  };
+  for (const auto& [cookie, surveyed] : surveyed_)
+    if (surveyed.round != round && (complete || listed.contains(surveyed.netns_cookie))) close(cookie, surveyed.key);
+  // A namespace may be one that no process is in, and no round comes to: there, only what is told counts.
+  for (const auto& [cookie, serving] : serving_)
+    if (serving.round != round && serving.told_unix_ns < begin_unix_ns && listed.contains(serving.netns_cookie))
+      close(cookie, {serving.key.address, IpAddress(), serving.key.port, 0, serving.key.protocol});
   for (const KnownNotice& known : gone) Take(known);
 }
 
@@ -230,7 +244,11 @@ const KnownSocket* SocketTable::Find(const SocketKey& key, std::uint64_t start_u
   if (found || key.protocol != kUdp) return found;
   SocketKey any = key;  // the kernel chose the address later than it told
   any.local = Any(key.local.version);
-  return FindExact(any, start_unix_ns, end_unix_ns);
+  found = FindExact(any, start_unix_ns, end_unix_ns);
+  // Of this very host it would be one of its addresses; others' are not known at once.
+  if (found && found->netns_cookie != 0 && found->netns_cookie == home_ && !local_.Find({home_, key.local}))
+    return nullptr;
+  return found;
 }
 
 void SocketTable::Collect(const ServerKey& key, const IpAddress& address,

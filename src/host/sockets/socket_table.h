@@ -51,11 +51,16 @@ class SocketTable {
   // What a round through all sockets found; rounds are numbered from 1. False: whose it is, is not known.
   bool Refresh(const SurveyedSocket& socket, std::uint64_t now_unix_ns, std::uint64_t round);
   // A complete round is over: those of whose end nobody would tell, and that it did not find, had closed when it began.
-  void EndRound(std::uint64_t round, std::uint64_t begin_unix_ns);
+  // `listed`: the namespaces that it looked through, of a round that is not `complete`.
+  void EndRound(std::uint64_t round, std::uint64_t begin_unix_ns, bool complete,
+                const absl::flat_hash_set<std::uint64_t>& listed);
   // Whose a socket is that rounds alone have told of, and of which nobody was known.
   void Own(std::uint64_t cookie, const std::shared_ptr<const Process>& process);
   // The addresses of one network namespace, to tell whom a server at "any address" serves.
-  void SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses);
+  void SetLocalAddresses(std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses,
+                         std::uint64_t now_unix_ns);
+  // Whose addresses are known as soon as there are any.
+  void SetHome(std::uint64_t netns_cookie) { home_ = netns_cookie; }
 
   // The socket that had these ends in that time; null: none, or more than one could be it.
   const KnownSocket* Find(const SocketKey& key, std::uint64_t start_unix_ns, std::uint64_t end_unix_ns) const;
@@ -65,7 +70,9 @@ class SocketTable {
   bool Listens(const IpAddress& address, std::uint16_t port) const;
 
   std::size_t open() const { return open_.size(); }
-  std::uint64_t forgotten() const { return sockets_.displaced() + sockets_.refused() + unserved_; }
+  std::uint64_t forgotten() const {
+    return sockets_.displaced() + sockets_.refused() + local_.displaced() + local_.refused() + unserved_;
+  }
 
  private:
   static constexpr std::size_t kGenerations =
@@ -98,6 +105,14 @@ class SocketTable {
   struct Surveyed {
     SocketKey key;
     std::uint64_t round = 0;
+    std::uint64_t netns_cookie = 0;
+  };
+  // Who waits somewhere. That it has closed may have been told when there was no room for it.
+  struct Serving {
+    ServerKey key;
+    std::uint64_t netns_cookie = 0;
+    std::uint64_t told_unix_ns = 0;
+    std::uint64_t round = 0;  // that met it; 0: none
   };
 
   void Open(const KnownNotice& known);
@@ -118,8 +133,9 @@ class SocketTable {
   mutable AgedMap<Place, char, PlaceHash> local_;
   absl::flat_hash_set<std::uint64_t> open_;  // cookies
   absl::flat_hash_map<ServerKey, Servers, ServerKeyHash> servers_;
-  absl::flat_hash_map<std::uint64_t, ServerKey> serving_;  // cookie → where
+  absl::flat_hash_map<std::uint64_t, Serving> serving_;    // by cookie
   absl::flat_hash_map<std::uint64_t, Surveyed> surveyed_;  // by cookie
+  std::uint64_t home_ = 0;                                 // the monitor's own network namespace; 0: not known
   std::uint64_t unserved_ = 0;                             // who waits somewhere, and found no room
 };
 

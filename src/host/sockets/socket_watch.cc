@@ -73,7 +73,10 @@ std::shared_ptr<const Process> ProcessOf(const SocketTable& table, const FlowRec
   const KnownSocket* socket = FindEnd(table, record, source);
   if (socket && socket->process) return socket->process;
   const Endpoint& end = source ? record.source : record.destination;
-  return table.Server(record.protocol, end.ip, end.port);
+  if (auto server = table.Server(record.protocol, end.ip, end.port)) return server;
+  if (!record.translated) return nullptr;
+  const Endpoint& behind = source ? record.translated->source : record.translated->destination;
+  return table.Server(record.protocol, behind.ip, behind.port);
 }
 
 }  // namespace
@@ -105,7 +108,8 @@ SocketWatch::SocketWatch(const Surroundings& surroundings,
       names_wanted_(surroundings.options.host.processes),
       survey_interval_ns_(IntervalOf(surroundings.options.host)),
       table_(surroundings.options.host.capacity) {
-  if (netns_cookie_ != 0) table_.SetLocalAddresses(netns_cookie_, LocalAddresses());
+  table_.SetHome(netns_cookie_);
+  if (netns_cookie_ != 0) table_.SetLocalAddresses(netns_cookie_, LocalAddresses(), unix_ns_(MonoNow()));
 }
 
 // The clock and /proc are asked without the lock, as Piece wants it.
@@ -164,7 +168,7 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
   const auto take_addresses = [&](std::uint64_t netns_cookie, const std::vector<IpAddress>& addresses) {
     TakeNotices(MonoNow());
     const std::lock_guard lock(mutex_);
-    table_.SetLocalAddresses(netns_cookie, addresses);
+    table_.SetLocalAddresses(netns_cookie, addresses, now_unix_ns);
   };
   SurveyRound round = SurveySockets(events_.get(), netns_, take, take_addresses);
   if (names_wanted_) round.cost_ns += NameHolders(nobodys, now_mono_ns);
@@ -172,7 +176,7 @@ void SocketWatch::Survey(std::uint64_t now_mono_ns) {
   const std::uint64_t pace_ns = PaceOf(survey_interval_ns_, round.cost_ns);
   next_survey_ns_ = now_mono_ns + pace_ns;
   const std::lock_guard lock(mutex_);
-  if (round.complete) table_.EndRound(rounds_, now_unix_ns);
+  table_.EndRound(rounds_, now_unix_ns, round.complete, round.listed);
   CountNames();
   pace_ns_ = pace_ns;
   round_ = std::move(round);
@@ -211,7 +215,7 @@ void SocketWatch::LearnAddresses(std::uint64_t now_mono_ns) {
   if (!scope.ok()) return;
   const std::vector<IpAddress> addresses = LocalAddresses();
   const std::lock_guard lock(mutex_);
-  table_.SetLocalAddresses(netns_cookie_, addresses);
+  table_.SetLocalAddresses(netns_cookie_, addresses, unix_ns_(now_mono_ns));
 }
 
 void SocketWatch::AddProcesses(FlowRecord* record) const {

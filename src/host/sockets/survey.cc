@@ -33,16 +33,19 @@ class Namespace {
       : events_(events), take_(take), cookie_(NetnsCookie(events)) {}
 
   std::uint64_t cookie() const { return cookie_; }
-  void List(std::uint8_t protocol, SurveyRound* round) {
+  // True: all of them.
+  bool List(std::uint8_t protocol, SurveyRound* round) {
+    bool all = true;
     for (const int family : {AF_INET, AF_INET6}) {
       const absl::Status status =
           ListSockets(protocol, static_cast<std::uint8_t>(family), [this](const SocketEntry& entry) { Add(entry); });
       Flush();
       if (status.ok()) continue;
       if (round->trouble.empty()) round->trouble = std::string(status.message());
-      if (absl::IsNotFound(status)) return;  // then nothing of this protocol was ever listed
-      round->complete = false;
+      if (absl::IsNotFound(status)) return false;  // then nothing of this protocol was ever listed
+      round->complete = all = false;
     }
+    return all;
   }
 
  private:
@@ -115,8 +118,8 @@ SurveyRound SurveySockets(const datapath::SocketEvents* events, const datapath::
     const std::uint64_t before = ThreadCpuNow();
     Namespace netns(events, take);
     if (netns.cookie() != 0) take_addresses(netns.cookie(), LocalAddresses());
-    netns.List(IPPROTO_TCP, &round);
-    netns.List(IPPROTO_UDP, &round);
+    const bool tcp = netns.List(IPPROTO_TCP, &round), udp = netns.List(IPPROTO_UDP, &round);
+    if (tcp && udp && netns.cookie() != 0) round.listed.insert(netns.cookie());
     round.cost_ns += ThreadCpuNow() - before;
   };
   const std::uint64_t before = ThreadCpuNow();

@@ -3,6 +3,7 @@
 #ifndef KNP_HOST_SOCKETS_SURVEY_H_
 #define KNP_HOST_SOCKETS_SURVEY_H_
 
+#include <absl/container/flat_hash_set.h>
 #include <absl/functional/function_ref.h>
 #include <knp/flow_record.h>
 
@@ -35,10 +36,11 @@ struct SurveyedSocket {
 
 struct SurveyRound {
   std::size_t namespaces = 0;
-  std::size_t refused = 0;    // namespaces that we may not enter
-  bool complete = false;      // every socket that was there all the time has been listed
-  std::string trouble;        // empty: none
-  std::uint64_t cost_ns = 0;  // CPU time, with what the callbacks took
+  std::size_t refused = 0;                    // namespaces that we may not enter
+  bool complete = false;                      // every socket that was there all the time has been listed
+  absl::flat_hash_set<std::uint64_t> listed;  // namespaces of which that is so, by cookie
+  std::string trouble;                        // empty: none
+  std::uint64_t cost_ns = 0;                  // CPU time, with what the callbacks took
 };
 
 // Sockets that are connected or wait at a port, TCP and UDP, some at a time; and the addresses of each namespace. The
