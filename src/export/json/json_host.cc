@@ -73,9 +73,18 @@ Json DropJson(const DropTotal& drop) {
 }
 
 Json ListenerJson(const ListenerTotal& listener) {
-  return {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
-          {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
-          {"queue_limit", listener.queue_limit},         {"overflows", listener.overflows}};
+  Json json = {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
+               {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
+               {"queue_limit", listener.queue_limit},         {"overflows", listener.overflows}};
+  if (!listener.endpoint.process) return json;
+  // As other endpoints' is written, so that both have the same fields.
+  std::string text;
+  {
+    Object endpoint(text);
+    PutProcess(endpoint, *listener.endpoint.process);
+  }
+  json["process"] = Json::parse(text)["process"];
+  return json;
 }
 
 }  // namespace
