@@ -25,7 +25,7 @@ Examples:
   knp monitor                           the default route's interface, live
   knp monitor -i eth0 -i eth1 --interval 1s
   knp monitor -i eth0 -o json --duration 10s | jq 'select(.kind == "flow")'
-  knp monitor --view names              what is asked of name servers; also details, traffic
+  knp monitor --view names              what is asked of name servers; also details, traffic, host
   knp replay capture.pcapng             the same of a capture, as fast as it goes
   knp doctor                            what this kernel and these rights allow
   knp doctor --measure 5s               what running monitors cost, ns a packet
@@ -225,7 +225,7 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       app, "--top", "Flows in the table, at most (what fits; 10 where the page has no end)", "N",
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
-  AddViewOption(app, values, "flows; keys 1 to 4 on a terminal", command.view);
+  AddViewOption(app, values, fmt::format("flows; keys 1 to {} on a terminal", kViews.size()), command.view);
   app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.identify_applications);

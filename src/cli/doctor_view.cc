@@ -113,12 +113,22 @@ void AppendHost(std::vector<TextLine>& lines, const std::vector<HostPiece>& host
   lines.emplace_back("HOST: what it can be asked besides its packets", Style::kTitle);
   for (const HostPiece& piece : host) {
     TextLine line("  " + Cell(piece.name, name_width, Align::kLeft, ""), Style::kBold);
-    line.Add(Cell(piece.on ? "yes" : "no", kAnswerWidth, Align::kLeft, ""), piece.on ? Style::kGood : Style::kWarning);
+    const bool whole = piece.on && piece.why.empty();
+    line.Add(Cell(!piece.on ? "no" : whole ? "yes" : "partly", kAnswerWidth, Align::kLeft, ""),
+             whole ? Style::kGood : Style::kWarning);
     const int indent = line.width();
     std::vector<TextLine> remark;
     const Canvas beside{.width = canvas.width - indent, .utf8 = canvas.utf8};
-    AppendWrapped(remark, piece.how, 0, Style::kDim, beside);
-    AppendWrapped(remark, piece.on && !piece.why.empty() ? "lacks: " + piece.why : piece.why, 0, Style::kDim, beside);
+    // Processes and sockets are watched by the same programs: what is true of both is told once.
+    const auto same = std::find_if(host.data(), &piece, [&piece](const HostPiece& before) {
+      return before.on == piece.on && before.how == piece.how && before.why == piece.why;
+    });
+    if (same != &piece && !(piece.how + piece.why).empty()) {
+      AppendWrapped(remark, "as " + same->name, 0, Style::kDim, beside);
+    } else {
+      AppendWrapped(remark, piece.how, 0, Style::kDim, beside);
+      AppendWrapped(remark, piece.on && !piece.why.empty() ? "lacks: " + piece.why : piece.why, 0, Style::kDim, beside);
+    }
     for (std::size_t i = 0; i < remark.size(); ++i) {
       if (i > 0) line = TextLine(std::string(static_cast<std::size_t>(indent), ' '));
       lines.push_back(std::move(line.Add(remark[i]).CutTo(canvas.width, GlyphsOf(canvas).ellipsis)));

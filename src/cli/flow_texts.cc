@@ -10,8 +10,11 @@
 namespace knp::cli {
 namespace {
 
-std::string ProcessText(const Endpoint& endpoint) {
-  return endpoint.process ? fmt::format("{}/{}", endpoint.process->name, endpoint.process->pid) : std::string();
+constexpr std::size_t kShortId = 12;  // of a container, as docker, podman and crictl cut it
+constexpr std::size_t kShortPod = 8;  // the first group of a UID
+
+std::string Joined(const std::string& source, const std::string& destination) {
+  return source + (destination.empty() ? "" : ">" + destination);
 }
 
 }  // namespace
@@ -28,10 +31,23 @@ std::string NameText(const FlowRecord& flow) {
   return flow.destination.dns_name;
 }
 
-std::string ProcessesText(const FlowRecord& flow) {
-  const std::string destination = ProcessText(flow.destination);
-  return ProcessText(flow.source) + (destination.empty() ? "" : ">" + destination);
+std::string ProcessText(const Endpoint& endpoint, bool with_pid) {
+  if (!endpoint.process) return "";
+  return with_pid ? fmt::format("{}/{}", endpoint.process->name, endpoint.process->pid) : endpoint.process->name;
 }
+
+std::string ProcessesText(const FlowRecord& flow, bool with_pids) {
+  return Joined(ProcessText(flow.source, with_pids), ProcessText(flow.destination, with_pids));
+}
+
+std::string HolderText(const Endpoint& endpoint) {
+  if (!endpoint.process) return "";
+  if (!endpoint.process->container_id.empty()) return endpoint.process->container_id.substr(0, kShortId);
+  if (!endpoint.process->pod_uid.empty()) return "pod " + endpoint.process->pod_uid.substr(0, kShortPod);
+  return endpoint.process->unit;
+}
+
+std::string HoldersText(const FlowRecord& flow) { return Joined(HolderText(flow.source), HolderText(flow.destination)); }
 
 std::string RetransmitsText(const FlowRecord& flow) {
   if (!flow.source_socket && !flow.destination_socket) return "";
@@ -41,8 +57,14 @@ std::string RetransmitsText(const FlowRecord& flow) {
 
 std::string DropsText(const FlowRecord& flow) {
   std::uint64_t packets = 0;
-  for (const FlowDrop& drop : flow.drops) packets += drop.count.packets;
-  return packets == 0 ? "" : Short(packets);
+  const FlowDrop* largest = nullptr;
+  for (const FlowDrop& drop : flow.drops) {
+    packets += drop.count.packets;
+    if (largest == nullptr || drop.count.packets > largest->count.packets) largest = &drop;
+  }
+  if (packets == 0) return "";
+  const std::string& why = largest->reason.empty() ? largest->location : largest->reason;
+  return Short(packets) + (why.empty() ? "" : " " + why);
 }
 
 std::string RoundTripText(const FlowRecord& flow) {

@@ -110,6 +110,8 @@ TextLine Trouble(const InterfaceStats& interface, const Canvas& canvas) {
   } else if (interface.hook_shadowed && !unseen.cause.empty()) {
     line.Add(": " + Printable(unseen.cause, canvas.utf8));
   }
+  for (const InterfaceTrouble& trouble : interface.troubles)
+    add(fmt::format("{} {}", Printable(trouble.cause, canvas.utf8), Short(trouble.count)), Style::kWarning);
   return line;
 }
 

@@ -13,7 +13,8 @@
 namespace knp::cli {
 
 // A head line and, for each interface, a line for every window if that fits into `most_lines`, else one line with the
-// window nearest to `interval`; what even so does not fit is named in the last line. Troubles get lines of their own.
+// window nearest to `interval`; what even so does not fit is named in the last line. Troubles, those that the
+// kernel counted among them, get lines of their own.
 std::vector<TextLine> RenderInterfaces(const PacketStats& stats, std::chrono::milliseconds interval, int most_lines,
                                        const Canvas& canvas);
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <string>
 
+#include "src/cli/host_table.h"
 #include "src/cli/ledger_text.h"
 #include "src/cli/quantities.h"
 
@@ -43,6 +44,11 @@ std::vector<TextLine> Remarks(const PacketStats& stats, const Canvas& canvas) {
     const std::string name = Printable(interface.name, canvas.utf8);
     if (interface.gone)
       lines.emplace_back(fmt::format("{} vanished; its counters stand as they were then", name), Style::kWarning);
+    std::string troubles;
+    for (const InterfaceTrouble& trouble : interface.troubles)
+      troubles += fmt::format("{}{} {}", troubles.empty() ? "" : ", ", Printable(trouble.cause, canvas.utf8),
+                              Grouped(trouble.count));
+    if (!troubles.empty()) lines.emplace_back(fmt::format("{}: {}", name, troubles), Style::kWarning);
     const Unseen& unseen = interface.unseen;
     if (unseen.rx_packets == 0 && unseen.tx_packets == 0) continue;
     const std::string cause = unseen.cause.empty() ? "cause not known" : Printable(unseen.cause, canvas.utf8);
@@ -108,6 +114,11 @@ std::vector<TextLine> RenderSummary(const json::Summary& summary, const Canvas& 
                     Grouped(stats.folded.packets), Grouped(stats.folded.bytes)),
         Style::kWarning);
   if (stats.evidence) lines.push_back(EvidenceLine(*stats.evidence, canvas));
+  if (stats.host) {
+    std::vector<TextLine> host = RenderHostSummary(*stats.host, canvas);
+    if (!host.empty()) lines.emplace_back();
+    for (TextLine& line : host) lines.push_back(std::move(line));
+  }
   if (stats.mitigation) {
     lines.emplace_back();
     for (TextLine& line : Mitigation(*stats.mitigation, canvas)) lines.push_back(std::move(line));

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "src/cli/distribution_panel.h"
+#include "src/cli/host_table.h"
 #include "src/cli/interface_table.h"
 #include "src/cli/ledger_text.h"
 #include "src/cli/quantities.h"
@@ -47,7 +48,7 @@ TextLine Header(const MonitorFrame& frame, const Canvas& canvas) {
                        Elapsed(std::chrono::nanoseconds(up_ns)), DurationText(frame.interval)));
   std::string views;
   for (std::size_t i = 0; i < kViews.size(); ++i) views += fmt::format("{} {} ", i + 1, kViews[i].name);
-  for (const std::string& keys : {views + "q quits", std::string("1-4 views q quits"), std::string("q quits")}) {
+  for (const std::string& keys : {views + "q quits", fmt::format("1-{} views q quits", kViews.size()), std::string("q quits")}) {
     if (!frame.keys_work || line.width() + static_cast<int>(keys.size()) + 2 > canvas.width) continue;
     line.PadTo(canvas.width - static_cast<int>(keys.size())).Add(keys, Style::kDim);
     break;
@@ -110,6 +111,7 @@ std::size_t RowsOf(const MonitorFrame& frame, const Canvas& canvas) {
     case View::kDetails: return frame.flows.size();
     case View::kNames: return frame.names.size();
     case View::kTraffic: return TrafficRows(frame.traffic, canvas);
+    case View::kHost: return HostRows(frame.stats.host, canvas);
   }
   return 0;
 }
@@ -117,6 +119,7 @@ std::size_t RowsOf(const MonitorFrame& frame, const Canvas& canvas) {
 // A title, a head line and `rows` of what the view shows.
 std::vector<TextLine> Body(const MonitorFrame& frame, std::size_t rows, const Canvas& canvas) {
   if (frame.view == View::kTraffic) return RenderTraffic(frame.traffic, rows, canvas);
+  if (frame.view == View::kHost) return RenderHost(frame.stats.host, rows, canvas);
   if (frame.view == View::kNames) return RenderNames(frame.names, frame.name_counts, rows, canvas);
   std::vector<TextLine> lines{FlowTitle(frame, canvas)};
   Append(lines, RenderFlows(frame.flows, rows, frame.stats.time_unix_ns, frame.view, canvas));
@@ -147,7 +150,9 @@ std::vector<TextLine> Upper(const MonitorFrame& frame, const Canvas& canvas) {
   if (roomy) lines.emplace_back();
   const int for_interfaces = endless ? kEndless : std::max(2, (canvas.height - 4) * 2 / 5);
   Append(lines, RenderInterfaces(frame.stats, frame.interval, for_interfaces, canvas));
-  if (endless || canvas.height >= kHeightForDistributions) {
+  // The host's view has several tables of its own.
+  const int least = frame.view == View::kHost ? kRoomyHeight : kHeightForDistributions;
+  if (endless || canvas.height >= least) {
     if (roomy) lines.emplace_back();
     Append(lines, RenderDistributions(frame.stats, roomy ? 8 : 4, canvas));
   }

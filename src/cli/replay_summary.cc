@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/cli/distribution_panel.h"
+#include "src/cli/host_table.h"
 #include "src/cli/ledger_text.h"
 #include "src/cli/monitor_summary.h"
 #include "src/cli/quantities.h"
@@ -88,6 +89,7 @@ std::vector<TextLine> Body(const ReplayPage& page, const Canvas& canvas) {
   };
   if (view == View::kNames) part(RenderNames(page.names, page.name_counts, page.most, canvas));
   if (view == View::kTraffic) part(RenderTraffic(page.traffic, TrafficRows(page.traffic, canvas), canvas));
+  if (view == View::kHost) part(RenderHost(page.summary.stats.host, page.most, canvas));
   if ((view == View::kFlows || view == View::kDetails) && !page.largest.empty()) {
     lines.emplace_back("LARGEST FLOWS", Style::kTitle);
     part(RenderFlows(page.largest, page.largest.size(), page.summary.stats.time_unix_ns, view, canvas));

@@ -73,8 +73,8 @@ const char* EscapeOf(Style style) {
 }  // namespace
 
 const Glyphs& GlyphsOf(const Canvas& canvas) {
-  static constexpr Glyphs kUtf8{"→", "←", "…", "✓", "✗", "×", "·", "≤"};
-  static constexpr Glyphs kAscii{">", "<", "~", "ok:", "WRONG:", "x", "-", "<="};
+  static constexpr Glyphs kUtf8{"→", "←", "…", "✓", "✗", "×", "·", "≤", "⇒"};
+  static constexpr Glyphs kAscii{">", "<", "~", "ok:", "WRONG:", "x", "-", "<=", "=>"};
   return canvas.utf8 ? kUtf8 : kAscii;
 }
 

@@ -31,6 +31,7 @@ struct Glyphs {
   const char* times;
   const char* dot;
   const char* at_most;
+  const char* becomes;  // of an address that is translated
 };
 const Glyphs& GlyphsOf(const Canvas& canvas);
 

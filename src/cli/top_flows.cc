@@ -30,8 +30,12 @@ struct Column {
   int width;
   Align align;
   std::function<std::string(const FlowRow&)> text;
-  int rank = 0;  // of the columns that may be left out, the largest goes first; 0: stays
+  int rank = 0;  // of the columns that may be left out, the lowest comes first; 0: stays
+  int most = 16;  // of a column without a width of its own
 };
+
+// Which translated addresses stand beside the original ones: as many as there is room for.
+enum class Pairs : std::uint8_t { kBoth, kDestination, kNone };
 
 const char* ShortStateName(FlowState state) {
   switch (state) {
@@ -106,34 +110,52 @@ std::vector<Column> RateColumns(const Canvas& canvas) {
   return columns;
 }
 
-std::vector<Column> DetailColumns(const Canvas& canvas) {
+// The name; of a translated destination that has none, and no room beside its address, the translated one.
+std::string NameOrBackendText(const FlowRecord& flow, bool with_backend, const Canvas& canvas) {
+  std::string name = NameText(flow);
+  if (!name.empty() || !with_backend || !flow.translated || flow.translated->destination == flow.destination)
+    return name;
+  return GlyphsOf(canvas).becomes + EndpointText(flow.translated->destination, ShowsPort(flow), INT_MAX, canvas);
+}
+
+// By rank: what only this host can tell, what it is, how it fares, then what the packets say besides.
+std::vector<Column> DetailColumns(const Canvas& canvas, Pairs pairs) {
+  const bool narrow = canvas.width < kWidthForSourcePorts;
   const auto plain = [utf8 = canvas.utf8](auto text) {
     return [utf8, text](const FlowRow& row) { return Printable(text(row.flow), utf8); };
   };
   std::vector<Column> columns;
-  columns.push_back({"app", 0, Align::kLeft, plain(AppText)});
-  columns.push_back({"name", 0, Align::kLeft, plain(NameText)});
-  columns.push_back({"rtt", 6, Align::kRight, plain(RoundTripText)});
-  columns.push_back({"answer", 6, Align::kRight, [](const FlowRow& row) {
+  columns.push_back({"app", 0, Align::kLeft, plain(AppText), 4});
+  columns.push_back({"name", 0, Align::kLeft, plain([canvas, pairs](const FlowRecord& flow) {
+                       return NameOrBackendText(flow, pairs == Pairs::kNone, canvas);
+                     }),
+                     5, std::clamp(canvas.width / (narrow ? 5 : 6), 12, 40)});
+  columns.push_back({"rtt", 6, Align::kRight, plain(RoundTripText), 6});
+  columns.push_back({"answer", 6, Align::kRight,
+                     [](const FlowRow& row) {
                        return row.flow.first_answer_ns ? ShortSpan(std::chrono::nanoseconds(*row.flow.first_answer_ns))
                                                        : std::string();
-                     }});
-  columns.push_back({"process", 0, Align::kLeft, plain(ProcessesText), 1});
-  columns.push_back({"retr", 4, Align::kRight, [](const FlowRow& row) { return RetransmitsText(row.flow); }, 2});
-  columns.push_back({"drop", 4, Align::kRight, [](const FlowRow& row) { return DropsText(row.flow); }, 2});
+                     },
+                     7});
+  columns.push_back({"process", 0, Align::kLeft,
+                     plain([narrow](const FlowRecord& flow) { return ProcessesText(flow, !narrow); }), 1,
+                     narrow ? 16 : 32});
+  columns.push_back({"container/unit", 0, Align::kLeft, plain(HoldersText), 9, 32});
+  columns.push_back({"retr", 4, Align::kRight, [](const FlowRow& row) { return RetransmitsText(row.flow); }, 3});
+  columns.push_back({"drop", 0, Align::kLeft, plain(DropsText), 2, narrow ? 16 : 26});
   columns.push_back(
-      {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }, 1});
+      {"pattern", 0, Align::kLeft, [](const FlowRow& row) { return TrafficPatternName(row.flow.pattern); }, 8});
   columns.push_back({"dscp", 4, Align::kRight,
-                     [](const FlowRow& row) { return row.flow.dscp ? fmt::format("{}", *row.flow.dscp) : ""; }, 4});
+                     [](const FlowRow& row) { return row.flow.dscp ? fmt::format("{}", *row.flow.dscp) : ""; }, 13});
   columns.push_back({"ttl", 3, Align::kRight,
-                     [](const FlowRow& row) { return row.flow.ttl ? fmt::format("{}", *row.flow.ttl) : ""; }, 5});
-  columns.push_back({"tunnel", 0, Align::kLeft, plain(TunnelText), 3});
+                     [](const FlowRow& row) { return row.flow.ttl ? fmt::format("{}", *row.flow.ttl) : ""; }, 14});
+  columns.push_back({"tunnel", 0, Align::kLeft, plain(TunnelText), 12});
   columns.push_back({"bytes", 5, Align::kRight,
-                     [](const FlowRow& row) { return Short(row.flow.sent.bytes + row.flow.received.bytes); }});
+                     [](const FlowRow& row) { return Short(row.flow.sent.bytes + row.flow.received.bytes); }, 10});
   return columns;
 }
 
-std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& canvas) {
+std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, Pairs pairs, const Canvas& canvas) {
   std::vector<Column> columns;
   const bool names = canvas.width >= (view == View::kDetails ? kWidthForStates : kWidthForNames);
   columns.push_back(
@@ -141,14 +163,14 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& 
   columns.push_back({names ? "state" : "st", 0, Align::kLeft, [names](const FlowRow& row) -> std::string {
                        return names ? FlowStateName(row.flow.state) : ShortStateName(row.flow.state);
                      }});
-  for (Column& column : view == View::kDetails ? DetailColumns(canvas) : RateColumns(canvas))
+  for (Column& column : view == View::kDetails ? DetailColumns(canvas, pairs) : RateColumns(canvas))
     columns.push_back(std::move(column));
   columns.push_back({"age", 4, Align::kRight,
                      [now_unix_ns](const FlowRow& row) {
                        const std::uint64_t until = row.flow.final ? row.flow.end_unix_ns : now_unix_ns;
                        return ShortAge(std::chrono::nanoseconds(until - std::min(row.flow.start_unix_ns, until)));
                      },
-                     view == View::kDetails ? 2 : 0});
+                     view == View::kDetails ? 11 : pairs != Pairs::kNone ? 1 : 0});
   if (canvas.width >= kWidthForInterface)
     columns.push_back({"seen on", 0, Align::kLeft, [utf8 = canvas.utf8](const FlowRow& row) {
                          if (row.flow.observations.empty()) return std::string();
@@ -158,15 +180,12 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, const Canvas& 
 }
 
 // Columns without a width of their own take what their texts need.
-void FitToContent(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown,
-                  const Canvas& canvas) {
+void FitToContent(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown) {
   for (Column& column : columns) {
     if (column.width != 0) continue;
     column.width = std::max(3, DisplayWidth(column.head));
     for (std::size_t i = 0; i < shown; ++i) column.width = std::max(column.width, DisplayWidth(column.text(rows[i])));
-    column.width = std::min(
-        column.width,
-        column.head == "name" ? std::clamp(canvas.width / (canvas.width < kWidthForSourcePorts ? 7 : 5), 12, 40) : 16);
+    column.width = std::min(column.width, column.most);
   }
 }
 
@@ -175,8 +194,8 @@ int WidthOf(const std::vector<Column>& columns) {
                          [](int sum, const Column& column) { return sum + 1 + column.width; });
 }
 
-// Leaves out columns until the addresses have room enough. On a page that ends, where it is shown again and again, an
-// empty column stays: what comes and goes is hard to read.
+// Leaves out the columns for which there is no room beside the addresses. On a page that ends, where it is shown again
+// and again, an empty column stays: what comes and goes is hard to read.
 void LeaveOut(std::vector<Column>& columns, const std::vector<FlowRow>& rows, std::size_t shown, int addresses,
               const Canvas& canvas) {
   if (canvas.height == 0)
@@ -184,12 +203,19 @@ void LeaveOut(std::vector<Column>& columns, const std::vector<FlowRow>& rows, st
       return column.rank > 0 && std::all_of(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(shown),
                                             [&](const FlowRow& row) { return column.text(row).empty(); });
     });
-  while (WidthOf(columns) + addresses > canvas.width) {
-    const auto last = std::max_element(columns.begin(), columns.end(),
-                                       [](const Column& a, const Column& b) { return a.rank < b.rank; });
-    if (last == columns.end() || last->rank == 0) return;
-    columns.erase(last);
+  std::vector<Column*> by_rank;
+  for (Column& column : columns) by_rank.push_back(&column);
+  std::stable_sort(by_rank.begin(), by_rank.end(),
+                   [](const Column* a, const Column* b) { return a->rank < b->rank; });
+  int room = canvas.width - addresses;
+  for (Column* column : by_rank) {
+    const bool stays = column->rank == 0 || column->width + 1 <= room;
+    if (stays)
+      room -= column->width + 1;
+    else
+      column->width = 0;
   }
+  std::erase_if(columns, [](const Column& column) { return column.width == 0; });
 }
 
 struct AddressWidths {
@@ -197,20 +223,42 @@ struct AddressWidths {
   int destination;
 };
 
+// One end, and beside it what it is translated to, if that is asked for and fits.
+struct EndView {
+  bool ports, pair;
+};
+
+std::string EndText(const FlowRecord& flow, const Endpoint& end, const Endpoint* translated, EndView view, int width,
+                    const Canvas& canvas) {
+  const bool port = view.ports && ShowsPort(flow) && !AnyPort(flow, end);
+  std::string text = EndpointText(end, port, width, canvas);
+  if (!view.pair || translated == nullptr || (port ? *translated == end : translated->ip == end.ip)) return text;
+  const std::string pair = EndpointText(end, port, INT_MAX, canvas) + GlyphsOf(canvas).becomes +
+                           EndpointText(*translated, port, INT_MAX, canvas);
+  return DisplayWidth(pair) <= width ? pair : text;
+}
+
+std::string SourceText(const FlowRecord& flow, bool ports, Pairs pairs, int width, const Canvas& canvas) {
+  return EndText(flow, flow.source, flow.translated ? &flow.translated->source : nullptr,
+                 {.ports = ports, .pair = pairs == Pairs::kBoth}, width, canvas);
+}
+
+std::string DestinationText(const FlowRecord& flow, Pairs pairs, int width, const Canvas& canvas) {
+  return EndText(flow, flow.destination, flow.translated ? &flow.translated->destination : nullptr,
+                 {.ports = true, .pair = pairs != Pairs::kNone}, width, canvas);
+}
+
 // What both addresses take in full.
-AddressWidths Need(const std::vector<FlowRow>& rows, std::size_t shown, bool source_ports, const Canvas& canvas) {
-  // A page that ends is shown again and again: its columns ought not to move.
-  const int least = canvas.height == 0 ? kDestinationHead : kLeastAddressWidth;
-  AddressWidths need{source_ports ? least : kDestinationHead, least};
+AddressWidths Need(const std::vector<FlowRow>& rows, std::size_t shown, bool source_ports, Pairs pairs,
+                   const Canvas& canvas) {
+  // A page that ends is shown again and again: its columns ought not to move. Where room is short, it is better used.
+  const bool steady = canvas.height != 0 && source_ports && pairs == Pairs::kNone;
+  const int least = steady ? kLeastAddressWidth : kDestinationHead;
+  AddressWidths need{least, least};
   for (std::size_t i = 0; i < shown; ++i) {
-    const FlowRecord& flow = rows[i].flow;
-    const bool port = ShowsPort(flow);
-    need.source = std::max(
-        need.source,
-        DisplayWidth(EndpointText(flow.source, port && source_ports && !AnyPort(flow, flow.source), INT_MAX, canvas)));
-    need.destination = std::max(
-        need.destination,
-        DisplayWidth(EndpointText(flow.destination, port && !AnyPort(flow, flow.destination), INT_MAX, canvas)));
+    need.source =
+        std::max(need.source, DisplayWidth(SourceText(rows[i].flow, source_ports, pairs, INT_MAX, canvas)));
+    need.destination = std::max(need.destination, DisplayWidth(DestinationText(rows[i].flow, pairs, INT_MAX, canvas)));
   }
   return need;
 }
@@ -255,14 +303,24 @@ std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t 
                                   View view, const Canvas& canvas) {
   const Glyphs& glyphs = GlyphsOf(canvas);
   const std::size_t shown = std::min(most, rows.size());
-  std::vector<Column> columns = Columns(now_unix_ns, view, canvas);
-  FitToContent(columns, rows, shown, canvas);
   const bool source_ports = view != View::kDetails || canvas.width >= kWidthForSourcePorts;
-  const AddressWidths need = Need(rows, shown, source_ports, canvas);
   const int arrow = DisplayWidth(glyphs.arrow) + 2;
-  LeaveOut(columns, rows, shown,
-           arrow + std::min(need.source, kEnoughForAddress) + std::min(need.destination, kEnoughForAddress), canvas);
-  const AddressWidths widths = ShareRoom(need, std::max(canvas.width - arrow - WidthOf(columns), 2));
+  std::vector<Column> columns;
+  AddressWidths widths{};
+  const bool translated = std::any_of(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(shown),
+                                      [](const FlowRow& row) { return row.flow.translated.has_value(); });
+  Pairs pairs = translated ? Pairs::kBoth : Pairs::kNone;
+  for (;; pairs = pairs == Pairs::kBoth ? Pairs::kDestination : Pairs::kNone) {
+    columns = Columns(now_unix_ns, view, pairs, canvas);
+    FitToContent(columns, rows, shown);
+    const AddressWidths need = Need(rows, shown, source_ports, pairs, canvas);
+    const bool in_full = pairs != Pairs::kNone && view == View::kFlows;
+    const auto enough = [in_full](int width) { return in_full ? width : std::min(width, kEnoughForAddress); };
+    LeaveOut(columns, rows, shown, arrow + enough(need.source) + enough(need.destination), canvas);
+    const int room = std::max(canvas.width - arrow - WidthOf(columns), 2);
+    widths = ShareRoom(need, room);
+    if (pairs == Pairs::kNone || need.source + need.destination <= room) break;
+  }
 
   TextLine head(Cell("source", widths.source, Align::kLeft, glyphs.ellipsis), Style::kDim);
   head.Add("   " + Cell("destination", widths.destination, Align::kLeft, glyphs.ellipsis), Style::kDim);
@@ -271,13 +329,11 @@ std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t 
   std::vector<TextLine> lines{std::move(head)};
   for (std::size_t i = 0; i < shown; ++i) {
     const FlowRecord& flow = rows[i].flow;
-    const bool port = ShowsPort(flow);
-    TextLine line(
-        Cell(EndpointText(flow.source, port && source_ports && !AnyPort(flow, flow.source), widths.source, canvas),
-             widths.source, Align::kLeft, glyphs.ellipsis));
+    TextLine line(Cell(SourceText(flow, source_ports, pairs, widths.source, canvas), widths.source, Align::kLeft,
+                       glyphs.ellipsis));
     line.Add(fmt::format(" {} ", glyphs.arrow), Style::kDim);
-    line.Add(Cell(EndpointText(flow.destination, port && !AnyPort(flow, flow.destination), widths.destination, canvas),
-                  widths.destination, Align::kLeft, glyphs.ellipsis));
+    line.Add(Cell(DestinationText(flow, pairs, widths.destination, canvas), widths.destination, Align::kLeft,
+                  glyphs.ellipsis));
     for (const Column& column : columns)
       line.Add(" " + Cell(column.text(rows[i]), column.width, column.align, glyphs.ellipsis), StyleOf(flow.state));
     lines.push_back(std::move(line));

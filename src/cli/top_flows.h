@@ -15,7 +15,8 @@
 namespace knp::cli {
 
 // A head line and the first `most` rows, with the columns of `view`: kFlows (how much) or kDetails (what and how well).
-// The addresses get what the canvas leaves; wider canvases show more columns.
+// The addresses get what the canvas leaves; wider canvases show more columns. What NAT makes of an address stands beside
+// it, "10.96.9.9:80⇒10.62.0.2:8080", if all fit, else with the details in the place of a name that is not known.
 std::vector<TextLine> RenderFlows(const std::vector<FlowRow>& rows, std::size_t most, std::uint64_t now_unix_ns,
                                   View view, const Canvas& canvas);
 

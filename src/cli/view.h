@@ -10,7 +10,7 @@
 
 namespace knp::cli {
 
-enum class View : std::uint8_t { kFlows, kDetails, kNames, kTraffic };
+enum class View : std::uint8_t { kFlows, kDetails, kNames, kTraffic, kHost };
 
 struct ViewName {
   View view;
@@ -18,11 +18,12 @@ struct ViewName {
   const char* shows;
 };
 
-inline constexpr std::array<ViewName, 4> kViews = {{
+inline constexpr std::array<ViewName, 5> kViews = {{
     {View::kFlows, "flows", "connections by rate"},
-    {View::kDetails, "details", "connections with application, name, latency, pattern"},
+    {View::kDetails, "details", "connections with application, name, latency, process, drops"},
     {View::kNames, "names", "questions to name servers and their answers"},
     {View::kTraffic, "traffic", "hosts, protocols and applications over 1, 10 and 60 s"},
+    {View::kHost, "host", "what the host knows besides packets: drops, full listeners, failed connects"},
 }};
 
 inline std::optional<View> ParseView(std::string_view name) {
@@ -31,7 +32,7 @@ inline std::optional<View> ParseView(std::string_view name) {
   return std::nullopt;
 }
 
-// '1' to '4', or Tab for the next one; nullopt: the key is of no view.
+// '1' to '5', or Tab for the next one; nullopt: the key is of no view.
 inline std::optional<View> ViewOfKey(char key, View now) {
   const auto at = [](std::size_t i) { return kViews[i % kViews.size()].view; };
   if (key == '\t') return at(static_cast<std::size_t>(now) + 1);

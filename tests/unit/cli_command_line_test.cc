@@ -162,7 +162,7 @@ TEST(CommandLine, View_EachNameAndNoOther) {
   for (const char* command : {"monitor", "replay"}) {
     std::vector<std::string> words{command, "--view", "names?"};
     if (words[0] == "replay") words.emplace_back("x.pcap");
-    EXPECT_THAT(Error(words), HasSubstr("there is no view 'names?' (views: flows|details|names|traffic)"));
+    EXPECT_THAT(Error(words), HasSubstr("there is no view 'names?' (views: flows|details|names|traffic|host)"));
   }
 }
 

@@ -128,13 +128,34 @@ TEST(Doctor, HostsPieces_TellWhatIsOnAndWhyNot) {
     EXPECT_LE(line.width(), 60);
     page += line.Text(false) + "\n";
   }
-  EXPECT_THAT(page, HasSubstr("sockets        yes      sock_ops at /sys/fs/cgroup\n"));
+  EXPECT_THAT(page, HasSubstr("sockets        partly   sock_ops at /sys/fs/cgroup\n"));
   EXPECT_THAT(page, HasSubstr("lacks: no INET_DIAG here"));
   EXPECT_THAT(page, HasSubstr("nat            no       cannot read nf_conntrack"));
   EXPECT_THAT(Page(Healthy()), Not(HasSubstr("HOST")));
   const auto json = nlohmann::json::parse(DiagnosisJson(Healthy(), {on, off}));
   EXPECT_EQ(json["host"][0], (nlohmann::json{{"name", "sockets"}, {"on", true}, {"how", on.how}, {"why", on.why}}));
   EXPECT_EQ(json["host"][1], (nlohmann::json{{"name", "nat"}, {"on", false}, {"why", off.why}}));
+}
+
+TEST(Doctor, HostsPiecesThatAreAlike_AreToldOnce) {
+  HostPiece processes, sockets, drops;
+  processes.name = "processes";
+  processes.on = true;
+  processes.how = "cgroup hooks";
+  sockets = drops = processes;
+  sockets.name = "sockets";
+  drops.name = "drops";
+  drops.how = "tracing";
+  std::string page;
+  for (const TextLine& line :
+       RenderDiagnosis(Healthy(), {.width = 60, .height = 0}, {processes, sockets, drops}))
+    page += line.Text(false) + "\n";
+  EXPECT_THAT(page, HasSubstr("processes      yes      cgroup hooks\n"));
+  EXPECT_THAT(page, HasSubstr("sockets        yes      as processes\n"));
+  EXPECT_THAT(page, HasSubstr("drops          yes      tracing\n"));
+  drops.how = sockets.how = "";
+  EXPECT_THAT(RenderDiagnosis(Healthy(), {.width = 60, .height = 0}, {sockets, drops}),
+              testing::Each(testing::Property(&TextLine::width, testing::Le(60))));
 }
 
 TEST(DoctorJson, Diagnosis_IsOneObject) {

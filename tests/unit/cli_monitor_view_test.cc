@@ -91,6 +91,34 @@ TrafficUse HugeUse() {
   return use;
 }
 
+void FillNastily(HostReport* host, std::size_t rows) {
+  const std::string hostile = std::string("\x1b[2J\n\xff日本語") + std::string(250, 'n');
+  host->sockets = host->processes = host->translations = kMost;
+  for (const bool on : {true, false})
+    for (std::size_t i = 0; i < 5; ++i) {
+      HostPiece piece;
+      piece.name = "piece" + std::to_string(i);
+      piece.on = on;
+      piece.how = i % 2 == 0 ? hostile : "";
+      piece.why = i % 3 == 0 ? hostile : "";
+      piece.lost = piece.forgotten = i % 2 * kMost;
+      host->pieces.push_back(piece);
+    }
+  for (std::size_t i = 0; i < std::min<std::size_t>(rows, 64); ++i) {
+    host->drops.push_back({i % 2 == 0 ? hostile : "", hostile, hostile, static_cast<DropPosition>(i % 3), {kMost, kMost}});
+    ListenerTotal listener;
+    listener.endpoint = At("2001:db8:85a3:1111:2222:8a2e:1370:7334", 65535);
+    listener.endpoint.process = std::make_shared<const Process>(
+        Process{.pid = 4'294'967'295, .name = hostile, .cgroup = {}, .container_id = {}, .container_runtime = {},
+                .pod_uid = {}, .unit = hostile});
+    listener.protocol = 253;
+    listener.queued = listener.queue_limit = 4'294'967'295;
+    listener.overflows = kMost;
+    host->listeners.push_back(listener);
+    host->connect_failures["E" + std::to_string(i) + hostile] = kMost;
+  }
+}
+
 // What the views besides the flows show, and the details of flows.
 void FillNastily(MonitorFrame* frame, std::size_t rows) {
   const std::string hostile = std::string("\x1b[2J\n\xff日本語") + std::string(250, 'n');
@@ -102,7 +130,15 @@ void FillNastily(MonitorFrame* frame, std::size_t rows) {
     row.flow.tunnel->id = 0xffffff;
     row.flow.dscp = row.flow.ttl = 255;
     row.flow.pattern = TrafficPattern::kRequestResponse;
+    row.flow.source.process = row.flow.destination.process = std::make_shared<const Process>(
+        Process{.pid = 4'294'967'295, .name = hostile, .cgroup = hostile, .container_id = hostile,
+                .container_runtime = hostile, .pod_uid = hostile, .unit = hostile});
+    row.flow.source_socket.emplace().retransmits = kMost;
+    row.flow.drops = {{hostile, hostile, {kMost, kMost}}, {"", hostile, {1, 1}}};
+    if (row.flow.id % 2 == 0) row.flow.translated = Translation{row.flow.destination, row.flow.source};
   }
+  for (InterfaceStats& interface : frame->stats.interfaces) interface.troubles = {{hostile, kMost, hostile}};
+  FillNastily(&frame->stats.host.emplace(), rows);
   frame->name_counts = {kMost, kMost, kMost};
   for (std::size_t i = 0; i < std::min<std::size_t>(rows, 256); ++i) {
     frame->names.push_back({kMost, At("2001:db8:85a3:1111:2222:8a2e:1370:7334", 1), At("255.255.255.255", 53), {}});
@@ -223,8 +259,8 @@ TEST(MonitorView, EachViewInEachWidth_FitsAndIsPrintable) {
 TEST(MonitorView, Keys_NamedAsFarAsTheyFit) {
   MonitorFrame frame = Frame();
   EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 120, .height = 24})),
-              HasSubstr("1 flows 2 details 3 names 4 traffic q quits"));
-  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})), HasSubstr("1-4 views q quits"));
+              HasSubstr("1 flows 2 details 3 names 4 traffic 5 host q quits"));
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})), HasSubstr("1-5 views q quits"));
   frame.keys_work = false;
   EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 120, .height = 24})), Not(HasSubstr("q quits")));
 }
@@ -265,6 +301,13 @@ TEST(MonitorView, Troubles_AreNamedWithTheirCause) {
   EXPECT_THAT(page, HasSubstr("eth0: SHADOWED; unseen rx 12 tx 0: program 'y' (id 8) ends the chain"));
   frame.stats.interfaces[0].gone = true;
   EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 160, .height = 24})), HasSubstr("eth0: GONE"));
+}
+
+TEST(MonitorView, InterfaceTroubles_AreNamedWithTheirCount) {
+  MonitorFrame frame = Frame();
+  frame.stats.interfaces[0].troubles = {{"qdisc_drops", 30, "bfifo 1: dropped 30"}, {"carrier_changes", 2, ""}};
+  EXPECT_THAT(Joined(RenderMonitor(frame, {.width = 80, .height = 24})),
+              HasSubstr("eth0: qdisc_drops 30; carrier_changes 2"));
 }
 
 TEST(MonitorView, MoreFlowsAndEventsThanLines_ShareThem) {
@@ -341,6 +384,71 @@ TEST(TopFlowDetails, NarrowCanvas_AddressesComeBeforeWhatIsLessWorth) {
   for (const char* part : {"dscp", "ttl", "tunnel", "pattern", "10.0.0.1:"}) EXPECT_THAT(text, Not(HasSubstr(part)));
 }
 
+std::shared_ptr<const Process> Named(const std::string& name, std::uint32_t pid, const std::string& unit) {
+  Process process;
+  process.name = name;
+  process.pid = pid;
+  process.unit = unit;
+  return std::make_shared<const Process>(process);
+}
+
+FlowRow OfThisHost() {
+  FlowRow row = Detailed(1);
+  row.flow.source.process = Named("curl", 812, "session-1.scope");
+  row.flow.destination.process = Named("nginx", 77, "nginx.service");
+  row.flow.source_socket.emplace().retransmits = 3;
+  row.flow.drops = {{"NO_SOCKET", "tcp_v4_rcv", {12, 720}}};
+  return row;
+}
+
+TEST(TopFlowDetails, StandardWidth_WhatTheHostKnowsComesBeforePatternAndAnswer) {
+  const std::string text = Details(OfThisHost(), 80, 24);
+  for (const char* part : {"10.0.0.1 ", "10.0.0.2:65535", "curl>nginx", "12 NO_SOCKET", "   3 ", "YouTube"})
+    EXPECT_THAT(text, HasSubstr(part));
+  for (const char* part : {"pattern", "answer"}) EXPECT_THAT(text, Not(HasSubstr(part)));
+}
+
+TEST(TopFlowDetails, WideCanvas_ShowsWhatTheHostKnowsToo) {
+  const std::string medium = Details(OfThisHost(), 140, 40);
+  for (const char* part : {"curl/812>nginx/77", "12 NO_SOCKET", "   3 ", "12.3ms", "1.5us"})
+    EXPECT_THAT(medium, HasSubstr(part));
+  const std::string wide = Details(OfThisHost(), 240, 40);
+  for (const char* part : {"curl/812>nginx/77", "session-1.scope>nginx.service", "request_response", "vlan 7"})
+    EXPECT_THAT(wide, HasSubstr(part));
+}
+
+FlowRow Translated() {
+  FlowRow row = Row(1, "10.61.0.1", "10.96.9.9");
+  row.flow.destination.port = 80;
+  row.flow.translated = Translation{row.flow.source, At("10.62.0.2", 8080)};
+  return row;
+}
+
+std::string Flows(const FlowRow& row, const Canvas& canvas) {
+  return Joined(RenderFlows({row}, 5, kStart, View::kFlows, canvas));
+}
+
+TEST(TopFlows, TranslatedDestination_BackendBesideIt) {
+  EXPECT_THAT(Flows(Translated(), {.width = 80, .height = 24}),
+              HasSubstr("10.61.0.1:65535 → 10.96.9.9:80⇒10.62.0.2:8080"));
+  EXPECT_THAT(Flows(Translated(), {.width = 80, .height = 24, .utf8 = false}),
+              HasSubstr("10.96.9.9:80=>10.62.0.2:8080"));
+  FlowRow both = Translated();
+  both.flow.translated->source = At("192.0.2.1", 1024);
+  EXPECT_THAT(Flows(both, {.width = 140, .height = 24}),
+              HasSubstr("10.61.0.1:65535⇒192.0.2.1:1024 → 10.96.9.9:80⇒10.62.0.2:8080"));
+  EXPECT_THAT(Flows(both, {.width = 80, .height = 24}), HasSubstr("10.61.0.1:65535 → 10.96.9.9:80⇒10.62.0.2:8080"))
+      << "the backend is worth more than the masquerade";
+}
+
+TEST(TopFlows, TranslatedDestinationWithoutRoom_BackendInThePlaceOfTheName) {
+  FlowRow row = Translated();
+  row.flow.translated->destination = At("2001:db8::1", 8080);
+  const std::string text = Details(row, 80, 24);
+  EXPECT_THAT(text, HasSubstr("10.96.9.9:80 "));
+  EXPECT_THAT(text, HasSubstr("⇒[2001:db8"));
+}
+
 TEST(TopFlowDetails, NothingKnown_EmptyColumnsGoWherePagesDoNotRepeat) {
   const FlowRow row = Row(1, "10.0.0.1", "10.0.0.2");
   EXPECT_THAT(Details(row, 200, 0), Not(HasSubstr("tunnel")));
@@ -394,9 +502,10 @@ TEST(Summary, SettledRun_IsBalancedAndBrokenDown) {
   summary.stats.total.in_flows += summary.stats.total.in_flight;
   summary.stats.total.in_flight = {};
   summary.stats.interfaces[0].unseen = {3, 4, ""};
+  summary.stats.interfaces[0].troubles = {{"qdisc_drops", 1234, ""}, {"carrier_changes", 2, ""}};
   const std::string text = Joined(RenderSummary(summary, {.width = 80, .height = 0}));
   for (const char* part : {"SUMMARY of 1m05s", "1,234,567", "98,765,432", "1,234 flows, 2 alerts, 0 malformed packets",
-                           "arp 8", "✓ balanced: every packet is accounted for",
+                           "eth0: qdisc_drops 1,234, carrier_changes 2", "arp 8", "✓ balanced: every packet is accounted for",
                            "3 packets in and 4 out that no hook of ours saw: cause not known"})
     EXPECT_THAT(text, HasSubstr(part));
   EXPECT_EQ(ImbalanceText(summary.stats.total), "");

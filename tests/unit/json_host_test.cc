@@ -163,7 +163,15 @@ TEST(JsonHostStats, Report_HasWhatItsPiecesKnow) {
                      .protocol = IPPROTO_TCP,
                      .queued = 5,
                      .queue_limit = 4,
-                     .overflows = 9}};
+                     .overflows = 9},
+                    {.endpoint = {*ParseIpAddress("0.0.0.0"), 81}, .protocol = IPPROTO_TCP}};
+  host.listeners[0].endpoint.process = std::make_shared<Process>(Process{.pid = 7,
+                                                                         .name = "ng\"inx",
+                                                                         .cgroup = {},
+                                                                         .container_id = {},
+                                                                         .container_runtime = {},
+                                                                         .pod_uid = {},
+                                                                         .unit = "nginx.service"});
   host.sockets = 3;
   host.connect_failures["ECONNREFUSED"] = 2;
   Json json = FirstStats(stats)["host"];
@@ -176,10 +184,15 @@ TEST(JsonHostStats, Report_HasWhatItsPiecesKnow) {
                                              {"position", "behind_hook"},
                                              {"packets", 2},
                                              {"bytes", 120}}}));
-  EXPECT_EQ(
-      json["listeners"],
-      Json::array({Json{
-          {"ip", "0.0.0.0"}, {"port", 80}, {"protocol", "TCP"}, {"queued", 5}, {"queue_limit", 4}, {"overflows", 9}}}));
+  EXPECT_EQ(json["listeners"][0],
+            (Json{{"ip", "0.0.0.0"},
+                  {"port", 80},
+                  {"protocol", "TCP"},
+                  {"queued", 5},
+                  {"queue_limit", 4},
+                  {"overflows", 9},
+                  {"process", {{"pid", 7}, {"name", "ng\"inx"}, {"unit", "nginx.service"}}}}));
+  EXPECT_FALSE(json["listeners"][1].contains("process")) << "not known";
   EXPECT_EQ(json["sockets"], 3);
   EXPECT_EQ(json["processes"], 0) << "it was asked: there are none";
   EXPECT_FALSE(json.contains("translations")) << "nobody was asked";

@@ -72,15 +72,20 @@ Json DropJson(const DropTotal& drop) {
   return json;
 }
 
+// As flows' endpoints have it, so that all have the same fields.
+Json ProcessJson(const Process& process) {
+  std::string text;
+  {
+    Object endpoint(text);
+    PutProcess(endpoint, process);
+  }
+  return Json::parse(text)["process"];
+}
+
 Json EndJson(const Endpoint& endpoint, bool with_port) {
   Json json = {{"ip", endpoint.ip.ToString()}};
   if (with_port) json["port"] = endpoint.port;
-  if (!endpoint.process) return json;
-  Json process = Json::object();
-  if (endpoint.process->pid != 0) process["pid"] = endpoint.process->pid;
-  PutKnown(&process, "name", endpoint.process->name);
-  PutKnown(&process, "container_id", endpoint.process->container_id);
-  json["process"] = std::move(process);
+  if (endpoint.process) json["process"] = ProcessJson(*endpoint.process);
   return json;
 }
 
@@ -104,9 +109,11 @@ Json DroppedJson(const DroppedConversation& dropped) {
 }
 
 Json ListenerJson(const ListenerTotal& listener) {
-  return {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
-          {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
-          {"queue_limit", listener.queue_limit},         {"overflows", listener.overflows}};
+  Json json = {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
+               {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
+               {"queue_limit", listener.queue_limit},         {"overflows", listener.overflows}};
+  if (listener.endpoint.process) json["process"] = ProcessJson(*listener.endpoint.process);
+  return json;
 }
 
 }  // namespace
