@@ -8,10 +8,21 @@
 
 #include "abi/knp_abi.h"
 
+/* Where this kernel has what the programs read of its memory, by its own description. All zero: they do not. */
+enum { KNP_V1_STEPS = 5 };
+struct knp_socket_config {
+  __u32 sk_err; /* in struct sock */
+  /* From a task to the id of its cgroup of v1, in bytes: task_struct.cgroups, css_set.subsys[the hierarchy's controller],
+   * cgroup_subsys_state.cgroup, cgroup.kn, kernfs_node.id. Only the first of them is 0 where it is not known. */
+  __u32 v1_steps[KNP_V1_STEPS];
+};
+KNP_ASSERT_SIZE(struct knp_socket_config, 24);
+
 /* Who made a socket, bound it, connected it or sent with it: the last of these counts. */
 struct knp_socket_owner {
   __u64 since_ns;     /* CLOCK_MONOTONIC; 0: not known */
   __u64 cgroup;       /* id, of cgroup v2 */
+  __u64 cgroup_v1;    /* id, of the hierarchy of v1 that knp_socket_config leads to; 0: not known */
   __u64 netns_cookie; /* of the socket */
   __u32 tgid;         /* in the initial pid namespace */
   __u32 tid;
@@ -19,7 +30,7 @@ struct knp_socket_owner {
   __u32 told;    /* a notice tells of this socket, so its end is told, too */
   __u32 pad;
 };
-KNP_ASSERT_SIZE(struct knp_socket_owner, 56);
+KNP_ASSERT_SIZE(struct knp_socket_owner, 64);
 
 enum knp_socket_notice_kind {
   KNP_SOCKET_CONNECT = 1, /* TCP: is about to send its SYN */
@@ -58,8 +69,8 @@ struct knp_socket_notice {
   __u32 error;        /* errno of a connect that failed; 0: none, or not known */
   __u32 pad;
 };
-KNP_ASSERT_SIZE(struct knp_socket_notice, 152);
-enum { KNP_SOCKET_NOTICE_SHORT = 112 };
+KNP_ASSERT_SIZE(struct knp_socket_notice, 160);
+enum { KNP_SOCKET_NOTICE_SHORT = 120 };
 
 /* To whom an unconnected UDP socket has sent, as far as it was told. */
 struct knp_socket_told {

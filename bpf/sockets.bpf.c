@@ -195,7 +195,7 @@ int knp_sendmsg6(struct bpf_sock_addr *ctx) {
 /* What its connect() fails with. The socket is the kernel's struct sock; its address is taken as a number, for the verifier
  * lets nobody add to a socket. */
 static __always_inline __u32 knp_error_of(struct bpf_sock *socket) {
-  __u32 offset = knp_sk_err_offset, error = 0;
+  __u32 offset = knp_socket_config.sk_err, error = 0;
   __u64 address = 0;
   if (!socket || !offset || bpf_probe_read_kernel(&address, sizeof address, &socket) != 0) return 0;
   if (bpf_probe_read_kernel(&error, sizeof error, (const void *)(address + offset)) != 0) return 0;

@@ -22,8 +22,8 @@ enum {
 };
 enum { KNP_SOL_TCP = 6, KNP_TCP_CONGESTION = 13 };
 
-/* Where this kernel's struct sock has sk_err, by its own description; 0: not known. Set by user space before loading. */
-const volatile __u32 knp_sk_err_offset SEC(".rodata.knp_sockets");
+/* Set by user space before loading: what is 0 there is dead code to the verifier. */
+const volatile struct knp_socket_config knp_socket_config SEC(".rodata.knp_sockets");
 
 /* By socket cookie. Full: the one used least recently goes, and its socket has no name. */
 struct {
@@ -96,11 +96,27 @@ static __always_inline void knp_own(struct knp_socket_notice *notice, const stru
   notice->owned = how;
 }
 
+/* The id of the current task's cgroup in that hierarchy of v1: no helper tells it. The task is in it,
+ * so that nothing on the way goes meanwhile. */
+static __always_inline __u64 knp_current_v1(void) {
+  __u64 at;
+  int i;
+  if (!knp_socket_config.v1_steps[0]) return 0;
+  at = bpf_get_current_task();
+#pragma unroll
+  for (i = 0; i < KNP_V1_STEPS; i++) {
+    const void *field = (const void *)(at + knp_socket_config.v1_steps[i]);
+    if (!at || bpf_probe_read_kernel(&at, sizeof at, field) != 0) return 0;
+  }
+  return at;
+}
+
 static __always_inline void knp_current(struct knp_socket_owner *owner, __u64 netns_cookie) {
   __u64 ids = bpf_get_current_pid_tgid();
   __builtin_memset(owner, 0, sizeof *owner);
   owner->since_ns = bpf_ktime_get_ns();
   owner->cgroup = bpf_get_current_cgroup_id();
+  owner->cgroup_v1 = knp_current_v1();
   owner->netns_cookie = netns_cookie;
   owner->tgid = ids >> 32;
   owner->tid = (__u32)ids;
@@ -110,7 +126,8 @@ static __always_inline void knp_current(struct knp_socket_owner *owner, __u64 ne
 /* Both are the same task, under the same name, which is aligned to words. */
 static __always_inline int knp_same_task(const struct knp_socket_owner *a, const struct knp_socket_owner *b) {
   const __u64 *one = (const __u64 *)a->comm, *other = (const __u64 *)b->comm;
-  return a->tgid == b->tgid && a->tid == b->tid && a->cgroup == b->cgroup && one[0] == other[0] && one[1] == other[1];
+  return a->tgid == b->tgid && a->tid == b->tid && a->cgroup == b->cgroup && a->cgroup_v1 == b->cgroup_v1 &&
+         one[0] == other[0] && one[1] == other[1];
 }
 
 /* The current task is the owner from now on. Mostly it was before: to write in place is cheaper than an update. */

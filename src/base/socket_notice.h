@@ -13,10 +13,11 @@ namespace knp {
 
 // A task that made a socket, bound it, connected it or sent with it.
 struct SocketOwner {
-  std::uint32_t pid = 0;     // of the process (thread group), in the initial pid namespace
-  std::uint32_t tid = 0;     // of the thread
-  std::string comm;          // of the thread
-  std::uint64_t cgroup = 0;  // id, of cgroup v2
+  std::uint32_t pid = 0;        // of the process (thread group), in the initial pid namespace
+  std::uint32_t tid = 0;        // of the thread
+  std::string comm;             // of the thread
+  std::uint64_t cgroup = 0;     // id, of cgroup v2
+  std::uint64_t cgroup_v1 = 0;  // id, of the one hierarchy of v1 that is asked for; 0: not known
   std::uint64_t netns_cookie = 0;
   std::uint64_t since_mono_ns = 0;  // 0: not known
   friend bool operator==(const SocketOwner&, const SocketOwner&) = default;

@@ -4,7 +4,6 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,6 +26,7 @@
 #include "src/datapath/embedded_object.h"
 #include "src/datapath/errors.h"
 #include "src/datapath/features.h"
+#include "src/datapath/socket_layout.h"
 
 namespace knp::datapath {
 namespace {
@@ -78,6 +78,7 @@ SocketOwner OwnerFrom(const knp_socket_owner& owner) {
           .tid = owner.tid,
           .comm = TextOf(owner.comm),
           .cgroup = owner.cgroup,
+          .cgroup_v1 = owner.cgroup_v1,
           .netns_cookie = owner.netns_cookie,
           .since_mono_ns = owner.since_ns};
 }
@@ -119,17 +120,35 @@ SocketNotice NoticeFrom(const knp_socket_notice& told, SocketNotice::Kind kind) 
   return notice;
 }
 
-// Of struct sock's `sk_err` in this kernel; 0: it does not tell.
-std::uint32_t ErrorOffset() {
-  const LibbpfLog quiet;
-  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), btf__free);
-  const int id = types ? btf__find_by_name_kind(types.get(), "sock", BTF_KIND_STRUCT) : -1;
-  if (id < 0) return 0;
-  const btf_type* sock = btf__type_by_id(types.get(), static_cast<__u32>(id));
-  for (__u32 i = 0; i < btf_vlen(sock); i++)
-    if (std::string_view(btf__name_by_offset(types.get(), btf_members(sock)[i].name_off)) == "sk_err")
-      return btf_member_bit_offset(sock, i) / 8;
-  return 0;
+bool Names(const std::vector<std::string>& programs, std::string_view program) {
+  return std::find(programs.begin(), programs.end(), program) != programs.end();
+}
+
+// Older kernels let some programs not read the kernel's memory: then they do without, and `config` says so. That code is dead
+// to them.
+absl::StatusOr<SideObject> LoadPrograms(std::uint32_t sockets, const Features& features, knp_socket_config* config,
+                                        std::vector<std::string>* refused) {
+  const SideObject::MapSize sizes[] = {{"knp_socket_owners", sockets},
+                                       {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
+                                       {"knp_socket_ring", kRingBytes},
+                                       {".rodata.knp_sockets", 0, std::as_bytes(std::span(config, 1))}};
+  const auto load = [&] {
+    return SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, features, refused);
+  };
+  std::optional<absl::StatusOr<SideObject>> object(load());
+  if (config->sk_err != 0 && (!object->ok() || Names(*refused, kHooks[0].program))) {
+    config->sk_err = 0;
+    object.emplace(load());
+  }
+  if (config->v1_steps[0] == 0 || (object->ok() && refused->empty())) return *std::move(object);
+  // Whoever is refused may be so for other reasons.
+  const knp_socket_config with = std::exchange(*config, {.sk_err = config->sk_err, .v1_steps = {}});
+  const std::vector<std::string> refused_with = *refused;
+  auto without = load();
+  if (without.ok() && (!object->ok() || refused->size() < refused_with.size())) return without;
+  *config = with;
+  *refused = refused_with;
+  return *std::move(object);
 }
 
 }  // namespace
@@ -146,7 +165,8 @@ std::string FindCgroup2(const std::string& mountinfo) {
 }
 
 absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t capacity,
-                                                                   const std::string& disabled_features) {
+                                                                   const std::string& disabled_features,
+                                                                   const std::string& v1_controller) {
   const auto features = Features::Probe(disabled_features);
   if (!features.ok()) return features.status();
   if (!features->MayHave(Feature::kRingbuf))
@@ -158,38 +178,30 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
     return mount.empty() ? absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount")
                          : ErrnoStatus(errno, fmt::format("cannot open {}", mount));
   const auto sockets = static_cast<std::uint32_t>(std::clamp<std::size_t>(capacity, 64, 1 << 24));
-  std::uint32_t error_offset = features->MayHave(Feature::kBtf) ? ErrorOffset() : 0;
-  const SideObject::MapSize sizes[] = {{"knp_socket_owners", sockets},
-                                       {"knp_socket_told", std::max<std::uint32_t>(sockets / 4, 64)},
-                                       {"knp_socket_ring", kRingBytes},
-                                       {".rodata.knp_sockets", 0, std::as_bytes(std::span(&error_offset, 1))}};
+  knp_socket_config config = features->MayHave(Feature::kBtf) ? ReadSocketLayout(v1_controller) : knp_socket_config{};
   std::vector<std::string> refused;
-  const auto load = [&] {
-    return SideObject::LoadSome({"the programs of sockets", EmbeddedSockets(), {}}, sizes, *features, &refused);
-  };
-  auto first = load();
-  // Older kernels let no program at sock_ops read the kernel's memory: then it does without. That code is dead to them.
-  const bool refuses = !first.ok() || std::find(refused.begin(), refused.end(), kHooks[0].program) != refused.end();
-  const bool again = refuses && error_offset != 0;
-  if (again) error_offset = 0;
-  auto object = again ? load() : std::move(first);
+  auto object = LoadPrograms(sockets, *features, &config, &refused);
   if (!object.ok()) return object.status();
   std::unique_ptr<SocketEvents> events(
       new SocketEvents(mount.empty() ? "a mount of our own" : mount, *std::move(object)));
   events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
   if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
   if (absl::Status status = events->Attach(root.get(), refused); !status.ok()) return status;
-  if (error_offset == 0)
-    events->left_out_ += fmt::format("{}why connects fail: this kernel does not tell where its sockets keep that",
-                                     events->left_out_.empty() ? "" : "; ");
+  if (config.sk_err == 0) events->LeaveOut("why connects fail: this kernel does not tell where its sockets keep that");
+  if (!v1_controller.empty() && config.v1_steps[0] == 0)
+    events->LeaveOut(
+        "containers of cgroup v1 alone are named only while their process lives: this kernel does not tell where its "
+        "tasks keep their cgroups, or lets no program read it");
   return events;
 }
+
+void SocketEvents::LeaveOut(const std::string& what) { left_out_ += (left_out_.empty() ? "" : "; ") + what; }
 
 absl::Status SocketEvents::Attach(int root, const std::vector<std::string>& refused) {
   std::vector<std::string> missing;
   int first_error = 0;
   for (const Hook& hook : kHooks) {
-    if (std::find(refused.begin(), refused.end(), hook.program) != refused.end()) {
+    if (Names(refused, hook.program)) {
       missing.push_back(fmt::format("{}: this kernel refuses {}", hook.without, hook.program));
       continue;
     }

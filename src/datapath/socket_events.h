@@ -30,9 +30,11 @@ std::string FindCgroup2(const std::string& mountinfo);
 
 class SocketEvents {
  public:
-  // `capacity`: sockets whose owner is kept. The status says why it cannot be.
+  // `capacity`: sockets whose owner is kept. `v1_controller`: of the hierarchy of cgroup v1 whose ids owners have ("pids"); empty:
+  // none is there. The status says why it cannot be.
   static absl::StatusOr<std::unique_ptr<SocketEvents>> Create(std::size_t capacity,
-                                                              const std::string& disabled_features = "");
+                                                              const std::string& disabled_features = "",
+                                                              const std::string& v1_controller = "");
   ~SocketEvents();
   SocketEvents(const SocketEvents&) = delete;
   SocketEvents& operator=(const SocketEvents&) = delete;
@@ -50,6 +52,7 @@ class SocketEvents {
  private:
   SocketEvents(std::string mount, SideObject object) : mount_(std::move(mount)), object_(std::move(object)) {}
   absl::Status Attach(int root, const std::vector<std::string>& refused);
+  void LeaveOut(const std::string& what);
   static int OnRecord(void* self, void* data, std::size_t size);
 
   const std::string mount_;

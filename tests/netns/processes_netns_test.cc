@@ -1,6 +1,7 @@
 // Short-lived processes on a wire: each conversation has the name and number of the process at the end that is of this host,
 // and TCP's last words about its round trips and repetitions. Both ends of the rig are this host's.
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <knp/network_monitor.h>
@@ -8,12 +9,15 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +28,7 @@
 #include <vector>
 
 #include "src/datapath/socket_events.h"
+#include "src/host/names/cgroup_names.h"
 #include "tests/support/netns_rig.h"
 #include "tests/support/watched_link.h"
 #include "tests/support/witness.h"
@@ -77,6 +82,32 @@ while True:
       u.sendto(data, who)
 )";
 
+// A container's directory in one hierarchy of cgroup v1, and in no other.
+class V1Container {
+ public:
+  V1Container() {
+    const std::string mount = host::ReadCgroupMounts().v1_controlled.path;
+    for (int i = 0; i < 8; i++) id_ += fmt::format("{:08x}", getpid());
+    directory_ = mount + "/docker-" + id_ + ".scope";
+    made_ = !mount.empty() && mkdir(directory_.c_str(), 0755) == 0;
+  }
+  // Those who were in it have ended; the kernel may take a moment to know.
+  ~V1Container() {
+    for (int i = 0; made_ && rmdir(directory_.c_str()) != 0 && errno == EBUSY && i < 100; i++)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  V1Container(const V1Container&) = delete;
+  V1Container& operator=(const V1Container&) = delete;
+  bool made() const { return made_; }
+  const std::string& id() const { return id_; }
+  // Who writes 0 into it is in the container.
+  std::string procs() const { return directory_ + "/cgroup.procs"; }
+
+ private:
+  std::string id_, directory_;
+  bool made_ = false;
+};
+
 class ProcessesTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -114,6 +145,7 @@ class ProcessesTest : public ::testing::Test {
   pid_t SpawnClient(const std::string& kind, int port) {
     const pid_t pid = fork();
     if (pid != 0) return pid;
+    if (!clients_join_.empty() && !(std::ofstream(clients_join_) << "0\n").flush()) _exit(6);
     _exit(rig_->Enter(Side::kA).ok() ? Client(kind, port) : 1);
   }
   pid_t Spawn(Side side, const std::vector<std::string>& words, int output = -1) {
@@ -166,6 +198,7 @@ class ProcessesTest : public ::testing::Test {
   }
 
   std::unique_ptr<NetnsRig> rig_;
+  std::string clients_join_;  // a cgroup's file of processes; empty: they stay in ours
   std::mutex mutex_;
   std::vector<FlowRecord> finals_;
   std::vector<pid_t> servers_;
@@ -236,6 +269,35 @@ INSTANTIATE_TEST_SUITE_P(Ways, ProcessesOfKindTest,
                                            Kind{"udp", 17, 7001}, Kind{"udp6", 17, 7001}, Kind{"udpmapped", 17, 7001},
                                            Kind{"sendto", 17, 7001}, Kind{"sendto6", 17, 7001}),
                          [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(ProcessesTest, ShortLivesInAContainerOfCgroupV1Alone_AreNamedWithIt) {
+  const V1Container container;
+  if (!container.made()) GTEST_SKIP() << "no hierarchy of cgroup v1 with a controller that a directory may be made in";
+  ASSERT_NO_FATAL_FAILURE(Watch());
+  if (!Has("processes")) GTEST_SKIP() << "no cgroup v2 here";
+  clients_join_ = container.procs();
+  Serve();
+  Talk("sendto", 7001);
+  Talk("tcp", 7000);
+  int flows = 0, named = 0;
+  std::set<std::string> cgroups;
+  for (const FlowRecord& record : Finish()) {
+    if (record.destination.port != 7000 && record.destination.port != 7001) continue;
+    flows++;
+    ASSERT_TRUE(record.source.process);
+    named += record.source.process->container_id == container.id();
+    cgroups.insert(record.source.process->cgroup);
+    if (const auto& server = record.destination.process) {
+      EXPECT_EQ(server->container_id, "") << "it is in none";
+    }
+  }
+  std::printf("%d flows, %d named with the container\n", flows, named);
+  for (const HostPiece& piece : stats_.host->pieces)
+    if (piece.name == "processes" && piece.why.find("cgroup v1") != std::string::npos) GTEST_SKIP() << piece.why;
+  EXPECT_GE(flows, 2 * kTalks * 96 / 100) << "two may have had the same port by chance";
+  EXPECT_EQ(named, flows);
+  EXPECT_EQ(cgroups, std::set<std::string>{"/docker-" + container.id() + ".scope"}) << "alive or gone";
+}
 
 TEST_F(ProcessesTest, LostSegments_AreRetransmitsOfTheSocket) {
   ASSERT_NO_FATAL_FAILURE(Watch());

@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "src/host/names/cgroup_hierarchy.h"
 #include "src/host/names/cgroup_names.h"
 #include "src/host/names/cgroup_text.h"
 
@@ -23,6 +27,7 @@ TEST(CgroupMounts, Parse_V2Only_IsFound) {
   EXPECT_EQ(mounts.v2.path, "/sys/fs/cgroup");
   EXPECT_EQ(mounts.v2.root, "/");
   EXPECT_EQ(mounts.v1.path, "");
+  EXPECT_EQ(mounts.v1_controller, "");
   EXPECT_FALSE(mounts.hybrid());
 }
 
@@ -35,7 +40,31 @@ TEST(CgroupMounts, Parse_Hybrid_HasUnifiedAndSystemds) {
       "41 30 0:38 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n");
   EXPECT_EQ(mounts.v2.path, "/sys/fs/cgroup/unified");
   EXPECT_EQ(mounts.v1.path, "/sys/fs/cgroup/systemd");
+  EXPECT_EQ(mounts.v1_controlled.path, "/sys/fs/cgroup/pids");
+  EXPECT_EQ(mounts.v1_controller, "pids");
   EXPECT_TRUE(mounts.hybrid());
+}
+
+TEST(CgroupMounts, Parse_SystemdsHierarchyAlone_HasNoController) {
+  const CgroupMounts mounts = ParseCgroupMounts(
+      "39 30 0:36 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd\n"
+      "40 30 0:37 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n");
+  EXPECT_EQ(mounts.v1.path, "/sys/fs/cgroup/systemd");
+  EXPECT_EQ(mounts.v1_controlled.path, "");
+  EXPECT_EQ(mounts.v1_controller, "");
+}
+
+TEST(CgroupMounts, Parse_SeveralControllers_TakesTheSurestAndWholeHierarchy) {
+  const std::string part = "30 22 0:28 /docker/a /mnt/memory rw - cgroup cgroup rw,memory\n";
+  const std::string whole = "31 22 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+  const std::string cpu = "32 22 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
+  const std::string blkio = "33 22 0:30 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n";
+  for (const std::string& text : {part + whole + cpu + blkio, blkio + cpu + whole + part}) {
+    EXPECT_EQ(ParseCgroupMounts(text).v1_controlled.path, "/sys/fs/cgroup/memory") << text;
+    EXPECT_EQ(ParseCgroupMounts(text).v1_controller, "memory");
+  }
+  EXPECT_EQ(ParseCgroupMounts(blkio + cpu).v1_controller, "cpu");
+  EXPECT_EQ(ParseCgroupMounts(blkio).v1_controller, "");
 }
 
 TEST(CgroupMounts, Parse_V1WithoutSystemd_TakesAController) {
@@ -82,11 +111,11 @@ TEST(BestCgroupPath, TheLineThatTellsMost_IsTaken) {
   for (const auto& [text, path] : cases) EXPECT_EQ(BestCgroupPath(text), path) << text;
 }
 
-// A directory of our own in the v2 hierarchy.
+// A directory of our own in a hierarchy, that of v2 if no other is named.
 class OwnCgroup {
  public:
-  OwnCgroup() {
-    const std::string mount = CgroupNames().mounts().v2.path;
+  OwnCgroup() : OwnCgroup(ReadCgroupMounts().v2.path) {}
+  explicit OwnCgroup(const std::string& mount) {
     if (mount.empty()) return;
     name_ = "/knp-test-" + std::to_string(getpid()) + ".slice";
     top_ = mount + name_;
@@ -167,6 +196,60 @@ TEST_P(CgroupNamesWith, FillNames_ContainersCgroup_NamesTheContainer) {
   EXPECT_EQ(process.unit, "");
 }
 
+// A process of a container that is in v1's hierarchies alone; none of these has a living process.
+class CgroupNamesOfV1 : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    options_.by_handle = GetParam();
+    if (!own_.made()) GTEST_SKIP() << "no cgroup v1 hierarchy of a controller that a directory may be made in";
+    ASSERT_NE(own_.id(), 0u);
+  }
+  Process Fill(std::uint64_t v2_id, std::uint64_t v1_id, std::uint32_t pid = 0) {
+    Process process;
+    process.pid = pid;
+    CgroupNames names(options_);
+    names.FillNames(&process, v2_id, v1_id);
+    return process;
+  }
+  std::uint64_t v2_root() const { return CgroupIdOf(ReadCgroupMounts().v2.path).value_or(0); }
+  CgroupNamesOptions options_;
+  OwnCgroup own_{ReadCgroupMounts().v1_controlled.path};
+};
+
+TEST_P(CgroupNamesOfV1, FillNames_ContainerOfV1Alone_IsNamedWithoutItsProcess) {
+  for (const std::uint64_t v2_id : {v2_root(), std::uint64_t{0}}) {
+    const Process process = Fill(v2_id, own_.id());
+    EXPECT_EQ(process.cgroup, own_.path());
+    EXPECT_EQ(process.container_id, kId);
+    EXPECT_EQ(process.container_runtime, "docker");
+  }
+}
+
+TEST_P(CgroupNamesOfV1, FillNames_NobodysDirectory_IsTheSameWhileTheProcessLivesAndAfter) {
+  EXPECT_EQ(Fill(v2_root(), own_.top_id()).cgroup, own_.top());
+  EXPECT_EQ(Fill(v2_root(), own_.top_id(), static_cast<std::uint32_t>(getpid())).cgroup, own_.top());
+}
+
+TEST_P(CgroupNamesOfV1, FillNames_ContainerOfV2_StaysV2s) {
+  const OwnCgroup v2;
+  if (!v2.made()) GTEST_SKIP() << "no cgroup v2 hierarchy that a directory may be made in";
+  EXPECT_EQ(Fill(v2.id(), own_.top_id()).container_id, kId);
+  EXPECT_EQ(Fill(v2.top_id(), own_.id()).container_id, kId) << "v1's says more";
+}
+
+TEST_P(CgroupNamesOfV1, FillNames_IdThatNobodyHas_LeavesWhatV2Says) {
+  if (v2_root() == 0) GTEST_SKIP() << "no cgroup v2 hierarchy";
+  EXPECT_EQ(Fill(v2_root(), 0x7fffffffffff).cgroup, "/");
+}
+
+TEST_P(CgroupNamesOfV1, How_TellsOfBothHierarchies) {
+  const CgroupNames names(options_);
+  EXPECT_NE(names.How().find("v1 at " + names.mounts().v1_controlled.path), std::string::npos) << names.How();
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, CgroupNamesOfV1, testing::Bool(),
+                         [](const auto& way) { return std::string(way.param ? "Handles" : "Walk"); });
+
 INSTANTIATE_TEST_SUITE_P(Ways, CgroupNamesWith, testing::Bool(),
                          [](const auto& way) { return std::string(way.param ? "Handles" : "Walk"); });
 
@@ -192,7 +275,7 @@ class FakeProc {
 
 TEST(CgroupNames, FillNames_WithoutV2_AsksTheProcess) {
   FakeProc proc;
-  proc.Write("/self/mountinfo", "31 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup none rw,cpu\n");
+  proc.Write("/self/mountinfo", "31 30 0:28 / " + proc.path() + " rw - cgroup none rw,cpu\n");  // covered
   proc.Write("/77/cgroup", "3:cpu:/kubepods/burstable/pod8f1d3c2a-5b6e-4f70-9a81-b2c3d4e5f607/" + kId + "\n0::/\n");
   CgroupNamesOptions options;
   options.proc = proc.path();
@@ -208,6 +291,27 @@ TEST(CgroupNames, FillNames_WithoutV2_AsksTheProcess) {
   names.FillNames(&process, 4711);
   EXPECT_EQ(process.cgroup, "");
   EXPECT_EQ(process.container_id, "");
+}
+
+// As systemd's old versions have it: services are in its own hierarchy, which has no controller.
+TEST(CgroupNames, FillNames_UnitOfSystemdsHierarchyAlone_IsToldByTheProcess) {
+  const CgroupMounts here = ReadCgroupMounts();
+  const std::optional<std::uint64_t> root = CgroupIdOf(here.v1_controlled.path);
+  if (here.v1_controller.empty() || !root) GTEST_SKIP() << "no cgroup v1 hierarchy of a controller";
+  FakeProc proc;
+  proc.Write("/self/mountinfo", "31 30 0:28 / " + here.v1_controlled.path + " rw - cgroup none rw,pids\n");
+  CgroupNamesOptions options;
+  options.proc = proc.path();
+  options.by_handle = false;  // there is no /proc/self/fd here
+  CgroupNames names(options);
+  Process process;
+  process.pid = 77;
+  proc.Write("/77/cgroup", "3:pids:/\n1:name=systemd:/system.slice/nginx.service\n0::/\n");
+  names.FillNames(&process, 0, *root);
+  EXPECT_EQ(process.unit, "nginx.service");
+  proc.Write("/77/cgroup", "3:pids:/\n4:memory:/jobs/1\n0::/\n");
+  names.FillNames(&process, 0, *root);
+  EXPECT_EQ(process.cgroup, "/") << "nobody's name: the path that it has when it is gone, too";
 }
 
 TEST(CgroupNames, MountCoveredBySomethingElse_IsNotTaken) {

@@ -312,6 +312,15 @@ TEST(ProcessNamesTest, Thread_HasItsProcessesName_IfProcKnowsThatVeryThread) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(ProcessNamesTest, SameTaskInAnotherCgroupOfV1_IsAnother) {
+  ProcessNames names(100, testing::TempDir() + "/knp-no-proc");
+  const SocketOwner before{.pid = 10, .tid = 10, .comm = "runc", .cgroup = 1, .cgroup_v1 = 1};
+  SocketOwner after = before;
+  after.cgroup_v1 = 2;
+  EXPECT_NE(names.Of(before, 1), names.Of(after, 1));
+  EXPECT_EQ(names.size(), 2u);
+}
+
 TEST(FindCgroup2Test, Mountinfo_OfBothKinds) {
   EXPECT_EQ(datapath::FindCgroup2("37 30 0:34 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n"
                                   "40 30 0:37 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n"),

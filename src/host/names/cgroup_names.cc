@@ -1,32 +1,24 @@
-// See cgroup_names.h. Handles of kernfs: the kernel's fs/kernfs/mount.c, kernfs_encode_fh() and kernfs_fh_to_dentry().
+// See cgroup_names.h.
 #include "src/host/names/cgroup_names.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <deque>
-#include <memory>
-#include <string_view>
+#include <cstddef>
 #include <utility>
 
 #include "src/base/cgroup_root.h"
-#include "src/base/clock.h"
+#include "src/base/unique_fd.h"
 #include "src/host/names/container.h"
-#include "src/host/names/split.h"
 
 namespace knp::host {
 namespace {
 
-constexpr int kKernfsHandle = 0xfe;         // FILEID_KERNFS: Linux 5.5
 constexpr long kCgroup2Magic = 0x63677270;  // CGROUP2_SUPER_MAGIC
-constexpr std::uint64_t kAgainNs = 1'000'000'000;
+constexpr long kCgroupMagic = 0x27e0eb;     // CGROUP_SUPER_MAGIC
 constexpr std::size_t kTextLimit = 1 << 20;
 
 std::string ReadText(const std::string& path) {
@@ -42,155 +34,77 @@ std::string ReadText(const std::string& path) {
   return text;
 }
 
-// struct file_handle with room for the eight bytes that kernfs puts into it.
-struct Handle {
-  alignas(file_handle) std::array<std::byte, sizeof(file_handle) + sizeof(std::uint64_t)> bytes{};
-  file_handle* get() { return reinterpret_cast<file_handle*>(bytes.data()); }
-};
-
-struct Identity {
-  std::uint64_t id = 0;
-  int handle_type = 0;  // 0: by its inode number, which is the id since Linux 5.5
-};
-
-// Takes no privilege.
-std::optional<Identity> IdentityOf(int directory, const char* name, int flags) {
-  Handle handle;
-  handle.get()->handle_bytes = sizeof(std::uint64_t);
-  int mount = 0;
-  Identity identity;
-  if (name_to_handle_at(directory, name, handle.get(), &mount, flags) == 0 &&
-      handle.get()->handle_bytes == sizeof(identity.id)) {
-    std::memcpy(&identity.id, handle.bytes.data() + sizeof(file_handle), sizeof(identity.id));
-    identity.handle_type = handle.get()->handle_type;
-    return identity;
-  }
-  struct stat information {};
-  if (fstatat(directory, name, &information, AT_SYMLINK_NOFOLLOW | flags) != 0) return std::nullopt;
-  identity.id = information.st_ino;
-  return identity;
+UniqueFd OpenRoot(const std::string& path) {
+  return path.empty() ? UniqueFd() : UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
+
+// Where nobody has mounted v2, in a mount of our own, whose paths begin with its root. A /proc that is not the kernel's may be
+// a test's.
+bool MountsOwn(const CgroupMounts& mounts, const std::string& proc) {
+  return mounts.v2.path.empty() && proc == "/proc";
+}
+
+// A path, and whose it is.
+struct Named {
+  explicit Named(std::string of) : path(std::move(of)), owner(OwnerOfCgroup(path)) {}
+  // How good it is: of those from kUnit on somebody's name comes.
+  enum Rank { kUnknown, kRoot, kNobodys, kUnit, kContainer };
+  Rank rank() const {
+    if (path.empty()) return kUnknown;
+    if (path == "/") return kRoot;
+    const int says = Says(owner);
+    return says == 0 ? kNobodys : says == 1 ? kUnit : kContainer;
+  }
+  std::string path;
+  CgroupOwner owner;
+};
 
 }  // namespace
 
-std::optional<std::uint64_t> CgroupIdOf(const std::string& directory) {
-  const std::optional<Identity> identity = IdentityOf(AT_FDCWD, directory.c_str(), 0);
-  return identity ? std::optional(identity->id) : std::nullopt;
-}
+CgroupMounts ReadCgroupMounts(const std::string& proc) { return ParseCgroupMounts(ReadText(proc + "/self/mountinfo")); }
 
 CgroupNames::CgroupNames(CgroupNamesOptions options)
-    : options_(std::move(options)),
-      mounts_(ParseCgroupMounts(ReadText(options_.proc + "/self/mountinfo"))),
-      entries_(options_.capacity, 0) {
-  // In a mount of our own, whose paths begin with its root. A /proc that is not the kernel's may be a test's.
-  const bool own = mounts_.v2.path.empty() && options_.proc == "/proc";
-  if (mounts_.v2.path.empty() && !own) return;
-  UniqueFd fd = own ? MountCgroup2() : UniqueFd(open(mounts_.v2.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  base_ = own ? "/" : mounts_.v2.path;
-  struct statfs information {};
-  // Something else may be mounted over it.
-  if (!fd.valid() || fstatfs(fd.get(), &information) != 0 || information.f_type != kCgroup2Magic) return;
-  mount_ = std::move(fd);
-  if (const auto root = IdentityOf(mount_.get(), "", AT_EMPTY_PATH)) handle_type_ = root->handle_type;
-}
+    : proc_(options.proc),
+      mounts_(ReadCgroupMounts(proc_)),
+      v2_(options, MountsOwn(mounts_, proc_) ? MountCgroup2() : OpenRoot(mounts_.v2.path),
+          MountsOwn(mounts_, proc_) ? "/" : mounts_.v2.path, kCgroup2Magic),
+      v1_(options, OpenRoot(mounts_.v1_controlled.path), mounts_.v1_controlled.path, kCgroupMagic) {}
 
 std::string CgroupNames::How() const {
-  if (mount_.valid())
-    return fmt::format("ids of cgroup v2 at {}", mounts_.v2.path.empty() ? "a mount of our own" : mounts_.v2.path);
+  std::string how;
+  if (v2_.valid()) how = fmt::format("v2 at {}", mounts_.v2.path.empty() ? "a mount of our own" : mounts_.v2.path);
+  if (v1_.valid()) how += fmt::format("{}v1 at {}", how.empty() ? "" : " and ", mounts_.v1_controlled.path);
+  if (!how.empty()) return "ids of cgroup " + how;
   return mounts_.v1.path.empty() ? "/proc/PID/cgroup" : "/proc/PID/cgroup, of cgroup v1";
 }
 
-std::string CgroupNames::PathOf(std::uint64_t cgroup_id) {
-  if (cgroup_id == 0 || !mount_.valid()) return "";
-  const std::uint64_t now_ns = MonoNow();
-  if (const Entry* known = entries_.Find(cgroup_id);
-      known && (!known->path.empty() || now_ns - known->asked_ns < kAgainNs)) {
-    return entries_.Use(cgroup_id, now_ns)->path;
-  }
-  std::string path = ByHandle(cgroup_id);
-  if (path.empty()) {
-    Walk(now_ns);
-    if (const Entry* walked = entries_.Find(cgroup_id)) path = walked->path;
-  }
-  if (Entry* entry = entries_.Use(cgroup_id, now_ns)) *entry = {path, now_ns};
-  return path;
-}
-
-std::string CgroupNames::ByHandle(std::uint64_t cgroup_id) {
-  if (!options_.by_handle) return "";
-  Handle handle;
-  handle.get()->handle_bytes = sizeof(cgroup_id);
-  handle.get()->handle_type = handle_type_ == 0 ? kKernfsHandle : handle_type_;
-  std::memcpy(handle.bytes.data() + sizeof(file_handle), &cgroup_id, sizeof(cgroup_id));
-  const UniqueFd fd(open_by_handle_at(mount_.get(), handle.get(), O_PATH | O_CLOEXEC));
-  if (!fd.valid()) {
-    if (errno == EPERM || errno == ENOSYS || errno == EOPNOTSUPP) options_.by_handle = false;  // will not change
-    return "";
-  }
-  std::array<char, 4096> buffer;
-  const ssize_t size =
-      readlink(fmt::format("{}/self/fd/{}", options_.proc, fd.get()).c_str(), buffer.data(), buffer.size());
-  if (size <= 0 || static_cast<std::size_t>(size) == buffer.size()) return "";
-  std::string_view path(buffer.data(), static_cast<std::size_t>(size));
-  ConsumeEnd(&path, " (deleted)");
-  if (base_ != "/") {
-    if (!path.starts_with(base_)) return "";
-    path.remove_prefix(base_.size());
-  }
-  if (path.empty()) return "/";
-  return path[0] == '/' ? std::string(path) : "";
-}
-
-void CgroupNames::Walk(std::uint64_t now_ns) {
-  if (walked_ns_ != 0 && now_ns - walked_ns_ < kAgainNs) return;
-  walked_ns_ = now_ns;
-  const auto note = [&](int directory, const char* name, int flags, const std::string& path) {
-    const std::optional<Identity> identity = IdentityOf(directory, name, flags);
-    if (!identity) return;
-    if (Entry* entry = entries_.Use(identity->id, now_ns)) *entry = {path, now_ns};
-  };
-  note(mount_.get(), "", AT_EMPTY_PATH, "/");
-  std::deque<std::string> waiting{""};  // breadth first: what is nested deeply is looked at last
-  for (std::size_t seen = 1; !waiting.empty();) {
-    const std::string parent = std::move(waiting.front());
-    waiting.pop_front();
-    const std::string relative = "." + parent;
-    UniqueFd fd(openat(mount_.get(), relative.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd.valid()) continue;
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(fdopendir(fd.get()), closedir);
-    if (!directory) continue;
-    const int directory_fd = fd.Release();
-    while (const dirent* child = readdir(directory.get())) {
-      if (child->d_type != DT_DIR || child->d_name[0] == '.') continue;
-      if (++seen > options_.capacity) return;
-      waiting.push_back(parent + "/" + child->d_name);
-      note(directory_fd, child->d_name, 0, waiting.back());
-    }
-  }
-}
-
 std::string CgroupNames::PathOfPid(std::uint32_t pid) const {
-  return pid == 0 ? "" : BestCgroupPath(ReadText(fmt::format("{}/{}/cgroup", options_.proc, pid)));
+  return pid == 0 ? "" : BestCgroupPath(ReadText(fmt::format("{}/{}/cgroup", proc_, pid)));
 }
 
-void CgroupNames::FillNames(Process* process, std::uint64_t cgroup_id) {
-  std::string path = PathOf(cgroup_id);
-  CgroupOwner owner = OwnerOfCgroup(path);
-  const bool nothing = path.empty() || path == "/";
+void CgroupNames::FillNames(Process* process, std::uint64_t cgroup_id, std::uint64_t v1_id) {
+  Named best(v2_.PathOf(cgroup_id));
+  const bool v1 = !mounts_.v1.path.empty();
   // In a hybrid a container may be in v1's hierarchies alone, and its v2 cgroup be its runtime's.
-  if (nothing || (!mounts_.v1.path.empty() && Says(owner) < 2)) {
-    std::string other = PathOfPid(process->pid);
-    CgroupOwner other_owner = OwnerOfCgroup(other);
-    if (!other.empty() && (path.empty() || (nothing && other != "/") || Says(other_owner) > Says(owner))) {
-      path = std::move(other);
-      owner = std::move(other_owner);
-    }
+  bool by_v1 = false;
+  if (v1 && best.rank() < Named::kContainer) {
+    Named other(v1_.PathOf(v1_id));
+    by_v1 = other.rank() != Named::kUnknown;
+    if (other.rank() > best.rank() || (other.rank() == best.rank() && best.rank() == Named::kNobodys))
+      best = std::move(other);
   }
-  process->cgroup = std::move(path);
-  process->container_id = std::move(owner.container_id);
-  process->container_runtime = std::move(owner.runtime);
-  process->pod_uid = std::move(owner.pod_uid);
-  process->unit = std::move(owner.unit);
+  // All hierarchies, but only while the process lives. Where both ids are known it counts only if it knows somebody's name (as
+  // of services that are in systemd's hierarchy alone): else a process would have one path while it lives and another after.
+  const bool asks = by_v1 ? best.rank() < Named::kUnit : best.rank() < (v1 ? Named::kContainer : Named::kNobodys);
+  if (asks) {
+    Named other(PathOfPid(process->pid));
+    if (other.rank() > best.rank() && (!by_v1 || other.rank() >= Named::kUnit)) best = std::move(other);
+  }
+  process->cgroup = std::move(best.path);
+  process->container_id = std::move(best.owner.container_id);
+  process->container_runtime = std::move(best.owner.runtime);
+  process->pod_uid = std::move(best.owner.pod_uid);
+  process->unit = std::move(best.owner.unit);
 }
 
 }  // namespace knp::host

@@ -1,6 +1,8 @@
 // See cgroup_text.h.
 #include "src/host/names/cgroup_text.h"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -10,6 +12,10 @@
 
 namespace knp::host {
 namespace {
+
+// Whoever makes a container puts it there, the surest first. In the kernel they have these names, too.
+constexpr std::array<std::string_view, 7> kControllers = {"pids",    "memory",  "cpu",   "cpuacct",
+                                                          "devices", "freezer", "cpuset"};
 
 // "\040" and its like: seq_path() writes blanks, tabs, newlines and backslashes so.
 std::string DecodeOctal(std::string_view text) {
@@ -33,11 +39,19 @@ bool HasWord(std::string_view list, std::string_view word) {
   return false;
 }
 
+// Of the surest controller in the options of a mount; the size: it has none of them.
+std::size_t RankOf(std::string_view options) {
+  const auto* const found = std::find_if(kControllers.begin(), kControllers.end(),
+                                         [options](std::string_view name) { return HasWord(options, name); });
+  return static_cast<std::size_t>(found - kControllers.begin());
+}
+
 }  // namespace
 
 CgroupMounts ParseCgroupMounts(std::string_view mountinfo) {
   CgroupMounts mounts;
   bool v1_is_systemd = false;
+  std::size_t controlled_rank = kControllers.size();
   for (const std::string_view line : Split(mountinfo, '\n')) {
     const std::vector<std::string_view> fields = Split(line, ' ');
     std::size_t dash = 6;  // optional fields come before it
@@ -50,6 +64,13 @@ CgroupMounts ParseCgroupMounts(std::string_view mountinfo) {
     if (fields[dash + 1] == "cgroup2") {
       if (better(mounts.v2)) mounts.v2 = std::move(mount);
     } else if (fields[dash + 1] == "cgroup") {
+      const std::size_t rank = RankOf(fields[dash + 3]);
+      if (rank < controlled_rank ||
+          (rank == controlled_rank && rank < kControllers.size() && better(mounts.v1_controlled))) {
+        mounts.v1_controlled = mount;
+        mounts.v1_controller = kControllers[rank];
+        controlled_rank = rank;
+      }
       const bool systemd = HasWord(fields[dash + 3], "name=systemd");
       if (systemd == v1_is_systemd ? better(mounts.v1) : systemd) {
         mounts.v1 = std::move(mount);

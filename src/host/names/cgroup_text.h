@@ -16,6 +16,9 @@ struct CgroupMount {
 struct CgroupMounts {
   CgroupMount v2;
   CgroupMount v1;  // of the named hierarchy of systemd, else of any controller
+  // Of v1's hierarchies that have a controller, by which the kernel finds a task's cgroup: the one containers are in most surely.
+  CgroupMount v1_controlled;
+  std::string v1_controller;  // its: "pids", "memory", …
   bool hybrid() const { return !v2.path.empty() && !v1.path.empty(); }
 };
 

@@ -11,7 +11,7 @@ namespace {
 
 // The times at which they did something with the socket differ.
 bool SameTask(const SocketOwner& a, const SocketOwner& b) {
-  return a.pid == b.pid && a.tid == b.tid && a.cgroup == b.cgroup && a.comm == b.comm;
+  return a.pid == b.pid && a.tid == b.tid && a.cgroup == b.cgroup && a.cgroup_v1 == b.cgroup_v1 && a.comm == b.comm;
 }
 
 }  // namespace

@@ -26,14 +26,14 @@ std::string FirstLine(const std::string& path) {
 }  // namespace
 
 std::size_t ProcessNames::KeyHash::operator()(const Key& key) const {
-  return Mix(std::hash<std::string>()(key.comm) ^ Mix(key.cgroup << 24 ^ key.pid));
+  return Mix(std::hash<std::string>()(key.comm) ^ Mix(key.cgroup << 24 ^ Mix(key.cgroup_v1) ^ key.pid));
 }
 
 ProcessNames::ProcessNames(std::size_t capacity, std::string proc)
     : proc_(std::move(proc)), cgroups_({.proc = proc_}), known_(capacity, 0) {}
 
 std::shared_ptr<const Process> ProcessNames::Of(const SocketOwner& owner, std::uint64_t now_mono_ns) {
-  const Key key{owner.pid, owner.cgroup, owner.comm};
+  const Key key{owner.pid, owner.cgroup, owner.cgroup_v1, owner.comm};
   Known* known = known_.Use(key, now_mono_ns);
   if (!known) return std::make_shared<const Process>(Describe(owner, IsInProc(owner)));
   if (known->process && known->since_ns + kBelievedNs > now_mono_ns) return known->process;
@@ -50,7 +50,7 @@ Process ProcessNames::Describe(const SocketOwner& owner, bool in_proc) {
   Process process;
   process.name = in_proc ? NameOf(owner) : owner.comm;
   process.pid = in_proc ? owner.pid : 0;  // in another pid namespace's /proc, the number is another's
-  cgroups_.FillNames(&process, owner.cgroup);
+  cgroups_.FillNames(&process, owner.cgroup, owner.cgroup_v1);
   process.pid = owner.pid;
   return process;
 }

@@ -29,7 +29,7 @@ class ProcessNames {
  private:
   struct Key {
     std::uint32_t pid = 0;
-    std::uint64_t cgroup = 0;
+    std::uint64_t cgroup = 0, cgroup_v1 = 0;
     std::string comm;
     friend bool operator==(const Key&, const Key&) = default;
   };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "src/base/clock.h"
+#include "src/host/names/cgroup_names.h"
 
 namespace knp::host {
 namespace {
@@ -84,7 +85,8 @@ std::shared_ptr<const Process> ProcessOf(const SocketTable& table, const FlowRec
 absl::StatusOr<std::shared_ptr<SocketWatch>> SocketWatch::Of(const Surroundings& surroundings) {
   if (surroundings.socket_watch) return surroundings.socket_watch;
   const MonitorOptions& options = surroundings.options;
-  auto events = datapath::SocketEvents::Create(options.host.capacity, options.disable_features);
+  auto events =
+      datapath::SocketEvents::Create(options.host.capacity, options.disable_features, ReadCgroupMounts().v1_controller);
   auto netns = datapath::Netns::Current();
   if (!netns.ok()) return netns.status();
   std::shared_ptr<SocketWatch> watch(new SocketWatch(surroundings, std::move(events), *std::move(netns)));
