@@ -114,7 +114,10 @@ void AppendHost(std::vector<TextLine>& lines, const std::vector<HostPiece>& host
   for (const HostPiece& piece : host) {
     TextLine line("  " + Cell(piece.name, name_width, Align::kLeft, ""), Style::kBold);
     const bool whole = piece.on && piece.why.empty();
-    line.Add(Cell(!piece.on ? "no" : whole ? "yes" : "partly", kAnswerWidth, Align::kLeft, ""),
+    line.Add(Cell(!piece.on ? "no"
+                  : whole   ? "yes"
+                            : "partly",
+                  kAnswerWidth, Align::kLeft, ""),
              whole ? Style::kGood : Style::kWarning);
     const int indent = line.width();
     std::vector<TextLine> remark;

@@ -47,7 +47,9 @@ std::string HolderText(const Endpoint& endpoint) {
   return endpoint.process->unit;
 }
 
-std::string HoldersText(const FlowRecord& flow) { return Joined(HolderText(flow.source), HolderText(flow.destination)); }
+std::string HoldersText(const FlowRecord& flow) {
+  return Joined(HolderText(flow.source), HolderText(flow.destination));
+}
 
 std::string RetransmitsText(const FlowRecord& flow) {
   if (!flow.source_socket && !flow.destination_socket) return "";

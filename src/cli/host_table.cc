@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMostEndless = 10;   // rows of a table, on a page without end
 constexpr std::size_t kMostInSummary = 5;  // likewise, of the last words
-constexpr std::size_t kRoomForPieces = 20;  // rows from which on each piece has a line of its own
+constexpr int kHeightForPieces = 32;       // of a page: each piece has a line of its own if all fits
 
 struct Column {
   const char* head;
@@ -65,8 +65,8 @@ std::vector<TextLine> Drops(const HostReport& report, std::size_t most, const Ca
   std::vector<Texts> rows;
   for (std::size_t i = 0; i < std::min(most, report.drops.size()); ++i) {
     const DropTotal& drop = report.drops[i];
-    rows.push_back({Printable(drop.reason.empty() ? "(not told)" : drop.reason, canvas.utf8), number(drop.count.packets),
-                    number(drop.count.bytes), Printable(drop.location, canvas.utf8),
+    rows.push_back({Printable(drop.reason.empty() ? "(not told)" : drop.reason, canvas.utf8),
+                    number(drop.count.packets), number(drop.count.bytes), Printable(drop.location, canvas.utf8),
                     Printable(drop.interface, canvas.utf8), PositionText(drop.position)});
   }
   const int names = canvas.width < 90 ? 20 : 40;
@@ -83,12 +83,13 @@ std::vector<TextLine> Listeners(const HostReport& report, std::size_t most, cons
   std::vector<Texts> rows;
   for (std::size_t i = 0; i < std::min(most, report.listeners.size()); ++i) {
     const ListenerTotal& listener = report.listeners[i];
-    rows.push_back({fmt::format("{} {}", ProtocolName(listener.protocol),
-                                EndpointText(listener.endpoint, true, canvas.width < 90 ? 24 : 47, canvas)),
-                    Grouped(listener.overflows),
-                    fmt::format("{}/{}", Short(std::uint64_t{listener.queued}), Short(std::uint64_t{listener.queue_limit})),
-                    Printable(ProcessText(listener.endpoint), canvas.utf8),
-                    Printable(HolderText(listener.endpoint), canvas.utf8)});
+    rows.push_back(
+        {fmt::format("{} {}", ProtocolName(listener.protocol),
+                     EndpointText(listener.endpoint, true, canvas.width < 90 ? 24 : 47, canvas)),
+         Grouped(listener.overflows),
+         fmt::format("{}/{}", Short(std::uint64_t{listener.queued}), Short(std::uint64_t{listener.queue_limit})),
+         Printable(ProcessText(listener.endpoint), canvas.utf8),
+         Printable(HolderText(listener.endpoint), canvas.utf8)});
   }
   return Table({{"FULL LISTENERS", Align::kLeft, 52},
                 {"overflows", Align::kRight, 26},
@@ -185,8 +186,7 @@ Shares ShareRows(const HostReport& report, std::size_t room) {
   return {std::min(drops, room - for_listeners), for_listeners};
 }
 
-std::vector<TextLine> Rows(const HostReport& report, std::size_t most, const Canvas& canvas) {
-  const bool all = most >= kRoomForPieces;
+std::vector<TextLine> Rows(const HostReport& report, std::size_t most, bool all, const Canvas& canvas) {
   std::vector<TextLine> lines = Pieces(report, all, canvas);
   // What was dropped is worth more than why something is not known.
   if (lines.size() > most / 2) lines.resize(most / 2);
@@ -204,10 +204,12 @@ std::vector<TextLine> Rows(const HostReport& report, std::size_t most, const Can
 
 constexpr std::size_t kEverything = 1000;  // rows: more than any report has
 
+bool HasRoomForPieces(const Canvas& canvas) { return canvas.height == 0 || canvas.height >= kHeightForPieces; }
+
 }  // namespace
 
 std::size_t HostRows(const std::optional<HostReport>& report, const Canvas& canvas) {
-  return report ? Rows(*report, kEverything, canvas).size() : 0;
+  return report ? Rows(*report, kEverything, HasRoomForPieces(canvas), canvas).size() : 0;
 }
 
 std::vector<TextLine> RenderHost(const std::optional<HostReport>& report, std::size_t most, const Canvas& canvas) {
@@ -223,7 +225,8 @@ std::vector<TextLine> RenderHost(const std::optional<HostReport>& report, std::s
     if (report->drops.empty()) title.Add(fmt::format(" {} nothing dropped", dot), Style::kDim);
     lines.push_back(std::move(title));
     lines.push_back(PiecesLine(*report));
-    Append(lines, Rows(*report, std::min(most, kEverything), canvas));
+    const bool all = HasRoomForPieces(canvas) && HostRows(report, canvas) <= most;
+    Append(lines, Rows(*report, std::min(most, kEverything), all, canvas));
   }
   for (TextLine& line : lines) line.CutTo(canvas.width, GlyphsOf(canvas).ellipsis);
   return lines;
@@ -233,9 +236,9 @@ std::vector<TextLine> RenderHostSummary(const HostReport& report, const Canvas& 
   std::vector<TextLine> lines;
   if (!report.drops.empty()) Append(lines, Drops(report, kMostInSummary, canvas));
   if (report.drops.size() > kMostInSummary)
-    lines.emplace_back(fmt::format("{} {} more reasons and places", GlyphsOf(canvas).ellipsis,
-                                   report.drops.size() - kMostInSummary),
-                       Style::kDim);
+    lines.emplace_back(
+        fmt::format("{} {} more reasons and places", GlyphsOf(canvas).ellipsis, report.drops.size() - kMostInSummary),
+        Style::kDim);
   if (!report.listeners.empty()) Append(lines, Listeners(report, kMostInSummary, canvas));
   if (const std::string failures = FailuresText(report, canvas); !failures.empty())
     lines.push_back(TextLine("FAILED CONNECTS", Style::kTitle).Add(" " + failures));

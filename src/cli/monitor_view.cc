@@ -48,7 +48,8 @@ TextLine Header(const MonitorFrame& frame, const Canvas& canvas) {
                        Elapsed(std::chrono::nanoseconds(up_ns)), DurationText(frame.interval)));
   std::string views;
   for (std::size_t i = 0; i < kViews.size(); ++i) views += fmt::format("{} {} ", i + 1, kViews[i].name);
-  for (const std::string& keys : {views + "q quits", fmt::format("1-{} views q quits", kViews.size()), std::string("q quits")}) {
+  for (const std::string& keys :
+       {views + "q quits", fmt::format("1-{} views q quits", kViews.size()), std::string("q quits")}) {
     if (!frame.keys_work || line.width() + static_cast<int>(keys.size()) + 2 > canvas.width) continue;
     line.PadTo(canvas.width - static_cast<int>(keys.size())).Add(keys, Style::kDim);
     break;

@@ -30,7 +30,7 @@ struct Column {
   int width;
   Align align;
   std::function<std::string(const FlowRow&)> text;
-  int rank = 0;  // of the columns that may be left out, the lowest comes first; 0: stays
+  int rank = 0;   // of the columns that may be left out, the lowest comes first; 0: stays
   int most = 16;  // of a column without a width of its own
 };
 
@@ -170,7 +170,9 @@ std::vector<Column> Columns(std::uint64_t now_unix_ns, View view, Pairs pairs, c
                        const std::uint64_t until = row.flow.final ? row.flow.end_unix_ns : now_unix_ns;
                        return ShortAge(std::chrono::nanoseconds(until - std::min(row.flow.start_unix_ns, until)));
                      },
-                     view == View::kDetails ? 11 : pairs != Pairs::kNone ? 1 : 0});
+                     view == View::kDetails  ? 11
+                     : pairs != Pairs::kNone ? 1
+                                             : 0});
   if (canvas.width >= kWidthForInterface)
     columns.push_back({"seen on", 0, Align::kLeft, [utf8 = canvas.utf8](const FlowRow& row) {
                          if (row.flow.observations.empty()) return std::string();
@@ -205,8 +207,7 @@ void LeaveOut(std::vector<Column>& columns, const std::vector<FlowRow>& rows, st
     });
   std::vector<Column*> by_rank;
   for (Column& column : columns) by_rank.push_back(&column);
-  std::stable_sort(by_rank.begin(), by_rank.end(),
-                   [](const Column* a, const Column* b) { return a->rank < b->rank; });
+  std::stable_sort(by_rank.begin(), by_rank.end(), [](const Column* a, const Column* b) { return a->rank < b->rank; });
   int room = canvas.width - addresses;
   for (Column* column : by_rank) {
     const bool stays = column->rank == 0 || column->width + 1 <= room;
@@ -256,8 +257,7 @@ AddressWidths Need(const std::vector<FlowRow>& rows, std::size_t shown, bool sou
   const int least = steady ? kLeastAddressWidth : kDestinationHead;
   AddressWidths need{least, least};
   for (std::size_t i = 0; i < shown; ++i) {
-    need.source =
-        std::max(need.source, DisplayWidth(SourceText(rows[i].flow, source_ports, pairs, INT_MAX, canvas)));
+    need.source = std::max(need.source, DisplayWidth(SourceText(rows[i].flow, source_ports, pairs, INT_MAX, canvas)));
     need.destination = std::max(need.destination, DisplayWidth(DestinationText(rows[i].flow, pairs, INT_MAX, canvas)));
   }
   return need;

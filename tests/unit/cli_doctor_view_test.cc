@@ -147,8 +147,7 @@ TEST(Doctor, HostsPiecesThatAreAlike_AreToldOnce) {
   drops.name = "drops";
   drops.how = "tracing";
   std::string page;
-  for (const TextLine& line :
-       RenderDiagnosis(Healthy(), {.width = 60, .height = 0}, {processes, sockets, drops}))
+  for (const TextLine& line : RenderDiagnosis(Healthy(), {.width = 60, .height = 0}, {processes, sockets, drops}))
     page += line.Text(false) + "\n";
   EXPECT_THAT(page, HasSubstr("processes      yes      cgroup hooks\n"));
   EXPECT_THAT(page, HasSubstr("sockets        yes      as processes\n"));

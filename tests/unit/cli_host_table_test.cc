@@ -65,11 +65,10 @@ std::string Page(const HostReport& report, int width, int height) {
 
 TEST(HostTable, StandardPage_HasAllOfIt) {
   const std::string page = Page(Report(), 80, 24);
-  for (const char* part :
-       {"12 sockets · 5 processes", "on: processes, sockets, interfaces  partly: drops  off: nat",
-        "nat off: this kernel has no conntrack", "drops partly: lacks no names of modules' reasons",
-        "FAILED CONNECTS ETIMEDOUT 30, ECONNREFUSED 2", "NETFILTER_DROP", "1.23k", "nf_hook_slow", "eth0", "behind hook",
-        "(not told)", "tcp_v4_rcv", "TCP 0.0.0.0:80", "5/4", "nginx/77"})
+  for (const char* part : {"12 sockets · 5 processes", "on: processes, sockets, interfaces  partly: drops  off: nat",
+                           "nat off: this kernel has no conntrack", "drops partly: lacks no names of modules' reasons",
+                           "FAILED CONNECTS ETIMEDOUT 30, ECONNREFUSED 2", "NETFILTER_DROP", "1.23k", "nf_hook_slow",
+                           "eth0", "behind hook", "(not told)", "tcp_v4_rcv", "TCP 0.0.0.0:80", "5/4", "nginx/77"})
     EXPECT_THAT(page, HasSubstr(part));
 }
 

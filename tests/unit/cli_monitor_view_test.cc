@@ -105,12 +105,17 @@ void FillNastily(HostReport* host, std::size_t rows) {
       host->pieces.push_back(piece);
     }
   for (std::size_t i = 0; i < std::min<std::size_t>(rows, 64); ++i) {
-    host->drops.push_back({i % 2 == 0 ? hostile : "", hostile, hostile, static_cast<DropPosition>(i % 3), {kMost, kMost}});
+    host->drops.push_back(
+        {i % 2 == 0 ? hostile : "", hostile, hostile, static_cast<DropPosition>(i % 3), {kMost, kMost}});
     ListenerTotal listener;
     listener.endpoint = At("2001:db8:85a3:1111:2222:8a2e:1370:7334", 65535);
-    listener.endpoint.process = std::make_shared<const Process>(
-        Process{.pid = 4'294'967'295, .name = hostile, .cgroup = {}, .container_id = {}, .container_runtime = {},
-                .pod_uid = {}, .unit = hostile});
+    listener.endpoint.process = std::make_shared<const Process>(Process{.pid = 4'294'967'295,
+                                                                        .name = hostile,
+                                                                        .cgroup = {},
+                                                                        .container_id = {},
+                                                                        .container_runtime = {},
+                                                                        .pod_uid = {},
+                                                                        .unit = hostile});
     listener.protocol = 253;
     listener.queued = listener.queue_limit = 4'294'967'295;
     listener.overflows = kMost;
@@ -130,9 +135,14 @@ void FillNastily(MonitorFrame* frame, std::size_t rows) {
     row.flow.tunnel->id = 0xffffff;
     row.flow.dscp = row.flow.ttl = 255;
     row.flow.pattern = TrafficPattern::kRequestResponse;
-    row.flow.source.process = row.flow.destination.process = std::make_shared<const Process>(
-        Process{.pid = 4'294'967'295, .name = hostile, .cgroup = hostile, .container_id = hostile,
-                .container_runtime = hostile, .pod_uid = hostile, .unit = hostile});
+    row.flow.source.process = row.flow.destination.process =
+        std::make_shared<const Process>(Process{.pid = 4'294'967'295,
+                                                .name = hostile,
+                                                .cgroup = hostile,
+                                                .container_id = hostile,
+                                                .container_runtime = hostile,
+                                                .pod_uid = hostile,
+                                                .unit = hostile});
     row.flow.source_socket.emplace().retransmits = kMost;
     row.flow.drops = {{hostile, hostile, {kMost, kMost}}, {"", hostile, {1, 1}}};
     if (row.flow.id % 2 == 0) row.flow.translated = Translation{row.flow.destination, row.flow.source};
@@ -504,9 +514,10 @@ TEST(Summary, SettledRun_IsBalancedAndBrokenDown) {
   summary.stats.interfaces[0].unseen = {3, 4, ""};
   summary.stats.interfaces[0].troubles = {{"qdisc_drops", 1234, ""}, {"carrier_changes", 2, ""}};
   const std::string text = Joined(RenderSummary(summary, {.width = 80, .height = 0}));
-  for (const char* part : {"SUMMARY of 1m05s", "1,234,567", "98,765,432", "1,234 flows, 2 alerts, 0 malformed packets",
-                           "eth0: qdisc_drops 1,234, carrier_changes 2", "arp 8", "✓ balanced: every packet is accounted for",
-                           "3 packets in and 4 out that no hook of ours saw: cause not known"})
+  for (const char* part :
+       {"SUMMARY of 1m05s", "1,234,567", "98,765,432", "1,234 flows, 2 alerts, 0 malformed packets",
+        "eth0: qdisc_drops 1,234, carrier_changes 2", "arp 8", "✓ balanced: every packet is accounted for",
+        "3 packets in and 4 out that no hook of ours saw: cause not known"})
     EXPECT_THAT(text, HasSubstr(part));
   EXPECT_EQ(ImbalanceText(summary.stats.total), "");
 }

@@ -184,14 +184,13 @@ TEST(JsonHostStats, Report_HasWhatItsPiecesKnow) {
                                              {"position", "behind_hook"},
                                              {"packets", 2},
                                              {"bytes", 120}}}));
-  EXPECT_EQ(json["listeners"][0],
-            (Json{{"ip", "0.0.0.0"},
-                  {"port", 80},
-                  {"protocol", "TCP"},
-                  {"queued", 5},
-                  {"queue_limit", 4},
-                  {"overflows", 9},
-                  {"process", {{"pid", 7}, {"name", "ng\"inx"}, {"unit", "nginx.service"}}}}));
+  EXPECT_EQ(json["listeners"][0], (Json{{"ip", "0.0.0.0"},
+                                        {"port", 80},
+                                        {"protocol", "TCP"},
+                                        {"queued", 5},
+                                        {"queue_limit", 4},
+                                        {"overflows", 9},
+                                        {"process", {{"pid", 7}, {"name", "ng\"inx"}, {"unit", "nginx.service"}}}}));
   EXPECT_FALSE(json["listeners"][1].contains("process")) << "not known";
   EXPECT_EQ(json["sockets"], 3);
   EXPECT_EQ(json["processes"], 0) << "it was asked: there are none";

@@ -251,10 +251,9 @@ void SocketWatch::Describe(HostPiece* piece, HostReport* report) const {
   const std::lock_guard lock(mutex_);
   piece->events = taken_;
   piece->forgotten = table_.forgotten() + names_forgotten_;
-  piece->how +=
-      fmt::format("; INET_DIAG every {:.1f} s in {} network namespace{}, for {:.1f} ms of CPU time",
-                  static_cast<double>(pace_ns_) / 1e9, round_.namespaces, round_.namespaces == 1 ? "" : "s",
-                  static_cast<double>(round_.cost_ns) / 1e6);
+  piece->how += fmt::format("; INET_DIAG every {:.1f} s in {} network namespace{}, for {:.1f} ms of CPU time",
+                            static_cast<double>(pace_ns_) / 1e9, round_.namespaces, round_.namespaces == 1 ? "" : "s",
+                            static_cast<double>(round_.cost_ns) / 1e6);
   const auto add = [&](const std::string& why) { piece->why += (piece->why.empty() ? "" : "; ") + why; };
   if (round_.refused != 0)
     add(fmt::format("{} network namespaces may not be entered: it takes CAP_SYS_ADMIN", round_.refused));
