@@ -86,6 +86,30 @@ TEST_F(FloodTest, MuchMoreThanAllowed_IsCritical) {
   EXPECT_EQ(alerts_.back().severity, "critical");
 }
 
+TEST_F(FloodTest, HealthyClientsBesideOneAttacker_AttackerAloneIsNamed) {
+  Rate(400, 6, [&](std::uint32_t n) {
+    HalfOpen(attacker_, victim_, 80);
+    if (n % 40 == 0) Connect(Ip("10.1.0.1", n / 40 % 12), victim_, 80);
+  });
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  ASSERT_TRUE(alerts_.back().source);
+  EXPECT_EQ(alerts_.back().source->ip, attacker_);
+  EXPECT_EQ(alerts_.back().evidence_sources, std::vector{attacker_});
+  EXPECT_EQ(alerts_.back().distinct_sources, 1u);
+}
+
+TEST_F(FloodTest, BusierClientThanTheAttackers_IsNotNamed) {
+  const std::vector<IpAddress> attackers = {Ip("192.0.2.1"), Ip("192.0.2.2")};
+  Rate(600, 6, [&](std::uint32_t n) {
+    HalfOpen(attackers[n % 2], victim_, 80);
+    for (int i = 0; i < 2; i++) Connect(Ip("10.1.0.1"), victim_, 80);
+  });
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  EXPECT_FALSE(alerts_.back().source);
+  EXPECT_THAT(alerts_.back().evidence_sources, testing::UnorderedElementsAreArray(attackers));
+  EXPECT_EQ(alerts_.back().distinct_sources, 2u);
+}
+
 TEST_F(FloodTest, PulsedSyns_AreOneAlert) {
   for (int pulse = 0; pulse < 5; pulse++) {
     Rate(2000, 1, [&](std::uint32_t n) { HalfOpen(Invented(n), victim_, 80); });

@@ -139,6 +139,7 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   count.answered += news.answered;
   if (news.opened || news.packets != 0)
     entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
+  if (news.completed) entry->counts.TakeBack(news.kind, news.source);
 }
 
 // Who gets little is only counted, roughly; and nobody who gets much is put out for who gets less.
