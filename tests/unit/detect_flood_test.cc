@@ -245,6 +245,43 @@ TEST_F(FloodTest, SynAcksThatNobodyAskedFor_AreReflection) {
   EXPECT_EQ(Opened()[0].target->ip, victim_);
 }
 
+TEST_F(FloodTest, SynAcksOfTwoSources_AreReflectionIfTheyAreMany) {
+  const auto syn_ack = [&](std::uint32_t n) {
+    Contact c = Begin(IPPROTO_TCP, victim_, Port(n), Some(n % 2), 443);
+    c.flags_received = kSynFlag | kAckFlag;
+    To(&c, Stage::kUnsolicited);
+    Carry(&c, {}, {1, 60});
+  };
+  Rate(900, 6, syn_ack);
+  ExpectQuiet();
+  Rate(1200, 4, syn_ack);
+  EXPECT_EQ(OpenedTypes(), "ddos.reflection");
+}
+
+TEST_F(FloodTest, SynAcksToOnePort_AreReflectionIfTheyAreMany) {
+  Contact c = Begin(IPPROTO_TCP, victim_, 40000, attacker_, 443);
+  c.flags_received = kSynFlag | kAckFlag;
+  To(&c, Stage::kUnsolicited);
+  const auto send = [&](std::uint64_t a_second, int seconds) {
+    for (int quarter = 0; quarter < 4 * seconds; quarter++)
+      Carry(&c, {}, {a_second / 4, a_second * 15}), Pass(250 * kMs);
+  };
+  send(900, 6);
+  ExpectQuiet();
+  send(1200, 6);
+  ASSERT_EQ(OpenedTypes(), "ddos.reflection");
+  EXPECT_EQ(Opened()[0].rule.name, "ddos.reflection.packets_per_second");
+}
+
+TEST_F(FloodTest, DownloadOfWhichOneDirectionIsSeen_IsNoReflection) {
+  Contact c = Begin(IPPROTO_TCP, victim_, 40000, attacker_, 443);
+  c.flags_received = kSynFlag | kAckFlag;
+  To(&c, Stage::kUnsolicited);
+  c.server_sent_payload = true;
+  for (int quarter = 0; quarter < 40; quarter++) Carry(&c, {}, {10'000, 15'000'000}), Pass(250 * kMs);
+  ExpectQuiet();
+}
+
 TEST_F(FloodTest, SynAcksWhoseSynsAreReadLater_AreRedeemed) {
   std::vector<Contact> waiting;
   for (int step = 0; step < 30; step++) {

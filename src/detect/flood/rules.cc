@@ -19,6 +19,7 @@ constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
 constexpr double kMostOfScan = 20000, kRepeats = 1.3, kAllPorts = 65536;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kPrefixFactor = 2;
+constexpr double kReflectors = 5;  // fewer may be servers that answer late, if it is not much
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
 struct Who {
@@ -183,8 +184,12 @@ std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, doub
 std::optional<FloodJudgement> JudgeReflection(const FloodTarget& target, double threshold, bool finish) {
   const double failed = Failed(target, FloodKind::kReflection, 1, finish);
   const Who who = Describe(target, FloodKind::kReflection);
-  if (failed < threshold || who.sources < 5) return std::nullopt;
-  return FloodJudgement{"ddos.reflection.syn_acks_per_second", failed, threshold, 1, false};
+  if (failed >= threshold && (who.sources >= kReflectors || failed >= 10 * threshold))
+    return FloodJudgement{"ddos.reflection.syn_acks_per_second", failed, threshold, 1, false};
+  // To the same port again and again: one connection that is none.
+  const double now = Packets(target, FloodKind::kReflection), before = Packets(target, FloodKind::kReflection, 1);
+  if (now < 10 * threshold || before < 10 * threshold) return std::nullopt;
+  return FloodJudgement{"ddos.reflection.packets_per_second", now, 10 * threshold, 1, false};
 }
 
 std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& target, double threshold, bool finish,
