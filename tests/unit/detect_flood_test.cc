@@ -316,6 +316,17 @@ TEST_F(FloodTest, Icmp_AboveTheThresholdAndBelow_HasNoPorts) {
   EXPECT_EQ(Opened()[0].samples.at(0).destination.port, 0);
 }
 
+TEST_F(FloodTest, ThreeSourcesOfOneFlowEach_AreNotCalledInvented) {
+  std::vector<Contact> flows;
+  for (std::uint32_t n = 0; n < 3; n++) flows.push_back(Ping(Some(n), victim_, 77));
+  for (int quarter = 0; quarter < 24; quarter++) {
+    for (Contact& c : flows) Carry(&c, {200, 20'000});
+    Pass(250 * kMs);
+  }
+  ASSERT_EQ(OpenedTypes(), "ddos.icmp");
+  EXPECT_THAT(alerts_.back().summary, HasSubstr("3 sources"));
+}
+
 TEST_F(FloodTest, FragmentsWithoutABeginning_AboveTheThresholdAndBelow) {
   const auto send = [&](std::uint64_t a_second, int seconds) {
     Contact c = Begin(IPPROTO_UDP, attacker_, 0, victim_, 0);
