@@ -256,6 +256,17 @@ TEST_F(ScanTest, SixtyFourSourcesOfTenPorts_AreOneDistributedScan) {
   ASSERT_EQ(OpenedTypes(), "scan.distributed");
   EXPECT_EQ(alerts_.back().target->ip, server_);
   EXPECT_EQ(alerts_.back().evidence_sources.size(), 16u);
+  std::uint64_t counted = 0;
+  for (const AlertCount& count : alerts_.back().counts) counted += count.count.packets;
+  EXPECT_GT(counted, 100u);
+}
+
+TEST_F(ScanTest, DistributedScan_IsRaisedAtTheTimeOfItsTelling) {
+  for (int port = 0; port < 5; port++)
+    for (std::uint32_t s = 0; s < 5; s++) Silent(Ip("192.0.2.10", s), server_, Port(port * 5 + static_cast<int>(s)));
+  Pass(5 * kOneSecond);
+  ASSERT_EQ(OpenedTypes(), "scan.distributed");
+  EXPECT_GE(Opened()[0].time_unix_ns, kUnixOfZero + 102 * kOneSecond) << "when the silence was long enough";
 }
 
 TEST_F(ScanTest, ThreeSourcesTogether_AreBelowADistributedOne) {

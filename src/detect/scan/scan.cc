@@ -49,15 +49,16 @@ Scan::Scan(const Surroundings& surroundings)
                   if (const auto found = probers_.find(attempt.source); found != probers_.end())
                     found->second->Begin(attempt);
                 }),
-      shared_(options_, unix_ns_,
-              [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns) {
-                alerts_.Tell({.alert = alert,
-                              .key = alert.target->ip.ToString(),
-                              .first_mono_ns = first_mono_ns,
-                              .last_mono_ns = last_mono_ns,
-                              .quiet_ns = kQuietNs},
-                             last_mono_ns);
-              }),
+      shared_(
+          options_, unix_ns_,
+          [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns, std::uint64_t mono_ns) {
+            alerts_.Tell({.alert = alert,
+                          .key = alert.target->ip.ToString(),
+                          .first_mono_ns = first_mono_ns,
+                          .last_mono_ns = last_mono_ns,
+                          .quiet_ns = kQuietNs},
+                         mono_ns);
+          }),
       works_(kKnownBits, kForgetNs),
       pinged_(kKnownBits, 6 * kForgetNs),
       met_(kMetBits, kMetNs, kMetBits / 16) {}
