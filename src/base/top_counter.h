@@ -31,6 +31,11 @@ class TopCounter {
     least->key = key;
     least->count += count;  // what the one before had is the error
   }
+  // What was added turned out to be none; who has lost its place meanwhile has nothing to give back.
+  void Remove(const Key& key, std::uint64_t count) {
+    for (Place& place : places_)
+      if (place.count != 0 && place.key == key) place.count -= std::min(place.count, count);
+  }
   void Clear() { places_.fill({}); }
 
   // The largest first.

@@ -42,6 +42,8 @@ int Rank(const std::string& severity) {
   return severity == "critical" ? 3 : severity == "high" ? 2 : severity == "medium" ? 1 : 0;
 }
 
+bool IsMerelyOdd(const Alert& alert) { return alert.type.starts_with("anomaly.") && Rank(alert.severity) == 0; }
+
 }  // namespace
 
 AlertBook::AlertBook(const DetectionOptions& options, Context context)
@@ -86,10 +88,22 @@ void AlertBook::Tell(const Finding& finding, std::uint64_t mono_ns) {
     return;
   }
   // One place for each type stays free, for what is folded.
-  if (open_.size() >= options_.max_open_alerts)
+  if (!HasRoomFor(finding.alert))
     Fold(finding, mono_ns);
   else
     Open(map_key, finding, mono_ns);
+}
+
+// What is merely odd leaves half of the room to attacks.
+bool AlertBook::HasRoomFor(const Alert& alert) const {
+  // Those that count others take no room: or what is folded would keep itself from an alert of its own.
+  std::size_t all = 0, odd = 0;
+  for (const auto& [key, entry] : open_) {
+    if (entry.alert.folded != 0) continue;
+    all++;
+    odd += IsMerelyOdd(entry.alert);
+  }
+  return all < options_.max_open_alerts && (!IsMerelyOdd(alert) || odd < (options_.max_open_alerts + 1) / 2);
 }
 
 void AlertBook::Open(const std::string& map_key, const Finding& finding, std::uint64_t mono_ns) {
@@ -137,7 +151,13 @@ void AlertBook::Fold(const Finding& finding, std::uint64_t mono_ns) {
     found = open_.find(map_key);
   }
   Entry& entry = found->second;
+  entry.changed |= !is_new && finding.last_mono_ns > entry.last_mono_ns;
   entry.last_mono_ns = std::max(entry.last_mono_ns, finding.last_mono_ns);
+  entry.alert.last_seen_unix_ns = context_.unix_ns(entry.last_mono_ns);
+  if (Rank(finding.alert.severity) > Rank(entry.alert.severity)) {
+    entry.alert.severity = finding.alert.severity;
+    entry.changed = true;
+  }
   if (entry.folded.size() >= kMostFolded || !entry.folded.insert(finding.key).second) return;
   folded_++;
   entry.alert.folded = entry.folded.size();

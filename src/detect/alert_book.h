@@ -79,6 +79,7 @@ class AlertBook {
 
   static std::string MapKey(std::string_view type, std::string_view key);
   bool IsSuppressed(const Alert& alert) const;
+  bool HasRoomFor(const Alert& alert) const;
   void Open(const std::string& map_key, const Finding& finding, std::uint64_t mono_ns);
   void Fold(const Finding& finding, std::uint64_t mono_ns);
   void Refresh(Entry* entry, const Finding& finding);

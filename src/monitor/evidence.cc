@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kSuffix[] = ".pcapng";
 constexpr std::size_t kUlid = 26;
+constexpr std::size_t kMostClosed = 1024;  // as many as may come back (alert_book.h)
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
@@ -34,8 +35,9 @@ bool IsEvidence(const std::string& name) {
   return name.size() == kUlid + sizeof kSuffix - 1 && name.ends_with(kSuffix) && IsUlid(name.substr(0, kUlid));
 }
 
-std::uint8_t ProtocolOf(const Alert& alert) {
-  const bool v6 = alert.target && alert.target->ip.version == 6;
+// `address`: of a packet of the flood.
+std::uint8_t ProtocolOf(const Alert& alert, const IpAddress& address) {
+  const bool v6 = address.version == 6;
   if (alert.type == "ddos.syn" || alert.type == "ddos.ack" || alert.type == "ddos.reflection") return IPPROTO_TCP;
   if (alert.type == "ddos.udp" || alert.type == "ddos.amplification") return IPPROTO_UDP;
   if (alert.type == "ddos.icmp") return v6 ? std::uint8_t{IPPROTO_ICMPV6} : std::uint8_t{IPPROTO_ICMP};
@@ -56,12 +58,21 @@ absl::Status MakeDirectory(const std::string& path) {
 }  // namespace
 
 std::optional<datapath::PacketFilter> PacketsOf(const Alert& alert) {
-  if (alert.source) return datapath::PacketFilter{.one = alert.source->ip};
-  if (alert.target) return datapath::PacketFilter{.one = alert.target->ip, .protocol = ProtocolOf(alert)};
-  if (!alert.evidence_targets.empty())
-    return datapath::PacketFilter{.one = alert.evidence_targets.front(), .protocol = ProtocolOf(alert)};
-  if (!alert.evidence_sources.empty()) return datapath::PacketFilter{.one = alert.evidence_sources.front()};
-  return std::nullopt;
+  datapath::PacketFilter filter;
+  if (alert.source)
+    filter.one = alert.source->ip;
+  else if (alert.target)
+    filter.one = alert.target->ip;
+  else if (!alert.evidence_targets.empty())
+    filter.one = alert.evidence_targets.front();
+  else if (!alert.evidence_sources.empty())
+    filter.one = alert.evidence_sources.front();
+  else
+    return std::nullopt;
+  // What its source does elsewhere would use up the budget.
+  if (alert.source && alert.target) filter.other = alert.target->ip;
+  filter.protocol = ProtocolOf(alert, filter.one);
+  return filter;
 }
 
 absl::Status CheckEvidenceOptions(const EvidenceOptions& options) {
@@ -113,10 +124,15 @@ bool Evidence::OnOutbox(const Outbox& outbox, std::uint64_t now_unix_ns) {
     const Alert* alert = std::get_if<Alert>(&message);
     if (!alert) continue;
     changed = true;
-    if (alert->state == AlertState::kClosed)
+    if (alert->state == AlertState::kClosed) {
       open_.erase(alert->id);
-    else if (alert->state == AlertState::kOpened)
+      closed_.insert(alert->id);
+      if (closed_.size() > kMostClosed) closed_.erase(closed_.begin());  // the oldest: ids are in the order of time
+    } else if (alert->state == AlertState::kOpened) {
       OpenCase(*alert, now_unix_ns);
+    } else if (closed_.erase(alert->id) != 0 && !files_.contains(alert->id + kSuffix)) {
+      OpenCase(*alert, now_unix_ns);  // it came back within the cool-down
+    }
   }
   return changed;
 }

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,8 +28,8 @@
 
 namespace knp::monitor {
 
-// Whose packets prove this alert: its source's, all from and to it; where it has none, its target's, of the flood's
-// protocol. Nullopt: it names nobody.
+// Whose packets prove this alert: those between its source and its target; where it has only one of them, all from and to
+// that one; of a flood those of its protocol. Nullopt: it names nobody.
 std::optional<datapath::PacketFilter> PacketsOf(const Alert& alert);
 
 struct EvidenceFrame {
@@ -91,6 +92,7 @@ class Evidence {
   std::map<std::string, std::uint64_t> files_;  // by name, which is by age; bytes
   std::uint64_t total_bytes_ = 0;
   std::map<std::string, Case> open_;  // by alert
+  std::set<std::string> closed_;      // alerts that may come back
   std::vector<Kept> history_;         // a ring
   std::size_t history_size_ = 0, next_ = 0;
   EvidenceReport report_;

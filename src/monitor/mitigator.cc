@@ -19,7 +19,10 @@ namespace {
 constexpr std::size_t kMostReported = 256;     // rules
 constexpr std::size_t kMostRemembered = 1024;  // alerts of which a refusal was told
 
-bool IsReflected(const std::string& type) { return type == "ddos.amplification" || type == "ddos.reflection"; }
+// Of which the addresses need not be the attacker's: reflectors are others' servers, and decoys are whoever the scanner names.
+bool MayBeOthers(const std::string& type) {
+  return type == "ddos.amplification" || type == "ddos.reflection" || type == "scan.distributed";
+}
 
 // "low" to "critical"; of another word 0, which is less than any.
 int Rank(const std::string& severity) {
@@ -37,7 +40,7 @@ std::vector<IpAddress> SourcesToDrop(const Alert& alert, const MitigationOptions
   if (alert.state == AlertState::kClosed) return {};
   const bool flood = alert.type.starts_with("ddos.");
   const bool grave = Rank(alert.severity) >= Rank(options.min_severity);
-  if ((!flood && !alert.type.starts_with("scan.")) || IsReflected(alert.type)) return {};
+  if ((!flood && !alert.type.starts_with("scan.")) || MayBeOthers(alert.type)) return {};
   if (alert.source) {
     if (flood || grave) return {alert.source->ip};
     return {};

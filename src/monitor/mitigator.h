@@ -31,8 +31,8 @@ namespace knp::monitor {
 // The policy: whom this alert wants dropped; empty: nobody. A function of the two alone.
 //
 // Only scans and floods (`scan.`, `ddos.`), of min_severity and above, or a flood whose source is one. Never what is
-// reflected or amplified, whose sources are others' servers, and never a flood whose sources are forged or many: then the
-// alert has no source, or names more than max_sources_per_alert.
+// reflected or amplified, whose sources are others' servers, nor distributed scans, whose sources may be decoys, and never a
+// flood whose sources are forged or many: then the alert has no source, or names more than max_sources_per_alert.
 std::vector<IpAddress> SourcesToDrop(const Alert& alert, const MitigationOptions& options);
 
 class Mitigator {

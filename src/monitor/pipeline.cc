@@ -204,8 +204,11 @@ void Pipeline::OnRecord(const FlowRecord& record) {
 // The simple rule's alert is the book's: what the scan detector finds of the same source is the same attack.
 void Pipeline::TellPortRate(const Alert& alert) {
   const std::uint64_t epoch_ns = source_.unix_ns(0);
+  const std::string key = alert.source->ip.ToString();
+  // The book has its own end of it, at the same time or before: then this is no attack once more.
+  if (alert.state == AlertState::kClosed && !detection_.alerts().IsOpen(alert.type, key)) return;
   detection_.Tell({.alert = alert,
-                   .key = alert.source->ip.ToString(),
+                   .key = key,
                    .origin = "port_rate",
                    .first_mono_ns = alert.first_seen_unix_ns - epoch_ns,
                    .last_mono_ns = alert.last_seen_unix_ns - epoch_ns,

@@ -247,6 +247,34 @@ TEST_F(AlertBookTest, TooManyOpen_FoldIntoOneAlertATypeWithACount) {
   EXPECT_EQ(book_->open(), 5u) << "one place for each type";
 }
 
+TEST_F(AlertBookTest, FoldedLater_RaisesSeverityAndLastSeen) {
+  options_.max_open_alerts = 1;
+  Make();
+  Tell(Found("192.0.2.1", kStart, "ddos.syn"));
+  Tell(Found("192.0.2.2", kStart, "ddos.syn"));
+  Finding worse = Found("192.0.2.3", kStart + 20 * kSecond, "ddos.syn");
+  worse.alert.severity = "critical";
+  Tell(worse);
+  book_->Advance(kStart + 20 * kSecond);
+  ASSERT_EQ(raised_.back().folded, 2u);
+  EXPECT_EQ(raised_.back().severity, "critical");
+  EXPECT_EQ(raised_.back().last_seen_unix_ns, kEpoch + kStart + 20 * kSecond);
+}
+
+TEST_F(AlertBookTest, LowAnomalies_LeaveHalfOfTheRoomToAttacks) {
+  options_.max_open_alerts = 4;
+  Make();
+  for (int i = 1; i <= 10; i++) {
+    Finding odd = Found("192.0.2." + std::to_string(i), kStart, "anomaly.new_peer");
+    odd.alert.severity = "low";
+    Tell(odd);
+  }
+  EXPECT_EQ(book_->open(), 3u) << "two, and one that counts the others";
+  EXPECT_EQ(book_->folded(), 8u);
+  Tell(Found("192.0.2.1", kStart, "ddos.syn"));
+  EXPECT_TRUE(book_->IsOpen("ddos.syn", "192.0.2.1"));
+}
+
 TEST_F(AlertBookTest, ManyFolded_EvidenceAndMemoryStayBounded) {
   options_.max_open_alerts = 1;
   Make();

@@ -86,6 +86,30 @@ TEST_F(FloodTest, MuchMoreThanAllowed_IsCritical) {
   EXPECT_EQ(alerts_.back().severity, "critical");
 }
 
+TEST_F(FloodTest, HealthyClientsBesideOneAttacker_AttackerAloneIsNamed) {
+  Rate(400, 6, [&](std::uint32_t n) {
+    HalfOpen(attacker_, victim_, 80);
+    if (n % 40 == 0) Connect(Ip("10.1.0.1", n / 40 % 12), victim_, 80);
+  });
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  ASSERT_TRUE(alerts_.back().source);
+  EXPECT_EQ(alerts_.back().source->ip, attacker_);
+  EXPECT_EQ(alerts_.back().evidence_sources, std::vector{attacker_});
+  EXPECT_EQ(alerts_.back().distinct_sources, 1u);
+}
+
+TEST_F(FloodTest, BusierClientThanTheAttackers_IsNotNamed) {
+  const std::vector<IpAddress> attackers = {Ip("192.0.2.1"), Ip("192.0.2.2")};
+  Rate(600, 6, [&](std::uint32_t n) {
+    HalfOpen(attackers[n % 2], victim_, 80);
+    for (int i = 0; i < 2; i++) Connect(Ip("10.1.0.1"), victim_, 80);
+  });
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  EXPECT_FALSE(alerts_.back().source);
+  EXPECT_THAT(alerts_.back().evidence_sources, testing::UnorderedElementsAreArray(attackers));
+  EXPECT_EQ(alerts_.back().distinct_sources, 2u);
+}
+
 TEST_F(FloodTest, PulsedSyns_AreOneAlert) {
   for (int pulse = 0; pulse < 5; pulse++) {
     Rate(2000, 1, [&](std::uint32_t n) { HalfOpen(Invented(n), victim_, 80); });
@@ -221,6 +245,43 @@ TEST_F(FloodTest, SynAcksThatNobodyAskedFor_AreReflection) {
   EXPECT_EQ(Opened()[0].target->ip, victim_);
 }
 
+TEST_F(FloodTest, SynAcksOfTwoSources_AreReflectionIfTheyAreMany) {
+  const auto syn_ack = [&](std::uint32_t n) {
+    Contact c = Begin(IPPROTO_TCP, victim_, Port(n), Some(n % 2), 443);
+    c.flags_received = kSynFlag | kAckFlag;
+    To(&c, Stage::kUnsolicited);
+    Carry(&c, {}, {1, 60});
+  };
+  Rate(900, 6, syn_ack);
+  ExpectQuiet();
+  Rate(1200, 4, syn_ack);
+  EXPECT_EQ(OpenedTypes(), "ddos.reflection");
+}
+
+TEST_F(FloodTest, SynAcksToOnePort_AreReflectionIfTheyAreMany) {
+  Contact c = Begin(IPPROTO_TCP, victim_, 40000, attacker_, 443);
+  c.flags_received = kSynFlag | kAckFlag;
+  To(&c, Stage::kUnsolicited);
+  const auto send = [&](std::uint64_t a_second, int seconds) {
+    for (int quarter = 0; quarter < 4 * seconds; quarter++)
+      Carry(&c, {}, {a_second / 4, a_second * 15}), Pass(250 * kMs);
+  };
+  send(900, 6);
+  ExpectQuiet();
+  send(1200, 6);
+  ASSERT_EQ(OpenedTypes(), "ddos.reflection");
+  EXPECT_EQ(Opened()[0].rule.name, "ddos.reflection.packets_per_second");
+}
+
+TEST_F(FloodTest, DownloadOfWhichOneDirectionIsSeen_IsNoReflection) {
+  Contact c = Begin(IPPROTO_TCP, victim_, 40000, attacker_, 443);
+  c.flags_received = kSynFlag | kAckFlag;
+  To(&c, Stage::kUnsolicited);
+  c.server_sent_payload = true;
+  for (int quarter = 0; quarter < 40; quarter++) Carry(&c, {}, {10'000, 15'000'000}), Pass(250 * kMs);
+  ExpectQuiet();
+}
+
 TEST_F(FloodTest, SynAcksWhoseSynsAreReadLater_AreRedeemed) {
   std::vector<Contact> waiting;
   for (int step = 0; step < 30; step++) {
@@ -253,6 +314,17 @@ TEST_F(FloodTest, Icmp_AboveTheThresholdAndBelow_HasNoPorts) {
   EXPECT_TRUE(Opened()[0].evidence_ports.empty()) << "an identifier is no port";
   EXPECT_EQ(Opened()[0].distinct_ports, 0u);
   EXPECT_EQ(Opened()[0].samples.at(0).destination.port, 0);
+}
+
+TEST_F(FloodTest, ThreeSourcesOfOneFlowEach_AreNotCalledInvented) {
+  std::vector<Contact> flows;
+  for (std::uint32_t n = 0; n < 3; n++) flows.push_back(Ping(Some(n), victim_, 77));
+  for (int quarter = 0; quarter < 24; quarter++) {
+    for (Contact& c : flows) Carry(&c, {200, 20'000});
+    Pass(250 * kMs);
+  }
+  ASSERT_EQ(OpenedTypes(), "ddos.icmp");
+  EXPECT_THAT(alerts_.back().summary, HasSubstr("3 sources"));
 }
 
 TEST_F(FloodTest, FragmentsWithoutABeginning_AboveTheThresholdAndBelow) {

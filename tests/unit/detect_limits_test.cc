@@ -80,6 +80,7 @@ TEST(Limits, WholePrefix_SumsItsHostsAndTheLongestPrefixDecides) {
   }
   ASSERT_EQ(rig.alerts.size(), 1u);
   EXPECT_EQ(rig.alerts[0].names[0], "10.0.0.0/8");
+  EXPECT_FALSE(rig.alerts[0].target) << "10.0.0.0 is nobody";
   EXPECT_EQ(rig.alerts[0].rule.observed, 1800);
 }
 

@@ -70,6 +70,7 @@ TEST_F(NewPeerTest, ManyNewPeers_OneAlert) {
   ASSERT_EQ(rig_.alerts.size(), 1u);
   EXPECT_EQ(rig_.alerts[0].facts.at("new_peers"), 500);
   EXPECT_EQ(rig_.alerts[0].evidence_targets.size(), 16u);
+  EXPECT_EQ(rig_.alerts[0].distinct_targets, 500u);
 }
 
 TEST_F(NewPeerTest, NeighboursOfAnExternalServerAndOtherExternalClients_Known) {

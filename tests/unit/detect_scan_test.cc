@@ -256,6 +256,17 @@ TEST_F(ScanTest, SixtyFourSourcesOfTenPorts_AreOneDistributedScan) {
   ASSERT_EQ(OpenedTypes(), "scan.distributed");
   EXPECT_EQ(alerts_.back().target->ip, server_);
   EXPECT_EQ(alerts_.back().evidence_sources.size(), 16u);
+  std::uint64_t counted = 0;
+  for (const AlertCount& count : alerts_.back().counts) counted += count.count.packets;
+  EXPECT_GT(counted, 100u);
+}
+
+TEST_F(ScanTest, DistributedScan_IsRaisedAtTheTimeOfItsTelling) {
+  for (int port = 0; port < 5; port++)
+    for (std::uint32_t s = 0; s < 5; s++) Silent(Ip("192.0.2.10", s), server_, Port(port * 5 + static_cast<int>(s)));
+  Pass(5 * kOneSecond);
+  ASSERT_EQ(OpenedTypes(), "scan.distributed");
+  EXPECT_GE(Opened()[0].time_unix_ns, kUnixOfZero + 102 * kOneSecond) << "when the silence was long enough";
 }
 
 TEST_F(ScanTest, ThreeSourcesTogether_AreBelowADistributedOne) {
@@ -274,7 +285,67 @@ TEST_F(ScanTest, SlowScan_IsToldWithoutAWindow) {
   EXPECT_EQ(Opened()[0].distinct_ports, 6u);
   for (int i = 6; i < 12; i++) Pass(300 * kOneSecond), Refuse(scanner_, server_, Port(i));
   EXPECT_EQ(OpenedTypes(), "scan.slow") << "still the same";
+  Pass(3000 * kOneSecond);
   ExpectAllClosedAfterQuiet();
+}
+
+TEST_F(ScanTest, SlowScanOfAProbeInTwentyMinutes_IsNotClosedBetweenThem) {
+  for (int i = 0; i < 12; i++) Refuse(scanner_, server_, Port(i)), Pass(1200 * kOneSecond);
+  EXPECT_EQ(OpenedTypes(), "scan.slow");
+  EXPECT_TRUE(In(AlertState::kClosed).empty());
+  EXPECT_EQ(alerts_.back().rule.observed, 12);
+}
+
+TEST_F(ScanTest, SlowScanThatHurries_GoesOnAsAVerticalOne) {
+  for (int i = 0; i < 6; i++) Refuse(scanner_, server_, Port(i)), Pass(60 * kOneSecond);
+  ASSERT_EQ(OpenedTypes(), "scan.slow");
+  for (int i = 6; i < 40; i++) Refuse(scanner_, server_, Port(i)), Pass(100 * kMs);
+  EXPECT_EQ(OpenedTypes(), "scan.slow scan.vertical");
+  ASSERT_EQ(In(AlertState::kClosed).size(), 1u);
+  EXPECT_EQ(In(AlertState::kClosed)[0].type, "scan.slow");
+  ExpectAllClosedAfterQuiet();
+}
+
+TEST_F(ScanTest, SweepByPingsThenByPorts_IsTheSameAlertAndMedium) {
+  for (int i = 0; i < 40; i++) Ping(scanner_, Host(i), 7), Pass(20 * kMs);
+  ASSERT_EQ(OpenedTypes(), "scan.horizontal");
+  for (int i = 0; i < 40; i++) Refuse(scanner_, Host(i), 22), Pass(20 * kMs);
+  Pass(6 * kOneSecond);
+  EXPECT_EQ(OpenedTypes(), "scan.horizontal");
+  EXPECT_EQ(alerts_.back().severity, "medium");
+  EXPECT_EQ(alerts_.back().rule.name, "scan.horizontal.hosts");
+  ExpectAllClosedAfterQuiet();
+}
+
+TEST_F(ScanTest, RuleObserved_IsTheMostWithinItsWindow) {
+  for (int i = 0; i < 60; i++) Refuse(scanner_, server_, Port(i)), Pass(100 * kMs);
+  Pass(50 * kOneSecond);
+  EXPECT_EQ(alerts_.back().rule.observed, 60);
+  for (int i = 60; i < 90; i++) Refuse(scanner_, server_, Port(i)), Pass(2 * kOneSecond);
+  EXPECT_EQ(alerts_.back().rule.observed, 62) << "the first ones leave the window faster than others come";
+}
+
+TEST_F(ScanTest, WhoTakesPartInADistributedScan_IsStillToldOfOtherHosts) {
+  for (int port = 0; port < 60; port++) {
+    for (std::uint32_t decoy = 0; decoy < 5; decoy++) Refuse(Ip("192.0.2.10", decoy), server_, Port(port));
+    Pass(100 * kMs);
+  }
+  ASSERT_EQ(OpenedTypes(), "scan.distributed");
+  for (int port = 0; port < 20; port++) Refuse(Ip("192.0.2.12"), Host(1), Port(port)), Pass(50 * kMs);
+  ASSERT_EQ(OpenedTypes(), "scan.distributed scan.vertical");
+  EXPECT_EQ(Opened()[1].target->ip, Host(1));
+}
+
+TEST_F(ScanTest, FoldedScan_GetsItsOwnAlertWhenThereIsRoom) {
+  DetectionOptions options;
+  options.max_open_alerts = 1;
+  Make(options);
+  for (int i = 0; i < 20; i++) Refuse(Ip("192.0.2.10"), server_, Port(i));
+  const auto other = [&](int i) { Refuse(scanner_, Host(1), Port(i)); };
+  for (int i = 0; i < 100; i++) other(i), Pass(kOneSecond);
+  bool own = false;
+  for (const Alert& alert : alerts_) own = own || (alert.folded == 0 && alert.source && alert.source->ip == scanner_);
+  EXPECT_TRUE(own);
 }
 
 TEST_F(ScanTest, SlowHosts_OfOnePort) {

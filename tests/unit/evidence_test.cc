@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -109,15 +110,43 @@ TEST_F(EvidenceTest, Scan_PacketsFromAndToItsSource_AreKept) {
   Packet(1, 2);
   Packet(2, 1);
   Packet(3, 2);
-  Packet(1, 9, 17);
+  Packet(1, 9, 17);  // what its source does elsewhere is not this alert's
   Frame(Join({Ethernet(0x0806), Fill(28)}));
-  EXPECT_EQ(PacketsIn(1), (Strings{"1>2", "2>1", "1>9"}));
+  EXPECT_EQ(PacketsIn(1), (Strings{"1>2", "2>1"}));
   std::ifstream file(PathOf(1));
   const std::string bytes((std::istreambuf_iterator<char>(file)), {});
   EXPECT_THAT(bytes, HasSubstr("Alert " + Id(1) + ", scan.vertical: something happened"));
   EXPECT_EQ(std::filesystem::status(PathOf(1)).permissions(), std::filesystem::perms(0600)) << "packets hold secrets";
   EXPECT_EQ(evidence_->Report().files, 1u);
-  EXPECT_EQ(evidence_->Report().packets, 3u);
+  EXPECT_EQ(evidence_->Report().packets, 2u);
+}
+
+TEST_F(EvidenceTest, FloodOfOneSource_PacketsBetweenTheTwoOfItsProtocol_AreKept) {
+  Open();
+  Tell(Raised(1, 1, 2, "ddos.udp"));
+  Packet(1, 2, 17);
+  Packet(1, 2);
+  Packet(1, 3, 17);
+  EXPECT_EQ(PacketsIn(1), (Strings{"1>2"}));
+}
+
+TEST_F(EvidenceTest, AlertThatComesBackWithoutAFile_IsGatheredThen) {
+  Open();
+  Alert alert = Raised(1, 1, 2);
+  Tell(alert);
+  alert.state = AlertState::kClosed;
+  Tell(alert);
+  Packet(1, 2);  // it is over
+  alert.state = AlertState::kUpdated;
+  Tell(alert);
+  Packet(2, 1);
+  EXPECT_EQ(PacketsIn(1), (Strings{"2>1"}));
+}
+
+TEST_F(EvidenceTest, IcmpFloodOfManyIpv6Hosts_IsOfIcmp6) {
+  Alert alert = Raised(1, 0, 0, "ddos.icmp");
+  alert.evidence_targets = {*ParseIpAddress("2001:db8::1")};
+  EXPECT_EQ(PacketsOf(alert)->protocol, IPPROTO_ICMPV6);
 }
 
 TEST_F(EvidenceTest, FloodWithoutSource_PacketsOfItsTargetAndProtocol_AreKept) {
@@ -185,7 +214,7 @@ TEST_F(EvidenceTest, History_FramesSinceTheAttackBegan_ComeFirst) {
   Packet(1, 4);
   Packet(1, 5);
   Packet(9, 6);
-  Alert alert = Raised(1, 1, 2);
+  Alert alert = Raised(1, 1, 0);
   alert.first_seen_unix_ns = kStart + 2;
   Tell(alert);
   Packet(1, 7);
@@ -196,7 +225,7 @@ TEST_F(EvidenceTest, History_OverAllOfTheRing_IsInOrderAndWithinTheBudget) {
   options_.packets = 5;
   Open(8);
   for (std::uint8_t target = 10; target < 31; target++) Packet(1, target);
-  Tell(Raised(1, 1, 2));
+  Tell(Raised(1, 1, 0));
   EXPECT_EQ(PacketsIn(1), (Strings{"1>23", "1>24", "1>25", "1>26", "1>27"}));
   EXPECT_TRUE(evidence_->wanted().empty());
 }

@@ -61,7 +61,6 @@ TEST(MitigationPolicy, ForgedOrManySources_NothingIsDropped) {
 
 TEST(MitigationPolicy, FewSourcesAllNamed_AreDropped) {
   EXPECT_EQ(Drops(Spread("ddos.udp", 8, 8)), 8u);
-  EXPECT_EQ(Drops(Spread("scan.distributed", 5, 5)), 5u);
   MitigationOptions single;
   single.max_sources_per_alert = 0;
   EXPECT_EQ(Drops(Spread("ddos.udp", 1, 1), single), 0u);
@@ -71,6 +70,11 @@ TEST(MitigationPolicy, ReflectedTraffic_ReflectorsAreNotDropped) {
   EXPECT_EQ(Drops(Raised("ddos.amplification", "critical", "192.0.2.53")), 0u);
   EXPECT_EQ(Drops(Raised("ddos.reflection", "critical", "192.0.2.53")), 0u);
   EXPECT_EQ(Drops(Spread("ddos.amplification", 2, 2)), 0u);
+}
+
+TEST(MitigationPolicy, DistributedScan_SourcesMayBeDecoysAndAreNotDropped) {
+  EXPECT_EQ(Drops(Spread("scan.distributed", 5, 5)), 0u);
+  EXPECT_EQ(Drops(Raised("scan.distributed", "critical", "192.0.2.1")), 0u);
 }
 
 TEST(MitigationPolicy, AnomaliesAndClosedAlerts_NothingIsDropped) {

@@ -92,6 +92,8 @@ void Flood::OnCarried(const Contact& contact, const Carried& carried) {
   if (count.packets == 0) return;
   // What a long connection carries, of which the other direction passes elsewhere or has not been read yet.
   if (*kind == FloodKind::kAck && contact.client_sent_payload && count.packets > 3) return;
+  // A download whose other direction passes elsewhere begins with a SYN-ACK, too.
+  if (back && contact.server_sent_payload) return;
   News news{.kind = *kind,
             .source = back ? contact.server : contact.client,
             .host = back ? contact.client : contact.server,
@@ -137,6 +139,7 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   count.completed += news.completed;
   count.refused += news.refused;
   count.answered += news.answered;
+  if (news.completed) entry->counts.TakeBack(news.kind, news.source);
   if (news.opened || news.packets != 0)
     entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMostSources = 16, kMostPorts = 64, kFewSources = 16;
 constexpr double kCriticalFactor = 50;
+constexpr double kRealShare = 0.05, kNearlyAll = 0.9;
 
 std::string Quantity(double value) {
   if (value >= 1e6) return fmt::format("{:.1f} million", value / 1e6);
@@ -26,6 +27,32 @@ std::string SourcesText(const Alert& alert, bool spoofed) {
   if (spoofed) return fmt::format("about {} addresses, as good as each packet from another: they are invented", about);
   if (alert.distinct_sources == 0) return "more sources than are kept apart";
   return fmt::format("{}{} sources", alert.distinct_sources <= kFewSources ? "" : "about ", about);
+}
+
+struct Sources {
+  std::vector<IpAddress> named;  // who did most, the largest first
+  bool are_all = false;          // but for odds and ends, such as clients that ask for something meanwhile
+  bool is_one = false;
+};
+
+// Beside the attackers stand clients who came at the same time. Whoever has little of what the largest has is one of these.
+Sources SourcesOf(const FloodTarget::Detail& detail) {
+  const auto top = detail.top_sources.Top();
+  Sources sources;
+  if (top.empty()) return sources;
+  // Where all places are taken, each may hold as much of others' as the least has: of invented sources that is all.
+  const std::uint64_t others = top.size() < kMostSources ? 0 : top.back().count;
+  double all = 0, sure = 0;
+  for (const auto& place : top) {
+    all += static_cast<double>(place.count);
+    if (static_cast<double>(place.count) < kRealShare * static_cast<double>(top[0].count)) continue;
+    sources.named.push_back(place.key);
+    sure += static_cast<double>(place.count - others);
+  }
+  sources.are_all = sure >= kNearlyAll * all;
+  sources.is_one = static_cast<double>(top[0].count - others) >= kNearlyAll * all;
+  if (sources.is_one) sources.named.resize(1);
+  return sources;
 }
 
 template <typename Value>
@@ -56,9 +83,10 @@ Alert ReportOf(FloodKind kind, const FloodJudgement& judgement, const FloodTarge
     alert.evidence_targets = d.top_hosts.Keys();
     alert.distinct_targets = Rounded(d.hosts.Estimate());
   }
-  alert.evidence_sources = First(d.top_sources.Keys(), kMostSources);
-  alert.distinct_sources = Rounded(d.sources.Estimate());
-  if (alert.evidence_sources.size() == 1) alert.source = Endpoint{.ip = alert.evidence_sources[0], .port = 0};
+  const Sources sources = SourcesOf(d);
+  alert.evidence_sources = sources.named;
+  alert.distinct_sources = sources.are_all ? sources.named.size() : Rounded(d.sources.Estimate());
+  if (sources.is_one) alert.source = Endpoint{.ip = sources.named[0], .port = 0};
   alert.evidence_ports = First(d.top_ports.Keys(), kMostPorts);
   alert.distinct_ports = Rounded(d.ports.Estimate());
   alert.counts = d.series;

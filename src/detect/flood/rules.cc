@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::size_t kSecond = 4, kLag = 1;  // so long may a handshake take
 constexpr std::size_t kReadingLag = 5;
-constexpr double kSpoofed = 0.3;  // sources by conversations: more have invented addresses
+constexpr double kSpoofed = 0.3;        // sources by conversations: more have invented addresses
+constexpr double kFewestInvented = 50;  // three hosts with one conversation each are three hosts
 constexpr double kAlwaysNew = 0.8;
 constexpr double kRefusedPerSource = 1000, kSilentPerSource = 300;  // handshakes a second: no client retries so often
 constexpr double kConcentrated = 10;                                // conversations a port: a scan has one or two
@@ -18,6 +19,7 @@ constexpr double kSmallFragment = 256;
 constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
 constexpr double kMostOfScan = 20000, kRepeats = 1.3, kAllPorts = 65536;
 constexpr double kPerSourceUdp = 2000;
+constexpr double kReflectors = 5;  // fewer may be servers that answer late, if it is not much
 constexpr double kPrefixFactor = 2;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
 
@@ -48,6 +50,8 @@ Who Describe(const FloodTarget& target, FloodKind kind) {
   if (flows != 0) who.each = who.sources / static_cast<double>(flows);
   return who;
 }
+
+bool AreInvented(const Who& who) { return who.each >= kSpoofed && who.sources >= kFewestInvented; }
 
 // Conversations a second that came to nothing, over `seconds`. What began just now may still.
 double Failed(const FloodTarget& target, FloodKind kind, std::size_t seconds, bool finish) {
@@ -89,7 +93,7 @@ std::optional<FloodJudgement> JudgeTcp(FloodKind kind, const FloodTarget& target
     const FloodCount all = target.Sum(kind, 0, seconds * kSecond + kLag);
     const double rate = static_cast<double>(all.opened) / static_cast<double>(seconds);
     if (failed < 0.25 * rate || IsScan(who, failed * static_cast<double>(seconds))) continue;
-    const bool spoofed = who.each >= kSpoofed;
+    const bool spoofed = AreInvented(who);
     if (AreRetries(target, kind, who, all, failed, threshold)) continue;
     return FloodJudgement{kind == FloodKind::kSyn ? "ddos.syn.incomplete_per_second" : "ddos.ack.stray_per_second",
                           failed, threshold, static_cast<double>(seconds), spoofed};
@@ -135,7 +139,7 @@ double UnansweredShare(const FloodCount& count) {
 std::optional<FloodJudgement> JudgeUdp(const FloodTarget& target, double threshold, bool finish) {
   if (!finish && !GoesOn(target, FloodKind::kUdp)) return std::nullopt;
   const Who who = Describe(target, FloodKind::kUdp);
-  const bool spoofed = who.each >= kSpoofed;
+  const bool spoofed = AreInvented(who);
   const double failed = Failed(target, FloodKind::kUdp, 1, finish);
   // Many that are new at once, and then stay, have found their service, or a new one of us.
   const double lately = 2 * static_cast<double>(target.Sum(FloodKind::kUdp, kLag, kLag + 2).opened);
@@ -159,7 +163,7 @@ std::optional<FloodJudgement> JudgeFragments(const FloodTarget& target, double t
   const bool without_first = packets > kMostOfFragmentsRest * static_cast<double>(target.FirstFragments(2 * kSecond));
   if (!without_first && static_cast<double>(sum.bytes) / packets >= kSmallFragment) return std::nullopt;
   return FloodJudgement{"ddos.fragment.packets_per_second", packets, threshold, 1,
-                        Describe(target, FloodKind::kFragment).each >= kSpoofed};
+                        AreInvented(Describe(target, FloodKind::kFragment))};
 }
 
 std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, double threshold, bool finish) {
@@ -183,8 +187,12 @@ std::optional<FloodJudgement> JudgeAmplification(const FloodTarget& target, doub
 std::optional<FloodJudgement> JudgeReflection(const FloodTarget& target, double threshold, bool finish) {
   const double failed = Failed(target, FloodKind::kReflection, 1, finish);
   const Who who = Describe(target, FloodKind::kReflection);
-  if (failed < threshold || who.sources < 5) return std::nullopt;
-  return FloodJudgement{"ddos.reflection.syn_acks_per_second", failed, threshold, 1, false};
+  if (failed >= threshold && (who.sources >= kReflectors || failed >= 10 * threshold))
+    return FloodJudgement{"ddos.reflection.syn_acks_per_second", failed, threshold, 1, false};
+  // To the same port again and again: one connection that is none.
+  const double now = Packets(target, FloodKind::kReflection), before = Packets(target, FloodKind::kReflection, 1);
+  if (now < 10 * threshold || before < 10 * threshold) return std::nullopt;
+  return FloodJudgement{"ddos.reflection.packets_per_second", now, 10 * threshold, 1, false};
 }
 
 std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& target, double threshold, bool finish,
@@ -194,7 +202,7 @@ std::optional<FloodJudgement> JudgePackets(FloodKind kind, const FloodTarget& ta
   // second, two seconds' worth of it in one, now and then.
   const bool lasts = before >= threshold / 2 && packets + before >= 2 * threshold;
   if (packets < threshold || (!finish && !lasts && packets < 10 * threshold)) return std::nullopt;
-  return FloodJudgement{rule, packets, threshold, 1, Describe(target, kind).each >= kSpoofed};
+  return FloodJudgement{rule, packets, threshold, 1, AreInvented(Describe(target, kind))};
 }
 
 std::uint64_t ThresholdOf(FloodKind kind, const FloodOptions& o) {

@@ -11,6 +11,8 @@ namespace knp::detect {
 namespace {
 
 constexpr std::size_t kMostSamples = 8, kMostSeries = 60;
+constexpr std::uint64_t kOfOne =
+    2;  // observed of a conversation before its answer: its beginning, and its first packet
 
 }  // namespace
 
@@ -79,6 +81,10 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
          .destination = {.ip = contact.server, .port = has_port ? contact.server_port : std::uint16_t{0}},
          .tcp_flags = contact.flags_sent,
          .note = {}});
+}
+
+void FloodTarget::TakeBack(FloodKind kind, const IpAddress& source) {
+  if (Detail* d = details_[static_cast<std::size_t>(kind)].get()) d->top_sources.Remove(source, kOfOne);
 }
 
 void FloodTarget::ForgetDetail(FloodKind kind, std::uint64_t until_mono_ns) {

@@ -67,6 +67,8 @@ class FloodTarget {
   // Who, where; `contact` as the attacker's: client attacks server.
   void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
                const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened);
+  // A conversation that was observed came to something: its source has one less in it.
+  void TakeBack(FloodKind kind, const IpAddress& source);
   void CountFirstFragments(std::uint64_t packets) { first_fragments_[at_] += packets; }
 
   // From `from` to `to` buckets ago, the one of now being 0.

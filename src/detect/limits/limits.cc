@@ -164,7 +164,8 @@ void Limits::Tell(const Key& key, const Host& host, bool from_it, std::uint64_t 
                 .observed = way.peak,
                 .threshold = limit,
                 .window_s = static_cast<double>(slot_ns_ * kSlots) / 1e9};
-  (from_it ? alert.source : alert.target) = Endpoint{.ip = key.address};
+  // A whole prefix is no host: its first address has done nothing.
+  if (Prefix{key.address, key.length}.IsHost()) (from_it ? alert.source : alert.target) = Endpoint{.ip = key.address};
   alert.counts = way.counts;
   alert.facts = {{kFacts[way.limit], way.peak}};
   alert.names = {who};

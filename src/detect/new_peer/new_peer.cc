@@ -83,6 +83,8 @@ void NewPeer::Tell(const IpAddress& address, const News& news, std::uint64_t mon
     if (std::find(alert.evidence_ports.begin(), alert.evidence_ports.end(), peer.port) == alert.evidence_ports.end())
       alert.evidence_ports.push_back(peer.port);
   }
+  // More than are listed; one that was met at several ports counts as often.
+  if (news.count > news.peers.size()) (first.is_client ? alert.distinct_sources : alert.distinct_targets) = news.count;
   if (news.count == 1)
     (first.is_client ? alert.source : alert.target) =
         Endpoint{.ip = first.address, .port = first.is_client ? std::uint16_t{0} : first.port};

@@ -130,6 +130,12 @@ void Prober::Forget() {
   likelihood_ = 0;
 }
 
+void Prober::ForgetTarget(const IpAddress& target) {
+  const std::size_t before = failures_.size();
+  std::erase_if(failures_, [&](const Failure& f) { return f.attempt.target == target; });
+  likelihood_ = std::max(0.0, likelihood_ - kStep * static_cast<double>(before - failures_.size()));
+}
+
 void Prober::Begin(const Attempt& attempt) {
   if (!hold) return;
   hold->attempts++;
@@ -214,9 +220,10 @@ std::optional<ScanDecision> Prober::DecideSlow(const ScanOptions& options, doubl
   return std::nullopt;
 }
 
-void Prober::Open(const ScanDecision& decision) {
+void Prober::Open(const ScanDecision& decision, std::uint64_t window_ns) {
   open_ = std::make_unique<Evidence>();
   open_->decision = decision;
+  open_->window_ns = window_ns;
   open_->first_mono_ns = decision.first_mono_ns;
   for (const Failure& f : failures_)
     if (f.attempt.mono_ns >= decision.first_mono_ns) Prove(f, f.attempt.mono_ns);
@@ -252,6 +259,19 @@ void Prober::Prove(const Failure& failure, std::uint64_t mono_ns) {
     e.counts.push_back({.time_unix_ns = second, .count = {}});
   }
   e.counts.back().count.packets++;
+  Observe();
+}
+
+// Each failure that is kept is another port or host; where it is both at once, what the rule counts is not known any more.
+void Prober::Observe() {
+  Evidence& e = *open_;
+  const bool one_host = e.first_hosts.size() == 1;
+  if (one_host == (e.decision.shape == Shape::kHorizontal || e.decision.shape == Shape::kSweep)) return;
+  if (!one_host && e.distinct_ports > 1) return;
+  std::uint64_t tried = 0;
+  for (const AlertCount& count : e.counts)
+    if (e.counts.back().time_unix_ns - count.time_unix_ns < e.window_ns) tried += count.count.packets;
+  e.decision.observed = std::max(e.decision.observed, static_cast<double>(tried));
 }
 
 std::string Prober::Sentence(const Evidence& e) const {

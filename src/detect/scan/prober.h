@@ -52,8 +52,8 @@ class Prober {
   std::optional<ScanDecision> Decide(const ScanOptions& options, double factor, const Lately& lately,
                                      std::uint64_t mono_ns) const;
 
-  // From now on everything is kept that an alert tells.
-  void Open(const ScanDecision& decision);
+  // From now on everything is kept that an alert tells. `window_ns`: in which what the rule observes is counted.
+  void Open(const ScanDecision& decision, std::uint64_t window_ns);
   bool is_open() const { return open_ != nullptr; }
   const ScanDecision& decision() const { return open_->decision; }
   // What the alert says now.
@@ -61,6 +61,8 @@ class Prober {
   void CloseUp() { open_.reset(); }
   // Its failures were none of a scan's.
   void Forget();
+  // They are another alert's: those at this host.
+  void ForgetTarget(const IpAddress& target);
 
   const IpAddress& source() const { return source_; }
   std::uint64_t last_mono_ns() const { return last_mono_ns_; }  // of the newest failure
@@ -95,10 +97,11 @@ class Prober {
     std::vector<AlertSample> samples;  // their times are monotonic
     std::vector<AlertCount> counts;    // likewise
     std::array<std::uint64_t, 6> verdicts{};
-    std::uint64_t distinct_ports = 0, first_mono_ns = 0, last_mono_ns = 0;
+    std::uint64_t distinct_ports = 0, first_mono_ns = 0, last_mono_ns = 0, window_ns = 0;
   };
 
   void Prove(const Failure& failure, std::uint64_t mono_ns);
+  void Observe();
   void ForgetFailure(std::uint64_t pair);
   std::optional<ScanDecision> DecideSlow(const ScanOptions& options, double factor) const;
   std::string Sentence(const Evidence& e) const;

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "src/base/nanoseconds.h"
@@ -11,8 +13,9 @@
 namespace knp::detect {
 namespace {
 
-constexpr std::uint64_t kQuietNs = 60 * kSecondNs, kSlowQuietNs = 900 * kSecondNs;
+constexpr std::uint64_t kQuietNs = 60 * kSecondNs;
 constexpr std::uint64_t kForgetNs = 3600 * kSecondNs;
+constexpr std::uint64_t kForever = ~std::uint64_t{0};
 constexpr double kSharedFactor = 10;
 // Faster than this a flood looks the same at first: what follows decides.
 constexpr double kFastPerSecond = 2000;
@@ -37,6 +40,12 @@ const char* TypeOf(Shape shape) {
   return "";
 }
 
+// Pings, and a few failures now and then, are how others begin.
+bool IsWeak(Shape shape) { return shape == Shape::kSweep || shape == Shape::kSlow; }
+
+// A slow scan is not over between two probes.
+std::uint64_t QuietOf(Shape shape) { return shape == Shape::kSlow ? kForgetNs : kQuietNs; }
+
 }  // namespace
 
 Scan::Scan(const Surroundings& surroundings)
@@ -49,15 +58,16 @@ Scan::Scan(const Surroundings& surroundings)
                   if (const auto found = probers_.find(attempt.source); found != probers_.end())
                     found->second->Begin(attempt);
                 }),
-      shared_(options_, unix_ns_,
-              [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns) {
-                alerts_.Tell({.alert = alert,
-                              .key = alert.target->ip.ToString(),
-                              .first_mono_ns = first_mono_ns,
-                              .last_mono_ns = last_mono_ns,
-                              .quiet_ns = kQuietNs},
-                             last_mono_ns);
-              }),
+      shared_(
+          options_, unix_ns_,
+          [this](const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns, std::uint64_t mono_ns) {
+            alerts_.Tell({.alert = alert,
+                          .key = alert.target->ip.ToString(),
+                          .first_mono_ns = first_mono_ns,
+                          .last_mono_ns = last_mono_ns,
+                          .quiet_ns = kQuietNs},
+                         mono_ns);
+          }),
       works_(kKnownBits, kForgetNs),
       pinged_(kKnownBits, 6 * kForgetNs),
       met_(kMetBits, kMetNs, kMetBits / 16) {}
@@ -99,7 +109,7 @@ void Scan::OnVerdict(const Attempt& attempt, Verdict verdict, std::uint64_t mono
     lately_.Failed(attempt);
     shared_.OnFailure(attempt, verdict);
   }
-  if (!prober->is_open()) Consider(prober, mono_ns, false);
+  if (!prober->is_open() || IsWeak(prober->decision().shape)) Consider(prober, mono_ns, false);
 }
 
 Prober* Scan::ProberOf(const IpAddress& source, Verdict verdict, std::uint64_t mono_ns) {
@@ -159,17 +169,22 @@ void Scan::Release(Prober* prober) {
 void Scan::Consider(Prober* prober, std::uint64_t mono_ns, bool finish) {
   if (!prober->hold && prober->failures() < std::min({options_.slow_ports, options_.ports, options_.slow_hosts}))
     return;
-  const std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), lately_, mono_ns);
-  if (!decision && prober->hold) Release(prober);  // answered meanwhile
+  std::optional<ScanDecision> decision = prober->Decide(options_, FactorOf(prober->source()), lately_, mono_ns);
+  if (decision && prober->is_open() && IsWeak(decision->shape)) decision.reset();  // nothing more than is told already
+  if (!decision && prober->hold) Release(prober);                                  // answered meanwhile
   if (!decision || IsHeldBack(prober, *decision, mono_ns, finish)) return;
   Open(prober, *decision, mono_ns);
 }
 
 void Scan::Open(Prober* prober, const ScanDecision& decision, std::uint64_t mono_ns) {
   const bool one_host = decision.shape == Shape::kVertical || (decision.shape == Shape::kSlow && decision.target);
-  prober->Open(decision);
-  // With decoys the same is done in several names.
-  if (one_host && decision.target && shared_.Joins(prober->source(), *decision.target, mono_ns)) return;
+  // With decoys the same is done in several names. What this one does elsewhere is still looked at by itself.
+  if (one_host && decision.target && shared_.Joins(prober->source(), *decision.target, mono_ns))
+    return prober->ForgetTarget(*decision.target);
+  const std::string key = prober->source().ToString();
+  if (prober->is_open() && TypeOf(prober->decision().shape) != std::string_view(TypeOf(decision.shape)))
+    alerts_.Close(TypeOf(prober->decision().shape), key, mono_ns);  // it goes on as what it turned out to be
+  prober->Open(decision, decision.shape == Shape::kSlow ? kForever : Nanoseconds(options_.window));
   Tell(*prober, mono_ns);
 }
 
@@ -184,7 +199,7 @@ void Scan::Tell(const Prober& prober, std::uint64_t mono_ns) {
   finding.key = prober.source().ToString();
   finding.first_mono_ns = decision.first_mono_ns;
   finding.last_mono_ns = prober.last_mono_ns();
-  finding.quiet_ns = decision.shape == Shape::kSlow ? kSlowQuietNs : kQuietNs;
+  finding.quiet_ns = QuietOf(decision.shape);
   alerts_.Tell(finding, mono_ns);
 }
 
@@ -209,11 +224,10 @@ void Scan::Advance(std::uint64_t mono_ns) {
     Prober& prober = *current->second;
     if (prober.hold) Consider(&prober, mono_ns, false);
     if (prober.is_open()) {
-      const auto key = prober.source().ToString();
-      const std::uint64_t quiet = prober.decision().shape == Shape::kSlow ? kSlowQuietNs : kQuietNs;
-      if (prober.last_mono_ns() + quiet <= mono_ns)
+      // One that was folded into others' alert gets its own as soon as there is room.
+      if (prober.last_mono_ns() + QuietOf(prober.decision().shape) <= mono_ns)
         prober.CloseUp();
-      else if (alerts_.IsOpen(TypeOf(prober.decision().shape), key))
+      else
         Tell(prober, mono_ns);
     }
     if (!prober.is_open() && prober.last_mono_ns() + kForgetNs < mono_ns) probers_.erase(current);

@@ -19,7 +19,7 @@ constexpr std::uint64_t kHoldNs = kSecondNs;
 constexpr std::uint64_t kFastPerSecond = 2000;
 // A scan asks for each thing once or twice; who asks again and again for the same does not want the answer.
 constexpr double kFloodRepeats = 1.5;
-constexpr std::size_t kMostPorts = 64, kMostSources = 16, kMostSamples = 8;
+constexpr std::size_t kMostPorts = 64, kMostSources = 16, kMostSamples = 8, kMostCounts = 60;
 
 }  // namespace
 
@@ -118,7 +118,7 @@ void SharedTargets::Judge(const IpAddress& address, Target* target, std::uint64_
 }
 
 void SharedTargets::Tell(const IpAddress& address, Target* target, const std::vector<IpAddress>& sources,
-                         std::size_t ports, std::uint64_t) {
+                         std::size_t ports, std::uint64_t mono_ns) {
   Alert alert;
   alert.type = "scan.distributed";
   alert.severity = "high";
@@ -135,6 +135,7 @@ void SharedTargets::Tell(const IpAddress& address, Target* target, const std::ve
                 .threshold = static_cast<double>(options_.distributed_ports),
                 .window_s = static_cast<double>(options_.window.count()) / 1000};
   absl::flat_hash_set<std::uint16_t> seen;
+  std::map<std::uint64_t, std::uint64_t> by_second;
   for (const Failure& f : target->failures) {
     const Attempt& a = f.attempt;
     if (seen.insert(a.port).second && alert.evidence_ports.size() < kMostPorts) alert.evidence_ports.push_back(a.port);
@@ -146,10 +147,14 @@ void SharedTargets::Tell(const IpAddress& address, Target* target, const std::ve
                                .tcp_flags = a.tcp_flags == kUnknownFlags ? std::uint8_t{0} : a.tcp_flags,
                                .note = VerdictName(f.verdict)});
     alert.facts[VerdictName(f.verdict)]++;
+    by_second[a.mono_ns / kSecondNs * kSecondNs]++;
   }
+  while (by_second.size() > kMostCounts) by_second.erase(by_second.begin());
   alert.summary = fmt::format("{} sources together tried {} ports of {}, each several of them, in vain", sources.size(),
                               alert.distinct_ports, address.ToString());
-  sink_(alert, target->first_mono_ns, target->last_mono_ns);
+  for (const auto& [second, packets] : by_second)
+    alert.counts.push_back({.time_unix_ns = unix_ns_(second), .count = {.packets = packets}});
+  sink_(alert, target->first_mono_ns, target->last_mono_ns, mono_ns);
 }
 
 }  // namespace knp::detect

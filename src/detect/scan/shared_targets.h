@@ -25,7 +25,9 @@ class SharedTargets {
   static constexpr std::size_t kMostTargets = 1024, kMostFailures = 256;
 
   // Gets each target that is scanned by several together, at every call of Advance while it is; with what proves it.
-  using Sink = std::function<void(const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns)>;
+  // `last_mono_ns`: the newest failure's, `mono_ns`: when it is told.
+  using Sink = std::function<void(const Alert& alert, std::uint64_t first_mono_ns, std::uint64_t last_mono_ns,
+                                  std::uint64_t mono_ns)>;
   SharedTargets(const ScanOptions& options, std::function<std::uint64_t(std::uint64_t)> unix_ns, Sink sink)
       : options_(options), unix_ns_(std::move(unix_ns)), sink_(std::move(sink)) {}
 
