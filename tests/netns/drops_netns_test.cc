@@ -85,11 +85,14 @@ TEST_F(DropsNetnsTest, Ping_EitherWay_HasNone) {
   Shell(Side::kB, "ping -q -c 3 -i 0.2 " + rig_->ipv6(Side::kA) + " >/dev/null");
   Shell(Side::kA, "ping -q -c 3 -i 0.2 " + rig_->ipv4(Side::kB) + " >/dev/null");
   std::vector<FlowRecord> pings;
-  for (const FlowRecord& flow : watched_->monitor().GetFlowStats()->flows)
+  const auto flows = watched_->monitor().GetFlowStats();
+  ASSERT_TRUE(flows.ok()) << flows.status();
+  for (const FlowRecord& flow : flows->flows)
     if (flow.echo && flow.echo->answered > 0) pings.push_back(flow);
   EXPECT_EQ(pings.size(), 3u);
   for (const FlowRecord& flow : pings) EXPECT_TRUE(flow.drops.empty()) << flow.drops[0].location;
-  for (const DropTotal& total : watched_->Finish().host->drops) EXPECT_NE(total.location, "ping_rcv");
+  const PacketStats stats = watched_->Finish();
+  for (const DropTotal& total : stats.host->drops) EXPECT_NE(total.location, "ping_rcv");
 }
 
 TEST_F(DropsNetnsTest, BeforeTheHook_WhoseItWasIsTold) {

@@ -229,9 +229,12 @@ TEST_P(NatTest, VipAndMasquerade_EachConnectionIsOneRecord_SeenOnBothSides) {
 // What a rule drops behind the translation, and the server's process, which is older than the monitor.
 TEST_P(NatTest, DroppedBehindTheVip_IsTheConversations) {
   const Kind& kind = GetParam();
-  const std::string rule = "nsenter --net=" + rig_->NamespacePath(Side::kB) +
-                           " nft -f - <<'END'\ntable inet knpdrop { chain fwd { type filter hook forward priority 0; " +
-                           "meta l4proto { tcp, udp } th dport 8080 drop; }; }\nEND\n";
+  const std::string rule =
+      "nsenter --net=" + rig_->NamespacePath(Side::kB) +
+      " nft -f - <<'END'\n"
+      "table inet knpdrop {\n"
+      "  chain fwd { type filter hook forward priority 0; meta l4proto { tcp, udp } th dport 8080 drop; }\n"
+      "}\nEND\n";
   ASSERT_EQ(std::system(rule.c_str()), 0);
   Watch(true);
   rig_->RunIn(Side::kA, [&] {
