@@ -147,15 +147,19 @@ class NatTest : public ::testing::TestWithParam<Kind> {
     return fd;
   }
 
-  // From the client to the VIP: a word and its echo. How many succeeded.
-  int Talk(const Kind& kind, int connections) {
-    const UniqueFd listener = server_->RunIn(Side::kA, [&] {
+  UniqueFd Backend(const Kind& kind) {
+    return server_->RunIn(Side::kA, [&] {
       UniqueFd fd = Socket(kind, {0, 100'000});
       const SocketAddress any(kind.family, kind.family == AF_INET ? "0.0.0.0" : "::", kBackendPort);
       EXPECT_EQ(bind(fd.get(), any.get(), any.size), 0);
       EXPECT_TRUE(kind.type == SOCK_DGRAM || listen(fd.get(), 256) == 0);
       return fd;
     });
+  }
+
+  // From the client to the VIP: a word and its echo. How many succeeded.
+  int Talk(const Kind& kind, int connections) {
+    const UniqueFd listener = Backend(kind);
     std::atomic<bool> stop = false;
     std::thread server([&] { Echo(listener.get(), kind, stop); });
     const int good = rig_->RunIn(Side::kA, [&] {
@@ -164,6 +168,10 @@ class NatTest : public ::testing::TestWithParam<Kind> {
       for (int i = 0; i < connections; i++) {
         const UniqueFd fd = Socket(kind, {5, 0});
         char word[16];
+        // Else two of a hundred may have the same port by chance, and be one conversation.
+        const SocketAddress own(kind.family,
+                                kind.family == AF_INET ? "0.0.0.0" : "::", static_cast<std::uint16_t>(20'000 + i));
+        if (kind.type == SOCK_DGRAM) bind(fd.get(), own.get(), own.size);
         if (connect(fd.get(), vip.get(), vip.size) != 0) break;
         echoed += send(fd.get(), "hello", 5, MSG_NOSIGNAL) == 5 && recv(fd.get(), word, sizeof word, 0) == 5;
         if (kind.type == SOCK_STREAM) recv(fd.get(), word, sizeof word, 0);  // its end
@@ -226,38 +234,44 @@ TEST_P(NatTest, VipAndMasquerade_EachConnectionIsOneRecord_SeenOnBothSides) {
   EXPECT_GE(stats->host->translations, static_cast<std::uint64_t>(kConnections));
 }
 
-// What a rule drops behind the translation, and the server's process, which is older than the monitor.
+// Of a first packet that is dropped conntrack tells nothing: here a rule comes later.
 TEST_P(NatTest, DroppedBehindTheVip_IsTheConversations) {
   const Kind& kind = GetParam();
-  const std::string rule =
-      "nsenter --net=" + rig_->NamespacePath(Side::kB) +
-      " nft -f - <<'END'\n"
-      "table inet knpdrop {\n"
-      "  chain fwd { type filter hook forward priority 0; meta l4proto { tcp, udp } th dport 8080 drop; }\n"
-      "}\nEND\n";
-  ASSERT_EQ(std::system(rule.c_str()), 0);
+  const UniqueFd listener = Backend(kind);
   Watch(true);
+  std::atomic<bool> stop = false;
+  std::thread server([&] { Echo(listener.get(), kind, stop); });
   rig_->RunIn(Side::kA, [&] {
     const SocketAddress vip(kind.family, kind.vip, kVipPort);
-    const UniqueFd fd(socket(kind.family, kind.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    connect(fd.get(), vip.get(), vip.size);
-    if (kind.type == SOCK_DGRAM) send(fd.get(), "hello", 5, MSG_NOSIGNAL);
+    const UniqueFd fd = Socket(kind, {5, 0});
+    char word[16];
+    ASSERT_EQ(connect(fd.get(), vip.get(), vip.size), 0);
+    if (kind.type == SOCK_DGRAM) {
+      ASSERT_EQ(send(fd.get(), "hello", 5, MSG_NOSIGNAL), 5);
+      ASSERT_EQ(recv(fd.get(), word, sizeof word, 0), 5);
+    }
+    const std::string rule = "nsenter --net=" + rig_->NamespacePath(Side::kB) +
+                             " nft -f - <<'END'\n"
+                             "table inet knpdrop {\n"
+                             "  chain forwarded { type filter hook forward priority 0;\n"
+                             "    meta l4proto { tcp, udp } th dport 8080 drop; }\n"
+                             "}\nEND\n";
+    ASSERT_EQ(std::system(rule.c_str()), 0);
+    ASSERT_EQ(send(fd.get(), "hello", 5, MSG_NOSIGNAL), 5);
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   });
+  stop = true;
+  server.join();
   ASSERT_TRUE(monitor_->Finish().ok());
   const auto stats = monitor_->GetPacketStats();
-  const auto piece = std::find_if(stats->host->pieces.begin(), stats->host->pieces.end(),
-                                  [](const HostPiece& one) { return one.name == "drops"; });
-  if (piece == stats->host->pieces.end() || !piece->on) GTEST_SKIP() << "drops are not told here";
-  int found = 0;
-  for (const auto& [id, record] : finals_) {
-    if (record.destination.port != kVipPort && record.destination.port != kBackendPort) continue;
-    std::uint64_t dropped = 0;
-    for (const FlowDrop& drop : record.drops) dropped += drop.count.packets;
-    EXPECT_GE(dropped, 1u) << record.destination.ip.ToString();
-    found++;
-  }
-  EXPECT_EQ(found, 1);
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  for (const HostPiece& piece : stats->host->pieces)
+    if (piece.name == "drops" && !piece.on) GTEST_SKIP() << piece.why;
+  ASSERT_EQ(finals_.size(), 1u);
+  const FlowRecord& record = finals_.begin()->second;
+  ASSERT_FALSE(record.drops.empty());
+  EXPECT_EQ(record.destination.port, kVipPort);
+  EXPECT_GE(record.drops[0].count.packets, 1u);
 }
 
 class NatOffTest : public NatTest {};

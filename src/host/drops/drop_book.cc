@@ -89,9 +89,13 @@ std::vector<DropBook::Sum> DropBook::SumsOf(const FlowRecord& record) const {
   if (record.folded || record.tunnel || rows_.empty()) return sums;
   const Key key = KeyOf(record.protocol, record.source, record.destination, record);
   AddSums(key, record.start_unix_ns, &sums);
-  if (record.translated) {  // behind the translation it is dropped under that name
-    const Key behind = KeyOf(record.protocol, record.translated->source, record.translated->destination, record);
-    if (behind != key) AddSums(behind, record.start_unix_ns, &sums);
+  if (record
+          .translated) {  // it is dropped under the name that it has there: between the two translations that of neither end
+    const Endpoint &from = record.translated->source, &to = record.translated->destination;
+    const Key between = KeyOf(record.protocol, record.source, to, record);
+    const Key behind = KeyOf(record.protocol, from, to, record);
+    if (between != key) AddSums(between, record.start_unix_ns, &sums);
+    if (behind != key && behind != between) AddSums(behind, record.start_unix_ns, &sums);
   }
   std::stable_sort(sums.begin(), sums.end(),
                    [](const Sum& a, const Sum& b) { return a.count.packets > b.count.packets; });
