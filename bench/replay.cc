@@ -36,7 +36,7 @@ double Timed(const std::function<void()>& work) {
 
 // An acknowledgement of conversation `flow`, with 20 to 1,000 bytes behind the headers.
 std::string Frame(std::size_t flow, std::size_t i) {
-  knp::test::CaptureBytes frame(true);
+  knp::testing::CaptureBytes frame(true);
   const auto length = static_cast<std::uint16_t>(60 + i * 37 % 980);
   frame.Raw(std::string("\x02\0\0\0\0\x01\x02\0\0\0\0\x02", 12)).U16(0x0800);
   frame.U8(0x45).U8(0).U16(length).U16(0).U16(0x4000).U8(64).U8(6).U16(0);
@@ -50,7 +50,7 @@ class Capture {
  public:
   Capture(std::size_t frames, std::size_t flows, std::uint64_t step_ns)
       : path_("/tmp/knp-bench-" + std::to_string(getpid()) + ".pcap") {
-    knp::test::CaptureBytes file;
+    knp::testing::CaptureBytes file;
     file.PcapHeader(1, true);
     for (std::size_t i = 0; i < frames; i++) {
       frames_.push_back(Frame(i % flows, i));
