@@ -76,7 +76,8 @@ void DropBook::AddSums(const Key& key, std::uint64_t start_unix_ns, std::vector<
     for (const Run& run : runs)
       if (run.last_unix_ns + kSlackNs >= start_unix_ns) count += run.count;
     if (count.packets == 0) continue;
-    const auto same = std::find_if(sums->begin(), sums->end(), [&](const Sum& sum) { return sum.site == site; });
+    const datapath::DropSite& here = site;
+    const auto same = std::find_if(sums->begin(), sums->end(), [&here](const Sum& sum) { return sum.site == here; });
     if (same != sums->end())
       same->count += count;
     else
