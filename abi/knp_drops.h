@@ -60,10 +60,8 @@ struct knp_drop_flow_key {
   __u8 target[16];
   __u64 location;
   __u32 reason;
-  __be16
-      sport_be; /* 0 in a later fragment, and where the protocol has none; of ICMP both: type << 8 | code, a reply's as
-                    * its request's */
-  __be16 dport_be;
+  __be16 sport_be; /* 0 in a later fragment, and where the protocol has none */
+  __be16 dport_be; /* of ICMP both are type << 8 | code */
   __u8 protocol;
   __u8 version; /* 4 or 6 */
   __u8 pad[6];

@@ -176,7 +176,6 @@ static __always_inline __u32 knp_read_tuple(const struct knp_dropped *d, struct 
   if (!later && (next == 1 || next == 58)) {
     __u8 type_code[2] = {};
     if (l4 + 2 <= d->tail) bpf_probe_read_kernel(type_code, sizeof type_code, (const void *)(d->head + l4));
-    if (type_code[0] == (next == 1 ? 0 : 129)) type_code[0] = next == 1 ? 8 : 128; /* a reply is its request's */
     __builtin_memcpy(&key->sport_be, type_code, sizeof type_code);
     key->dport_be = key->sport_be;
   }

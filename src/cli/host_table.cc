@@ -50,13 +50,11 @@ std::vector<TextLine> Table(const std::vector<Column>& columns, const std::vecto
   return lines;
 }
 
-const char* PositionText(DropPosition position) {
-  switch (position) {
-    case DropPosition::kBehindHook: return "behind hook";
-    case DropPosition::kBeforeHook: return "before hook";
-    case DropPosition::kUnknown: return "unknown";
-  }
-  return "";
+// "behind hook".
+std::string PositionText(DropPosition position) {
+  std::string text = DropPositionName(position);
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
 }
 
 std::vector<TextLine> Drops(const HostReport& report, std::size_t most, const Canvas& canvas) {

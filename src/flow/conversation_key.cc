@@ -4,26 +4,10 @@
 
 #include <cstring>
 
+#include "src/base/protocols.h"
 #include "src/flow/conversation.h"
 
 namespace knp::flow {
-namespace {
-
-// The request's type for a pair of request and reply, so that both have one key; others stand for themselves.
-std::uint16_t IcmpKind(std::uint8_t protocol, std::uint16_t type_code) {
-  const unsigned type = type_code >> 8;
-  if (protocol == IPPROTO_ICMP) {
-    if (type == 0 || type == 8) return 8 << 8;
-    if (type >= 13 && type <= 18)
-      return static_cast<std::uint16_t>((type - (type + 1) % 2) << 8);  // 13-14, 15-16, 17-18
-  } else if (type == 128 || type == 129) {
-    return 128 << 8;
-  }
-  return type_code;
-}
-
-}  // namespace
-
 bool IsEchoReply(std::uint8_t protocol, std::uint16_t type_code) {
   return IsIcmp(protocol) && type_code >> 8 != IcmpKind(protocol, type_code) >> 8;
 }

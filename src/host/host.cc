@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <chrono>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,7 +14,6 @@ namespace knp::host {
 namespace {
 
 constexpr std::chrono::milliseconds kPollEvery{10};
-constexpr std::string_view kNat = "nat";
 
 }  // namespace
 
@@ -30,8 +28,8 @@ Host::Host(const Surroundings& surroundings) {
       rows_.push_back({.name = row.name, .piece = *std::move(piece), .why = {}});
     else
       rows_.push_back({.name = row.name, .piece = nullptr, .why = std::string(piece.status().message())});
-    if (std::string_view(row.name) == kNat) no_nat_ = !piece.ok();
   }
+  no_nat_ = surroundings.options.host.nat && !surroundings.nat_watch;
 }
 
 Host::~Host() { Stop(); }

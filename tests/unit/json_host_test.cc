@@ -201,5 +201,27 @@ TEST(JsonHostStats, Report_HasWhatItsPiecesKnow) {
   EXPECT_EQ(Json::parse(out)["host"], json);
 }
 
+TEST(JsonHostReport, DroppedConversations_AreWrittenAsFlowsAre) {
+  HostReport report;
+  DroppedConversation dropped;
+  dropped.protocol = 17;
+  dropped.source = {.ip = *ParseIpAddress("10.0.0.1"), .port = 4000};
+  dropped.destination = {.ip = *ParseIpAddress("10.0.0.2"), .port = 53};
+  Process process;
+  process.pid = 7;
+  process.name = "dig";
+  dropped.source.process = std::make_shared<const Process>(process);
+  dropped.drops = {{"NETFILTER_DROP", "nft_do_chain", {2, 84}}};
+  report.dropped = {dropped, dropped};
+  report.dropped[1].drops.clear();
+  const auto json = HostJson(report)["dropped"];
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_EQ(json[0]["protocol"], "UDP");
+  EXPECT_EQ(json[0]["source"]["process"], (nlohmann::ordered_json{{"pid", 7}, {"name", "dig"}}));
+  EXPECT_EQ(json[0]["destination"], (nlohmann::ordered_json{{"ip", "10.0.0.2"}, {"port", 53}}));
+  EXPECT_EQ(json[0]["drops"][0]["packets"], 2);
+  EXPECT_EQ(json[1]["drops"], nlohmann::ordered_json::array());
+}
+
 }  // namespace
 }  // namespace knp::json

@@ -29,14 +29,14 @@ void PutEnd(Object& object, std::string_view key, const Endpoint& endpoint, bool
   AppendIp(out, endpoint.ip);
   out += '"';
   if (with_port) inner.Unsigned("port", endpoint.port);
+  if (endpoint.process) PutProcess(inner, *endpoint.process);
 }
 
 void PutDrops(Object& line, const std::vector<FlowDrop>& drops) {
   std::string& out = line.Key("drops");
-  char separator = '[';
+  out += '[';
   for (const FlowDrop& drop : drops) {
-    out += separator;
-    separator = ',';
+    if (&drop != drops.data()) out += ',';
     Object inner(out);
     inner.Known("reason", drop.reason);
     inner.Known("location", drop.location);
@@ -72,47 +72,35 @@ Json DropJson(const DropTotal& drop) {
   return json;
 }
 
-// As flows' endpoints have it, so that all have the same fields.
-Json ProcessJson(const Process& process) {
+// What is written as in a flow, so that both have the same fields.
+template <typename Put>
+Json Written(const Put& put) {
   std::string text;
   {
-    Object endpoint(text);
-    PutProcess(endpoint, process);
+    Object object(text);
+    put(object);
   }
-  return Json::parse(text)["process"];
-}
-
-Json EndJson(const Endpoint& endpoint, bool with_port) {
-  Json json = {{"ip", endpoint.ip.ToString()}};
-  if (with_port) json["port"] = endpoint.port;
-  if (endpoint.process) json["process"] = ProcessJson(*endpoint.process);
-  return json;
+  return Json::parse(text);
 }
 
 Json DroppedJson(const DroppedConversation& dropped) {
-  const bool with_ports = ProtocolHasPorts(dropped.protocol);
-  Json json = {{"protocol", ProtocolName(dropped.protocol)},
-               {"source", EndJson(dropped.source, with_ports)},
-               {"destination", EndJson(dropped.destination, with_ports)},
-               {"first", TimeText(dropped.first_unix_ns)},
-               {"last", TimeText(dropped.last_unix_ns)},
-               {"drops", Json::array()}};
-  for (const FlowDrop& drop : dropped.drops) {
-    Json one = Json::object();
-    PutKnown(&one, "reason", drop.reason);
-    PutKnown(&one, "location", drop.location);
-    one["packets"] = drop.count.packets;
-    one["bytes"] = drop.count.bytes;
-    json["drops"].push_back(std::move(one));
-  }
-  return json;
+  return Written([&](Object& line) {
+    const bool with_ports = ProtocolHasPorts(dropped.protocol);
+    line.Text("protocol", ProtocolName(dropped.protocol));
+    PutEnd(line, "source", dropped.source, with_ports);
+    PutEnd(line, "destination", dropped.destination, with_ports);
+    line.Time("first", dropped.first_unix_ns);
+    line.Time("last", dropped.last_unix_ns);
+    PutDrops(line, dropped.drops);
+  });
 }
 
 Json ListenerJson(const ListenerTotal& listener) {
   Json json = {{"ip", listener.endpoint.ip.ToString()},       {"port", listener.endpoint.port},
                {"protocol", ProtocolName(listener.protocol)}, {"queued", listener.queued},
                {"queue_limit", listener.queue_limit},         {"overflows", listener.overflows}};
-  if (listener.endpoint.process) json["process"] = ProcessJson(*listener.endpoint.process);
+  if (const Process* process = listener.endpoint.process.get())
+    json["process"] = Written([process](Object& endpoint) { PutProcess(endpoint, *process); })["process"];
   return json;
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "src/base/protocols.h"
+
 namespace knp::host {
 namespace {
 
@@ -16,6 +18,7 @@ constexpr std::size_t kLooked = 1024;   // for the largest
 
 DropBook::Key DropBook::KeyOf(const IpAddress& a, std::uint16_t a_port, const IpAddress& b, std::uint16_t b_port,
                               std::uint8_t protocol) {
+  if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) a_port = b_port = IcmpKind(protocol, a_port);
   Key key{.low = {a, a_port}, .high = {b, b_port}, .protocol = protocol};
   if (key.high < key.low) std::swap(key.low, key.high);
   return key;
@@ -58,13 +61,10 @@ void DropBook::Forget() {
   forgotten_++;
 }
 
-// As the kernel's key: ICMP has no ports, but a type and a code, and a reply is its request's.
+// ICMP has no ports, but a type and a code.
 DropBook::Key DropBook::KeyOf(std::uint8_t protocol, const Endpoint& a, const Endpoint& b, const FlowRecord& record) {
   if (!record.icmp) return KeyOf(a.ip, a.port, b.ip, b.port, protocol);
-  std::uint8_t type = record.icmp->first;
-  if (protocol == IPPROTO_ICMP && type == 0) type = 8;
-  if (protocol == IPPROTO_ICMPV6 && type == 129) type = 128;
-  const auto kind = static_cast<std::uint16_t>(type << 8 | record.icmp->second);
+  const auto kind = static_cast<std::uint16_t>(record.icmp->first << 8 | record.icmp->second);
   return KeyOf(a.ip, kind, b.ip, kind, protocol);
 }
 

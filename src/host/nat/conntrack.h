@@ -32,7 +32,7 @@ std::optional<ConntrackEntry> ParseConntrack(datapath::Bytes body);
 
 class Conntrack {
  public:
-  // Of un-translated entries nothing is told.
+  // Of entries that are not translated only the beginning is told: what was known of that tuple is over.
   using Visitor = absl::FunctionRef<void(const ConntrackEntry& entry, bool destroyed)>;
 
   // Subscribes to what begins and ends, and asks for the list, which Drain will bring. Unimplemented: this kernel has no
