@@ -1,6 +1,6 @@
 # knp, the examples and the benchmark. Folders that are not there yet are passed over.
 file(GLOB knp_cli_sources CONFIGURE_DEPENDS src/cli/*.cc src/export/*/*.cc)
-list(FILTER knp_cli_sources EXCLUDE REGEX "/src/export/pcapng/") # the library's
+list(FILTER knp_cli_sources EXCLUDE REGEX "/src/export/(pcapng|hubble)/") # the library's, the agent's
 if(knp_cli_sources)
   add_library(knp_cli STATIC ${knp_cli_sources})
   knp_precompile(knp_cli)

@@ -25,7 +25,7 @@ function(knp_add_gtest name label pattern)
     ${name}
     PRIVATE kubenetprobe absl::flat_hash_map absl::strings fmt::fmt PkgConfig::KNP_LIBBPF GTest::gtest GTest::gmock
             GTest::gtest_main Threads::Threads)
-  foreach(library knp_cli knp_test_support)
+  foreach(library knp_cli knp_test_support ${ARGN})
     if(TARGET ${library})
       target_link_libraries(${name} PRIVATE ${library})
     endif()
@@ -42,6 +42,7 @@ function(knp_add_gtest name label pattern)
 endfunction()
 
 knp_add_gtest(knp_unit_tests unit "tests/unit/*_test.cc")
+knp_add_gtest(knp_agent_tests unit "tests/agent/*_test.cc" knp_agent knp_identity knp_hubble knp_proto)
 knp_add_gtest(knp_bpf_tests bpf "tests/bpf/*_bpf_test.cc")
 knp_add_gtest(knp_netns_tests netns "tests/netns/*_netns_test.cc")
 

@@ -19,7 +19,9 @@ ABSL, FMT, JSON, CLI, LIBBPF, ELF = "absl/", "fmt/", "nlohmann/", "CLI/", "bpf/"
 PROMETHEUS = "prometheus/"
 NDPI = "ndpi/"
 OPENSSL = "openssl/"
-EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/"]
+CURL, SIMDJSON, YAML, SPDLOG, HTTPLIB = "curl/", "simdjson", "yaml-cpp/", "spdlog/", "httplib"
+GRPC = "grpcpp/|google/protobuf/|grpc/"
+EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/", "proto/"]
 LAYERS = {
     "abi": (["abi/"], []),
     "bpf": (["abi/", "bpf/"], [LIBBPF]),
@@ -32,16 +34,18 @@ LAYERS = {
     "src/traffic": (["knp/", "src/base/", "src/traffic/"], [ABSL, FMT]),
     "src/replay": (["knp/", "src/base/", "src/datapath/", "src/monitor/", "src/replay/"], [ABSL, FMT]),
     "src/host": (["knp/", "src/base/", "src/datapath/", "src/host/"], [ABSL, FMT]),
-    "src/identity": (["knp/", "src/base/", "src/identity/"], [ABSL, FMT]),
+    "src/identity": (["knp/", "src/base/", "src/identity/"], [ABSL, FMT, CURL, SIMDJSON, YAML]),
+    "src/agent": (["knp/", "src/base/", "src/identity/", "src/export/", "src/cli/", "src/agent/", "proto/"],
+                  [ABSL, FMT, JSON, CLI, YAML, SPDLOG, HTTPLIB, PROMETHEUS, GRPC]),
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
     "src/detect": (["knp/", "src/base/", "src/detect/"], [ABSL, FMT]),
-    "src/export/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL]),
+    "src/export/": (["knp/", "src/base/", "{own}", "{shared}", "proto/"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL, GRPC]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
                      "src/host/", "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
     "src/cli": (["knp/", "src/base/", "src/export/", "src/cli/"], [ABSL, FMT, JSON, CLI]),
-    "apps": (["knp/", "src/cli/"], [ABSL, FMT, CLI]),
+    "apps": (["knp/", "src/cli/", "src/agent/"], [ABSL, FMT, CLI]),
     "examples": (["knp/", "abi/", "bpf/", "examples/"], [ABSL, LIBBPF]),
     "tests": (EVERYTHING, None),
     "bench": (EVERYTHING, None),
@@ -50,7 +54,8 @@ LAYERS = {
 KERNEL_ONLY = {"abi": ["linux/", "asm/"], "bpf": ["linux/", "asm/", "bpf/"]}
 # What bpf/lib needs when it is compiled for the host.
 HOST_SIDE = {"bpf/lib/cursor.h": ["arpa/inet.h", "string.h"]}
-THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, NDPI, "gtest/", "gmock/", "boost/"]
+THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, NDPI, CURL, SIMDJSON, YAML, SPDLOG, HTTPLIB, GRPC, "gtest/",
+               "gmock/", "boost/"]
 
 
 def layer_of(path):
@@ -82,6 +87,8 @@ def problem(path, style, header, root):
         if header.startswith("knp/") != (style == "<"):
             return 'public headers are included as <knp/...>, all others as "folder/..."'
         where = root / ("include/" + header if style == "<" else header)
+        if header.startswith("proto/") and header.endswith(".pb.h"):  # generated beside the build
+            where = root / (header.removesuffix(".pb.h").removesuffix(".grpc") + ".proto")
         if not where.is_file():
             return f'"{header}" is not there; name it from the root of the repository'
         for allowed in ours:

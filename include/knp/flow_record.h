@@ -5,6 +5,8 @@
 #ifndef KNP_FLOW_RECORD_H_
 #define KNP_FLOW_RECORD_H_
 
+#include <knp/identity.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -67,7 +69,10 @@ struct Endpoint {
   std::uint16_t port = 0;           // host byte order; 0 where the protocol has none
   std::optional<MacAddress> mac{};  // as the first packet had it; of the next hop, if the endpoint is not on this link
   std::string dns_name{};           // the name by which the other end asked for it
-  std::shared_ptr<const Process> process{};  // whose socket of this host it is; null: not known, or of another host
+  std::shared_ptr<const Process> process{};    // whose socket of this host it is; null: not known, or of another host
+  std::shared_ptr<const Identity> identity{};  // who had the address then (MonitorOptions::namer); null: not known
+  std::string
+      service{};  // the Kubernetes service, of the identity's namespace, that is reached there; empty: none, not known
   // The address and the port: what else is known of an endpoint does not make it another.
   friend bool operator==(const Endpoint& a, const Endpoint& b) { return a.ip == b.ip && a.port == b.port; }
   friend auto operator<=>(const Endpoint& a, const Endpoint& b) {

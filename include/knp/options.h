@@ -5,12 +5,14 @@
 #include <knp/detection.h>
 #include <knp/evidence.h>
 #include <knp/host.h>
+#include <knp/identity.h>
 #include <knp/mitigation.h>
 #include <knp/patterns.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace knp {
@@ -83,6 +85,9 @@ struct MonitorOptions {
 
   // What the host itself is asked: processes, sockets, drops, NAT, interfaces. Live only.
   HostOptions host;
+
+  // Who is asked for the identities of flows' and alerts' endpoints; null: nobody.
+  std::shared_ptr<const EndpointNamer> namer;
 
   // Comma-separated features to do without although the kernel has them, besides those of the environment's
   // KNP_DISABLE_FEATURES. Diagnose (knp/diagnosis.h) tells their names and what each costs. For tests and for trouble.

@@ -22,6 +22,15 @@ std::optional<IpAddress> ParseIpAddress(const std::string& text) {
   return std::nullopt;
 }
 
+const char* IdentityKindName(IdentityKind kind) {
+  switch (kind) {
+    case IdentityKind::kPod: return "pod";
+    case IdentityKind::kService: return "service";
+    case IdentityKind::kNode: return "node";
+  }
+  return "";
+}
+
 const char* DirectionName(Direction direction) { return direction == Direction::kIngress ? "ingress" : "egress"; }
 
 std::string ProtocolName(std::uint8_t protocol) {

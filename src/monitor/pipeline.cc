@@ -77,7 +77,7 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
            .original = source_.original,
            .translated = source_.translated}),
       port_rate_([this](const Alert& alert) { TellPortRate(alert); }, source_.packets_seen),
-      detection_(options.detection, {.raise = [this](const Alert& alert) { outbox_.emplace_back(alert); },
+      detection_(options.detection, {.raise = [this](const Alert& alert) { Raise(alert); },
                                      .unix_ns = source_.unix_ns,
                                      .packets_seen = source_.packets_seen}) {}
 
@@ -247,6 +247,22 @@ void Pipeline::Complete(FlowRecord* record) {
     if (const AppDetail* app = applications_->Find(record->id)) record->app = *app;
   NameEnds(record);
   if (source_.complete && !record->folded) source_.complete(record);
+  if (!options_.namer) return;
+  const auto name = [this, record](Endpoint* end) {
+    if (end->ip.version != 0) options_.namer->Name(record->protocol, record->start_unix_ns, end);
+  };
+  name(&record->source);
+  name(&record->destination);
+  if (!record->translated) return;
+  name(&record->translated->source);
+  name(&record->translated->destination);
+}
+
+void Pipeline::Raise(const Alert& alert) {
+  Alert& raised = std::get<Alert>(outbox_.emplace_back(alert));
+  if (!options_.namer) return;
+  for (std::optional<Endpoint>* end : {&raised.source, &raised.target})
+    if (*end) options_.namer->Name(0, raised.last_seen_unix_ns, &**end);
 }
 
 // Each end by the name that the other asked for, as soon as that is known; then it stays.

@@ -88,6 +88,7 @@ class Pipeline : public datapath::Sink {
                  const flow::Attribution& carried);
   void OnRecord(const FlowRecord& record);
   void TellPortRate(const Alert& alert);
+  void Raise(const Alert& alert);
   // Of a packet behind NAT, as if it was before it.
   void OnContent(const PayloadSample& sample, const flow::FlowTable::Meeting& contact);
   void OnRefusal(const PayloadSample& sample);

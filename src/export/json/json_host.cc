@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/protocols.h"
+#include "src/export/json/json_identity.h"
 #include "src/export/json/json_values.h"
 
 namespace knp::json {
@@ -29,6 +30,7 @@ void PutEnd(Object& object, std::string_view key, const Endpoint& endpoint, bool
   AppendIp(out, endpoint.ip);
   out += '"';
   if (with_port) inner.Unsigned("port", endpoint.port);
+  PutIdentity(inner, endpoint);
   if (endpoint.process) PutProcess(inner, *endpoint.process);
 }
 

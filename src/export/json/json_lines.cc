@@ -8,6 +8,7 @@
 #include "src/base/protocols.h"
 #include "src/export/json/community_id.h"
 #include "src/export/json/json_host.h"
+#include "src/export/json/json_identity.h"
 #include "src/export/json/json_text.h"
 
 namespace knp::json {
@@ -31,6 +32,7 @@ void PutEndpoint(Object& object, std::string_view key, const Endpoint& endpoint,
   }
   if (with_port) inner.Unsigned("port", endpoint.port);
   if (endpoint.mac) inner.Name("mac", MacText(*endpoint.mac));
+  PutIdentity(inner, endpoint);
   inner.Known("dns_name", endpoint.dns_name);
   if (endpoint.process) PutProcess(inner, *endpoint.process);
 }

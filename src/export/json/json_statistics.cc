@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/export/json/json_host.h"
+#include "src/export/json/json_identity.h"
 #include "src/export/json/json_lines.h"
 #include "src/export/json/json_mitigation.h"
 #include "src/export/json/json_text.h"
@@ -81,6 +82,12 @@ Json UnseenJson(const Unseen& unseen) {
 Json EndpointJson(const Endpoint& endpoint) {
   Json json = {{"ip", endpoint.ip.ToString()}};
   if (endpoint.port != 0) json["port"] = endpoint.port;
+  std::string identity;
+  {
+    Object object(identity);
+    PutIdentity(object, endpoint);
+  }
+  json.update(Json::parse(identity));  // written by one writer for all kinds of lines
   return json;
 }
 
