@@ -1,5 +1,4 @@
-# knp-agent: identity from Kubernetes, the Hubble API, metrics, control. What knp alone does not need, so that its build and
-# its shared libraries stay what they are. Folders that are not there yet are passed over.
+# knp-agent: identity from Kubernetes, the Hubble API, metrics, control; and knp, which asks it. Folders that are not there yet are passed over.
 find_package(Protobuf REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(yaml-cpp REQUIRED)
@@ -63,6 +62,18 @@ if(knp_agent_sources)
     endif()
   endforeach()
 endif()
+
+# `knp` asking an agent.
+file(GLOB knp_remote_sources CONFIGURE_DEPENDS src/cli/remote/*.cc)
+list(FILTER knp_remote_sources EXCLUDE REGEX "/remote_options.cc$") # of the command line
+add_library(knp_remote STATIC ${knp_remote_sources})
+target_include_directories(knp_remote PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(knp_remote PUBLIC knp_cli knp_proto)
+
+file(GLOB knp_main CONFIGURE_DEPENDS apps/knp/*.cc)
+add_executable(knp ${knp_main})
+target_link_libraries(knp PRIVATE knp_remote knp_agent)
+target_link_options(knp PRIVATE -Wl,--as-needed) # of the agent only what reads settings
 
 file(GLOB knp_agent_main CONFIGURE_DEPENDS apps/knp-agent/*.cc)
 if(knp_agent_main AND TARGET knp_agent)

@@ -1,5 +1,5 @@
 # knp, the examples and the benchmark. Folders that are not there yet are passed over.
-file(GLOB knp_cli_sources CONFIGURE_DEPENDS src/cli/*.cc src/export/*/*.cc)
+file(GLOB knp_cli_sources CONFIGURE_DEPENDS src/cli/*.cc src/cli/remote/remote_options.cc src/export/*.cc src/export/*/*.cc)
 list(FILTER knp_cli_sources EXCLUDE REGEX "/src/export/(pcapng|hubble)/") # the library's, the agent's
 if(knp_cli_sources)
   add_library(knp_cli STATIC ${knp_cli_sources})
@@ -8,12 +8,6 @@ if(knp_cli_sources)
   target_compile_definitions(knp_cli PRIVATE KNP_VERSION="${PROJECT_VERSION}")
   target_link_libraries(knp_cli PUBLIC kubenetprobe nlohmann_json::nlohmann_json CLI11::CLI11 PkgConfig::KNP_PROMETHEUS PkgConfig::KNP_CRYPTO fmt::fmt absl::strings
                                        absl::flat_hash_map Threads::Threads)
-endif()
-
-file(GLOB knp_main CONFIGURE_DEPENDS apps/knp/*.cc)
-if(knp_main AND TARGET knp_cli)
-  add_executable(knp ${knp_main})
-  target_link_libraries(knp PRIVATE knp_cli)
 endif()
 
 # NAME.bpf.c of a folder becomes build/lib/FOLDER/NAME.o. Further arguments go to knp_add_bpf_object.

@@ -44,7 +44,7 @@ LAYERS = {
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
                      "src/host/", "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
-    "src/cli": (["knp/", "src/base/", "src/export/", "src/cli/"], [ABSL, FMT, JSON, CLI]),
+    "src/cli": (["knp/", "src/base/", "src/export/", "src/cli/", "proto/"], [ABSL, FMT, JSON, CLI, GRPC]),
     "apps": (["knp/", "src/cli/", "src/agent/"], [ABSL, FMT, CLI]),
     "examples": (["knp/", "abi/", "bpf/", "examples/"], [ABSL, LIBBPF]),
     "tests": (EVERYTHING, None),

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "src/agent/config.h"
 #include "src/cli/command_line.h"
 #include "src/cli/output.h"
+#include "src/cli/remote/remote.h"
 #include "src/cli/terminal.h"
 
 namespace {
@@ -37,6 +39,20 @@ ExitStatus Run(const ReplayCommand& command) {
   absl::StatusOr<std::unique_ptr<SignalWatch>> signals = SignalWatch::Start(ExitNow);
   if (!signals.ok()) return ReportError("knp replay", signals.status());
   return RunReplay(command, **signals);
+}
+
+ExitStatus Run(const RemoteCommand& command) {
+  absl::StatusOr<std::unique_ptr<SignalWatch>> signals = SignalWatch::Start(ExitNow);
+  if (!signals.ok()) return ReportError("knp", signals.status());
+  return RunRemote(command, **signals);
+}
+
+ExitStatus Run(const ConfigCommand& command) {
+  const auto config = knp::agent::LoadConfig({.path = command.path, .assignments = {}, .environment = {}});
+  if (!config.ok()) return ReportError("knp config validate", config.status());
+  return std::printf("%s: %zu settings, all of them are right\n", command.path.c_str(), config->given.size()) > 0
+             ? kExitDone
+             : kExitFailed;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ enum {
   KNP_STATE_SYN_SENT = 2,
   KNP_STATE_CLOSE = 7
 };
-enum { KNP_SOL_TCP = 6, KNP_TCP_CONGESTION = 13 };
+enum { KNP_SOL_TCP = 6, KNP_TCP_CONGESTION = 13, KNP_FEW_SEGMENTS = 16 };
 
 /* Set by user space before loading: what is 0 there is dead code to the verifier. */
 const volatile struct knp_socket_config knp_socket_config SEC(".rodata.knp_sockets");

@@ -22,6 +22,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <knp/interfaces.h>
 #include <knp/options.h>
 #include <knp/traffic.h>
 #include <knp/types.h>
@@ -72,6 +73,11 @@ class NetworkMonitor {
 
   // Stops counting; the interface's numbers stay in the statistics. NotFound: not attached.
   absl::Status DetachFromInterface(const std::string& interface);
+
+  // Attaches every interface of the selection, now and whenever one appears or comes up, until the monitor ends; called
+  // again, follows another selection and detaches what is no longer in it. One that cannot be attached is told
+  // (kInterfaceRefused) and tried again. ResourceExhausted, Internal: the kernel's announcements cannot be had.
+  absl::Status FollowInterfaces(const InterfaceSelection& selection);
 
   // Detaches every interface and reads all that is left, so that the ledger settles; flows are reported as final.
   // GetPacketStats().total.Balanced() then tells whether every packet is accounted for.

@@ -83,9 +83,10 @@ struct InterfaceStats {
   std::uint64_t hook_repairs = 0;  // how often a hook of ours was removed by somebody and put back
   TrafficCount rx;
   TrafficCount tx;
-  std::map<std::string, Count> protocols;  // of packets that are in flows, by ProtocolName
-  std::vector<PacketSizeBucket> sizes;     // ascending
-  std::vector<Rates> rates;                // over 1, 10 and 60 s; shorter while younger than that
+  std::map<std::string, Count> protocols;                   // of packets that are in flows, by ProtocolName …
+  std::map<std::string, Count> rx_protocols, tx_protocols;  // … and the same by direction
+  std::vector<PacketSizeBucket> sizes;                      // ascending
+  std::vector<Rates> rates;                                 // over 1, 10 and 60 s; shorter while younger than that
   Unseen unseen;
   std::vector<InterfaceTrouble> troubles;  // those that are not 0
   Ledger ledger;
@@ -130,11 +131,14 @@ enum class EventType : std::uint16_t {
   kInterfaceReturned,  // there is one again with the name of one that went; it is not attached by itself
   kDns,                // a question to a name server was answered, or was not in time
   kKnownBadList,       // the list of known bad addresses was read, or could not be, or a line of it
+  kInterfaceAttached,  // FollowInterfaces has begun to count here
+  kInterfaceRefused,   // FollowInterfaces could not; detail says why, and it is tried again
   kMitigation,         // a source is dropped, or no more, or was not; detail says which, why and until when
 };
 
 // "flow_started", "connection_reset", "security_candidate", "hook_shadowed", "hook_repaired", "interface_gone",
-// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns", "known_bad_list", "mitigation".
+// "hook_lost", "interface_moved", "interface_renamed", "interface_returned", "dns", "known_bad_list",
+// "interface_attached", "interface_refused", "mitigation".
 const char* EventTypeName(EventType type);
 
 struct Event {

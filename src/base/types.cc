@@ -150,6 +150,8 @@ const char* EventTypeName(EventType type) {
     case EventType::kInterfaceReturned: return "interface_returned";
     case EventType::kDns: return "dns";
     case EventType::kKnownBadList: return "known_bad_list";
+    case EventType::kInterfaceAttached: return "interface_attached";
+    case EventType::kInterfaceRefused: return "interface_refused";
     case EventType::kMitigation: return "mitigation";
   }
   return "unknown";

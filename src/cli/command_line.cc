@@ -1,4 +1,4 @@
-// See command_line.h. The only file that knows CLI11; its exceptions end here.
+// See command_line.h. CLI11's exceptions end here.
 #include "src/cli/command_line.h"
 
 #include <absl/status/status.h>
@@ -10,7 +10,9 @@
 #include <limits>
 
 #include "src/cli/nearest_match.h"
+#include "src/cli/option_values.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/remote/remote_options.h"
 #include "src/cli/settings.h"
 
 namespace knp::cli {
@@ -18,7 +20,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const std::vector<std::string> kCommands = {"monitor", "replay", "doctor", "help"};
+const std::vector<std::string> kCommands = {"monitor", "replay", "doctor", "status", "flows",
+                                            "observe", "top",    "alerts", "config", "help"};
 
 constexpr const char* kExamples = R"(
 Examples:
@@ -29,6 +32,8 @@ Examples:
   knp replay capture.pcapng             the same of a capture, as fast as it goes
   knp doctor                            what this kernel and these rights allow
   knp doctor --measure 5s               what running monitors cost, ns a packet
+  knp status                            of the agent on this node; also flows, observe, top, alerts
+  knp observe --follow --filter source.namespace=shop
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 missing permission, 4 this kernel cannot.
 `knp help COMMAND` shows a command's options.)";
@@ -66,49 +71,6 @@ Examples:
   knp doctor --measure 5s               slows every BPF program of this host for 5 s
 
 Exit status: 0 the monitor can run here, 3 rights are missing, 4 the kernel lacks something required.)";
-
-// Collects the first error of a value; CLI11 would want an exception instead.
-class Values {
- public:
-  // Adds an option whose text goes through `parse`, and then to `take`, which may refuse it.
-  template <typename Parse, typename Take>
-  CLI::Option* Add(CLI::App* app, const std::string& name, const std::string& description, const std::string& type,
-                   Parse parse, Take take) {
-    return app
-        ->add_option_function<std::string>(
-            name,
-            [this, name, parse, take](const std::string& text) {
-              auto value = parse(text);
-              absl::Status status = value.ok() ? take(*value) : value.status();
-              if (!status.ok() && error_.ok())
-                error_ = absl::InvalidArgumentError(fmt::format("{}: {}", name, std::string(status.message())));
-            },
-            description)
-        ->type_name(type);
-  }
-  const absl::Status& error() const { return error_; }
-
- private:
-  absl::Status error_;
-};
-
-// Stores a duration or number that lies between `least` and `most`.
-template <typename T, typename Value>
-std::function<absl::Status(const Value&)> StoreWithin(T& target, Value least, Value most, std::string range) {
-  return [&target, least, most, range = std::move(range)](const Value& value) {
-    if (value < least || value > most) return absl::InvalidArgumentError("must be " + range);
-    target = static_cast<T>(value);
-    return absl::OkStatus();
-  };
-}
-
-void AddOutputFlag(CLI::App* app, bool& json) {
-  app->add_option_function<std::string>(
-         "-o,--output", [&json](const std::string& format) { json = format == "json"; },
-         "table for people (the default), json for programs: one object a line")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->type_name("table|json");
-}
 
 void AddSettings(CLI::App* app, Values& values, const SettingTargets& targets) {
   values
@@ -226,7 +188,7 @@ void AddMonitor(CLI::App* app, Values& values, MonitorCommand& command) {
       [](const std::string& text) { return ParseNumber(text, 10'000); },
       StoreWithin<std::size_t, std::uint64_t>(command.top, 1, 10'000, "1 or more"));
   AddViewOption(app, values, fmt::format("flows; keys 1 to {} on a terminal", kViews.size()), command.view);
-  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddColourFlag(app, command.no_colour);
   AddSettings(app, values, {command.options, command.port_scan_ports_per_second});
   AddApplicationsFlag(app, command.options.identify_applications);
   AddEvidence(app, command.options.evidence);
@@ -260,7 +222,7 @@ void AddReplay(CLI::App* app, Values& values, ReplayCommand& command) {
   app->add_option("--disable-features", command.options.monitor.disable_features,
                   "Kernel features to do without, separated by commas (`knp doctor` lists them)")
       ->type_name("LIST");
-  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddColourFlag(app, command.no_colour);
 }
 
 void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
@@ -289,7 +251,7 @@ void AddDoctor(CLI::App* app, Values& values, DoctorCommand& command) {
   app->add_option("--disable-features", command.disable_features,
                   "Judge as if the kernel lacked these features, separated by commas")
       ->type_name("LIST");
-  app->add_flag("--no-color,--no-colour", command.no_colour, "No colours; so does the environment's NO_COLOR");
+  AddColourFlag(app, command.no_colour);
 }
 
 std::vector<std::string> OptionNames(const CLI::App& app) {
@@ -323,8 +285,8 @@ absl::Status CheckCommandName(const std::vector<std::string>& arguments, const s
   const std::string& word = arguments.front();
   if (word.starts_with("-") || std::find(kCommands.begin(), kCommands.end(), word) != kCommands.end())
     return absl::OkStatus();
-  return absl::InvalidArgumentError(fmt::format("there is no command '{}'{} (commands: monitor, replay, doctor, help)",
-                                                word, Suggestion(word, kCommands)));
+  return absl::InvalidArgumentError(fmt::format("there is no command '{}'{} (commands: {})", word,
+                                                Suggestion(word, kCommands), fmt::join(kCommands, ", ")));
 }
 
 }  // namespace
@@ -350,11 +312,14 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   AddMonitor(monitor_app, values, monitor);
   AddReplay(replay_app, values, replay);
   AddDoctor(doctor_app, values, doctor);
+  RemoteOptions remote;
+  remote.Add(&app, values);
   if (absl::Status status = CheckCommandName(arguments, app.help()); !status.ok()) return status;
   const auto chosen = [&]() -> CLI::App& {
     return monitor_app->parsed()  ? *monitor_app
            : replay_app->parsed() ? *replay_app
            : doctor_app->parsed() ? *doctor_app
+           : remote.chosen()      ? *remote.chosen()
                                   : app;
   };
   try {
@@ -373,7 +338,9 @@ absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& given) 
   if (monitor_app->parsed()) return Command(std::move(monitor));
   if (replay_app->parsed()) return Command(std::move(replay));
   if (doctor_app->parsed()) return Command(std::move(doctor));
-  return absl::InvalidArgumentError("a command is missing (commands: monitor, replay, doctor, help)");
+  if (auto command = remote.command()) return Command(*std::move(command));
+  if (remote.config_path()) return Command(ConfigCommand{*remote.config_path()});
+  return absl::InvalidArgumentError(fmt::format("a command is missing (commands: {})", fmt::join(kCommands, ", ")));
 }
 
 }  // namespace knp::cli

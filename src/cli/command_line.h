@@ -11,6 +11,7 @@
 
 #include "src/cli/doctor_command.h"
 #include "src/cli/monitor_command.h"
+#include "src/cli/remote/remote_command.h"
 #include "src/cli/replay_command.h"
 
 namespace knp::cli {
@@ -20,7 +21,12 @@ struct PrintText {
   std::string text;
 };
 
-using Command = std::variant<MonitorCommand, ReplayCommand, DoctorCommand, PrintText>;
+// `knp config validate`: whether an agent would take this file.
+struct ConfigCommand {
+  std::string path;
+};
+
+using Command = std::variant<MonitorCommand, ReplayCommand, DoctorCommand, RemoteCommand, ConfigCommand, PrintText>;
 
 // `arguments` without the program's name. InvalidArgument: what is wrong, and what may have been meant.
 absl::StatusOr<Command> ParseCommandLine(const std::vector<std::string>& arguments);

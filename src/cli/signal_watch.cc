@@ -34,9 +34,10 @@ sigset_t Watched() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SignalWatch>> SignalWatch::Start(std::function<void()> exit_now) {
+absl::StatusOr<std::unique_ptr<SignalWatch>> SignalWatch::Start(std::function<void()> exit_now, Hangup hangup) {
   std::unique_ptr<SignalWatch> watch(new SignalWatch);
   watch->exit_now_ = std::move(exit_now);
+  watch->hangup_ = hangup;
   watch->event_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!watch->event_.valid()) return absl::InternalError(fmt::format("cannot make an eventfd: {}", strerror(errno)));
   std::signal(SIGPIPE, SIG_IGN);
@@ -67,6 +68,8 @@ void SignalWatch::Run() {
       resized_ = true;
     } else if (signal == SIGTSTP) {
       suspended_ = true;
+    } else if (signal == SIGHUP && hangup_ == Hangup::kIsTold) {
+      hung_up_ = true;
     } else {
       const auto now = std::chrono::steady_clock::now();
       if (first_stop && now - *first_stop >= kSameKeystroke) exit_now_();

@@ -19,7 +19,9 @@ class SignalWatch {
   // Blocks SIGINT, SIGTERM, SIGHUP (unless ignored: nohup), SIGWINCH and SIGTSTP in this thread and in those it starts
   // later, and ignores SIGPIPE. The second SIGINT, SIGTERM or SIGHUP, 300 ms or more after the first (one Ctrl-C can
   // come twice: timeout(1) sends it to the process and to its group), calls `exit_now`, which must not return.
-  static absl::StatusOr<std::unique_ptr<SignalWatch>> Start(std::function<void()> exit_now);
+  enum class Hangup { kStops, kIsTold };  // what SIGHUP does: a terminal's end, or a daemon's new settings
+  static absl::StatusOr<std::unique_ptr<SignalWatch>> Start(std::function<void()> exit_now,
+                                                            Hangup hangup = Hangup::kStops);
   ~SignalWatch();
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
@@ -35,6 +37,7 @@ class SignalWatch {
   // True once after each.
   bool TakeResize() { return resized_.exchange(false); }
   bool TakeSuspend() { return suspended_.exchange(false); }
+  bool TakeHangup() { return hung_up_.exchange(false); }
 
  private:
   SignalWatch() = default;
@@ -42,7 +45,8 @@ class SignalWatch {
 
   UniqueFd event_;
   std::function<void()> exit_now_;
-  std::atomic<bool> stop_{false}, resized_{false}, suspended_{false}, ending_{false};
+  std::atomic<bool> stop_{false}, resized_{false}, suspended_{false}, hung_up_{false}, ending_{false};
+  Hangup hangup_ = Hangup::kStops;
   std::thread thread_;
 };
 

@@ -37,6 +37,8 @@ class LinkWatch {
   // Of the calling thread's network namespace.
   static absl::StatusOr<LinkWatch> Open();
 
+  // Readable when there is news.
+  int fd() const { return fd_.get(); }
   // Never waits. What has been announced since the last call, in order; a bounded number, the rest with the next call.
   // `overrun`: announcements were lost, so anything may have changed.
   std::vector<LinkChange> Read(bool* overrun);

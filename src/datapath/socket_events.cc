@@ -153,16 +153,47 @@ absl::StatusOr<SideObject> LoadPrograms(std::uint32_t sockets, const Features& f
 
 }  // namespace
 
-std::string FindCgroup2(const std::string& mountinfo) {
+std::string FindCgroup2(const std::string& mountinfo, int* height_found) {
   // proc(5): id parent major:minor root mount-point options [fields…] - type source options
+  std::string best;
+  int height = -1;
   for (const absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
     const std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
     if (halves.size() != 2 || halves[1].substr(0, 8) != "cgroup2 ") continue;
     const std::vector<absl::string_view> words = absl::StrSplit(halves[0], ' ');
-    if (words.size() >= 5 && words[3] == "/") return std::string(words[4]);
+    if (words.size() < 5) continue;
+    const int here = HeightOfCgroupRoot(std::string_view(words[3].data(), words[3].size()));
+    if (here <= height) continue;
+    height = here;
+    best = std::string(words[4]);
   }
-  return "";
+  if (height_found) *height_found = height;
+  return best;
 }
+
+namespace {
+
+struct CgroupRoot {
+  UniqueFd fd;
+  std::string where;
+  bool whole = true;  // false: this container's cgroup alone
+};
+
+absl::StatusOr<CgroupRoot> OpenCgroupRoot() {
+  std::ifstream file("/proc/self/mountinfo");
+  int height = 0;
+  const std::string mount = FindCgroup2({std::istreambuf_iterator<char>(file), {}}, &height);
+  const bool in_sight = !mount.empty() && (height > 0 || InHostCgroupNamespace());
+  if (!in_sight)
+    if (UniqueFd own = MountCgroup2(); own.valid()) return CgroupRoot{std::move(own), "a mount of our own"};
+  if (mount.empty())
+    return absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount");
+  CgroupRoot root{UniqueFd(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), mount, in_sight};
+  if (!root.fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", mount));
+  return root;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t capacity,
                                                                    const std::string& disabled_features,
@@ -171,22 +202,22 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
   if (!features.ok()) return features.status();
   if (!features->MayHave(Feature::kRingbuf))
     return absl::UnimplementedError("this kernel has no BPF ring buffer (Linux 5.8), or it is switched off");
-  std::ifstream file("/proc/self/mountinfo");
-  const std::string mount = FindCgroup2({std::istreambuf_iterator<char>(file), {}});
-  UniqueFd root = mount.empty() ? MountCgroup2() : UniqueFd(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root.valid())
-    return mount.empty() ? absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount")
-                         : ErrnoStatus(errno, fmt::format("cannot open {}", mount));
+  auto root = OpenCgroupRoot();
+  if (!root.ok()) return root.status();
   const auto sockets = static_cast<std::uint32_t>(std::clamp<std::size_t>(capacity, 64, 1 << 24));
   knp_socket_config config = features->MayHave(Feature::kBtf) ? ReadSocketLayout(v1_controller) : knp_socket_config{};
   std::vector<std::string> refused;
   auto object = LoadPrograms(sockets, *features, &config, &refused);
   if (!object.ok()) return object.status();
   std::unique_ptr<SocketEvents> events(
-      new SocketEvents(mount.empty() ? "a mount of our own" : mount, *std::move(object)));
+      new SocketEvents(root->where, *std::move(object)));
   events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
   if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
-  if (absl::Status status = events->Attach(root.get(), refused); !status.ok()) return status;
+  if (absl::Status status = events->Attach(root->fd.get(), refused); !status.ok()) return status;
+  if (!root->whole)
+    events->LeaveOut(
+        "all but this container: the host's cgroups are not in sight; share its /sys/fs/cgroup, or its processes "
+        "(hostPID) and CAP_SYS_ADMIN");
   if (config.sk_err == 0) events->LeaveOut("why connects fail: this kernel does not tell where its sockets keep that");
   if (!v1_controller.empty() && config.v1_steps[0] == 0)
     events->LeaveOut(

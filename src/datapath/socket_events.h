@@ -25,8 +25,9 @@ struct ring_buffer;
 
 namespace knp::datapath {
 
-// Where cgroup v2 is mounted, its root first: the text of /proc/self/mountinfo. Empty: nowhere.
-std::string FindCgroup2(const std::string& mountinfo);
+// Where the most of cgroup v2 is in sight, by the text of /proc/self/mountinfo; empty: nowhere its root. `height`: see
+// HeightOfCgroupRoot.
+std::string FindCgroup2(const std::string& mountinfo, int* height = nullptr);
 
 class SocketEvents {
  public:

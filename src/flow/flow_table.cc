@@ -36,6 +36,12 @@ void NotePayload(Conversation* c, bool from_opener) {
 
 }  // namespace
 
+std::array<Count, 2>& FlowTable::InterfaceSums::Carried(std::uint8_t protocol) {
+  for (OfProtocol& one : protocols)
+    if (one.protocol == protocol) return one.carried;
+  return protocols.emplace_back(OfProtocol{protocol, {}}).carried;
+}
+
 FlowTable::FlowTable(const Options& options, Context context)
     : options_(options),
       context_(std::move(context)),
@@ -151,7 +157,7 @@ void FlowTable::Add(const FlowDelta& delta) {
   if (c.key.tunnel == TunnelType::kNone) {
     if (delta.interface >= sums_.size()) sums_.resize(delta.interface + 1);
     sums_[delta.interface].received += delta.count;
-    sums_[delta.interface].protocols[delta.tuple.protocol] += delta.count;
+    sums_[delta.interface].Carried(delta.tuple.protocol)[static_cast<std::size_t>(delta.direction)] += delta.count;
   }
   if (delta.folded) {
     NoteFolded(&c, delta);

@@ -67,7 +67,12 @@ class FlowTable {
   struct InterfaceSums {
     Count in_flows;
     Count received;  // deltas taken: in_flows lags behind it by what is not reported yet
-    std::array<Count, 256> protocols{};
+    struct OfProtocol {
+      std::uint8_t protocol = 0;
+      std::array<Count, 2> carried;  // by Direction
+    };
+    std::vector<OfProtocol> protocols;  // few, as they came
+    std::array<Count, 2>& Carried(std::uint8_t protocol);
   };
 
   FlowTable(const Options& options, Context context);

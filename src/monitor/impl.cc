@@ -90,6 +90,29 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
 
 NetworkMonitor::Impl::~Impl() { Finish().IgnoreError(); }
 
+absl::Status NetworkMonitor::Impl::Follow(const InterfaceSelection& selection) {
+  const std::lock_guard lock(follower_mutex_);
+  if (follower_) {
+    follower_->Select(selection);
+    return absl::OkStatus();
+  }
+  auto follower = monitor::InterfaceFollower::Start(
+      selection, {.attach = [this](const std::string& name) { return Attach(name); },
+                  .detach = [this](const std::string& name) { return Detach(name); },
+                  .tell =
+                      [this](const std::string& name, const absl::Status& status) {
+                        Event event;
+                        event.type = status.ok() ? EventType::kInterfaceAttached : EventType::kInterfaceRefused;
+                        event.time_unix_ns = ToUnix(MonoNow());
+                        event.interface = name;
+                        event.detail = std::string(status.message());
+                        Locked([&] { pipeline_.outbox().emplace_back(std::move(event)); });
+                      }});
+  if (!follower.ok()) return follower.status();
+  follower_ = *std::move(follower);
+  return absl::OkStatus();
+}
+
 // Runs `work` on the state, then tells the handlers what came of it.
 template <typename Work>
 void NetworkMonitor::Impl::Locked(Work&& work) {
@@ -275,6 +298,10 @@ absl::Status NetworkMonitor::Impl::ReadEverything() {
 }
 
 absl::Status NetworkMonitor::Impl::Finish() {
+  {
+    const std::lock_guard lock(follower_mutex_);
+    follower_.reset();  // else it would attach again what is detached below
+  }
   if (absl::Status status = Stop(); !status.ok()) return status;
   if (!datapath_) return absl::OkStatus();
   Locked([&] {

@@ -17,6 +17,7 @@
 #include "src/datapath/datapath.h"
 #include "src/host/host.h"
 #include "src/host/nat/nat_watch.h"
+#include "src/monitor/interface_follower.h"
 #include "src/monitor/live_evidence.h"
 #include "src/monitor/mitigator.h"
 #include "src/monitor/outbox.h"
@@ -31,6 +32,7 @@ class NetworkMonitor::Impl {
 
   absl::Status Attach(const std::string& interface);
   absl::Status Detach(const std::string& interface);
+  absl::Status Follow(const InterfaceSelection& selection);
   absl::Status Finish();
   absl::Status Start();
   absl::Status Stop();
@@ -79,6 +81,9 @@ class NetworkMonitor::Impl {
   std::vector<RateMeter> rates_;                     // by InterfaceId
   std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
   double scan_credit_ = 0;
+
+  std::mutex follower_mutex_;  // guards follower_
+  std::unique_ptr<monitor::InterfaceFollower> follower_;
 
   std::mutex thread_mutex_;  // guards thread_
   std::atomic<bool> running_{false};

@@ -24,6 +24,7 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor>> NetworkMonitor::CreateFromObject
 
 absl::Status NetworkMonitor::AttachToInterface(const std::string& interface) { return impl_->Attach(interface); }
 absl::Status NetworkMonitor::DetachFromInterface(const std::string& interface) { return impl_->Detach(interface); }
+absl::Status NetworkMonitor::FollowInterfaces(const InterfaceSelection& selection) { return impl_->Follow(selection); }
 absl::Status NetworkMonitor::Finish() { return impl_->Finish(); }
 absl::Status NetworkMonitor::StartEventProcessing() { return impl_->Start(); }
 absl::Status NetworkMonitor::StopEventProcessing() { return impl_->Stop(); }

@@ -165,9 +165,12 @@ void Pipeline::OnTraffic(std::uint64_t flow_id, const flow::ConversationKey& key
 void Pipeline::DescribeFlows(InterfaceId id, InterfaceStats* stats) {
   const flow::FlowTable::InterfaceSums& sums = flows_.Sums(id);
   stats->ledger.in_flows = sums.in_flows;
-  for (unsigned protocol = 0; protocol < sums.protocols.size(); protocol++)
-    if (sums.protocols[protocol].packets != 0)
-      stats->protocols[ProtocolName(static_cast<std::uint8_t>(protocol))] = sums.protocols[protocol];
+  for (const auto& [protocol, carried] : sums.protocols) {
+    const std::string name = ProtocolName(protocol);
+    for (const Count& count : carried) stats->protocols[name] += count;
+    if (carried[0].packets != 0) stats->rx_protocols[name] = carried[0];
+    if (carried[1].packets != 0) stats->tx_protocols[name] = carried[1];
+  }
 }
 
 void Pipeline::DescribeFlows(FlowStats* stats) const {

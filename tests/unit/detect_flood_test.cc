@@ -391,6 +391,37 @@ TEST_F(FloodTest, UdpCarpet_IsOneAlertOfThePrefix) {
   EXPECT_FALSE(Opened()[0].target);
 }
 
+TEST_F(FloodTest, CarpetOverManyPrefixes_IsOneAlertOfTheNetwork) {
+  const auto host = [](std::uint32_t n) { return Ip("198.51.0.1", n % 16 * 256 + n / 16 % 20); };
+  Rate(2400, 8, [&](std::uint32_t n) { Silent(Invented(n), host(n), 80); });  // 150 a second for each /24
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  const Alert& alert = alerts_.back();
+  EXPECT_FALSE(alert.target);
+  EXPECT_THAT(alert.summary, HasSubstr("198.51.0.0/16 gets "));
+  EXPECT_NEAR(static_cast<double>(alert.distinct_targets), 320, 40);
+  EXPECT_TRUE(alert.evidence_targets.empty());
+  EXPECT_THAT(alert.names, testing::Contains("198.51.7.0/24"));
+  EXPECT_EQ(alert.names.size(), 16u);
+}
+
+TEST_F(FloodTest, CarpetOverManyPrefixesThatIsMuchForEachHost_IsOneAlertToo) {
+  const auto host = [](std::uint32_t n) { return Ip("198.51.0.1", n % 16 * 256 + n / 16 % 5); };
+  Rate(30'000, 6, [&](std::uint32_t n) { HalfOpen(Invented(n), host(n), 80); });
+  ASSERT_EQ(OpenedTypes(), "ddos.syn");
+  EXPECT_THAT(Opened()[0].summary, HasSubstr("198.51.0.0/16"));
+  ExpectAllClosedAfterQuiet();
+}
+
+TEST_F(FloodTest, SweepOfANetwork_IsAScanAndNoFlood) {
+  std::uint32_t probe = 0;
+  Rate(2000, 2, [&](std::uint32_t) {
+    Silent(attacker_, Ip("198.51.0.1", probe / 250 * 256 + probe % 250), 22);
+    probe++;
+  });
+  Pass(8 * kOneSecond);
+  EXPECT_EQ(OpenedTypes(), "scan.horizontal");
+}
+
 TEST_F(FloodTest, SweepOfAPrefix_IsAScanAndNoFlood) {
   for (std::uint32_t i = 0; i < 250; i++) {
     Silent(attacker_, Ip("198.51.100.1", i), 22);

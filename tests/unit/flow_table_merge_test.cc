@@ -176,8 +176,11 @@ TEST_F(FlowTableTest, Sums_ByInterfaceAndProtocol) {
   table_->Add(On(Delta(kThere), kEth1, Direction::kEgress, {4, 400}));
   table_->Add(On(Delta(Icmp(8, 0, 1, "10.0.0.1", "10.0.0.2")), kEth1, Direction::kEgress, {1, 84}));
   EXPECT_EQ(table_->Sums(kEth1).received, (Count{5, 484}));
-  EXPECT_EQ(table_->Sums(kEth1).protocols[IPPROTO_ICMP], (Count{1, 84}));
-  EXPECT_EQ(table_->Sums(kEth1).protocols[IPPROTO_TCP], (Count{4, 400}));
+  flow::FlowTable::InterfaceSums sums = table_->Sums(kEth1);
+  EXPECT_EQ(sums.protocols.size(), 2u);
+  EXPECT_EQ(sums.Carried(IPPROTO_ICMP)[1], (Count{1, 84}));
+  EXPECT_EQ(sums.Carried(IPPROTO_TCP)[1], (Count{4, 400}));
+  EXPECT_EQ(sums.Carried(IPPROTO_TCP)[0], Count{});
   EXPECT_EQ(table_->Sums(kEth1).in_flows, Count{}) << "nothing was reported yet";
   EXPECT_TRUE(table_->EndSome(kAll));
   EXPECT_EQ(table_->Sums(kEth1).in_flows, (Count{5, 484}));

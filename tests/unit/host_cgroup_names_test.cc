@@ -330,5 +330,15 @@ TEST(CgroupNames, PathOfPid_Ourselves_IsAPath) {
   EXPECT_EQ(CgroupNames().PathOfPid(0), "");
 }
 
+TEST(CgroupText, HostsMountInsideAContainer_IsTheBest) {
+  const CgroupMounts mounts = ParseCgroupMounts(
+      "37 30 0:34 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n38 30 0:34 /../.. /host/cgroup ro - cgroup2 cgroup rw\n");
+  EXPECT_EQ(mounts.v2.path, "/host/cgroup");
+}
+
+TEST(CgroupText, PathBesideOurNamespace_LosesItsWayUp) {
+  EXPECT_EQ(BestCgroupPath("0::/../../system.slice/nginx.service\n"), "/system.slice/nginx.service");
+}
+
 }  // namespace
 }  // namespace knp::host

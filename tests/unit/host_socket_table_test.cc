@@ -326,6 +326,18 @@ TEST(FindCgroup2Test, Mountinfo_OfBothKinds) {
                                   "40 30 0:37 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n"),
             "/sys/fs/cgroup/unified");
   EXPECT_EQ(datapath::FindCgroup2("37 30 0:34 / /sys/fs/cgroup rw - tmpfs cgroup2 rw\n"), "");
+  EXPECT_EQ(datapath::FindCgroup2("37 30 0:34 /part /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"), "");
+}
+
+// As containers see it, whose "/" is their own cgroup.
+TEST(FindCgroup2Test, MountOfTheHost_IsTheHighest) {
+  int height = 0;
+  EXPECT_EQ(datapath::FindCgroup2("37 30 0:34 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+                                  "38 30 0:34 /../../../.. /host/cgroup ro - cgroup2 cgroup rw\n"
+                                  "39 30 0:34 /.. /half ro - cgroup2 cgroup rw\n",
+                                  &height),
+            "/host/cgroup");
+  EXPECT_EQ(height, 4);
 }
 
 }  // namespace

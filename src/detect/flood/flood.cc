@@ -16,12 +16,10 @@ namespace {
 
 constexpr std::uint64_t kQuietNs = 30 * kSecondNs, kForgetNs = 60 * kSecondNs, kFreshNs = 10 * kSecondNs;
 constexpr std::uint64_t kAmplificationWeight = 8;
-constexpr double kOneHostsShare = 0.25;
+constexpr double kOneHostsShare = 0.25, kOnePrefixsShare = 0.5;
 constexpr double kPacketsAPort = 12;
 
-unsigned PrefixLength(const IpAddress& host) { return host.version == 6 ? 64 : 24; }
-
-IpAddress PrefixOf(const IpAddress& host) { return Prefix::Of(host, PrefixLength(host)).address; }
+IpAddress KeyOf(const IpAddress& host, FloodScope scope) { return PrefixOf(host, scope).address; }
 
 // As attacks are told: one that comes with others says what they are.
 constexpr FloodKind kByMeaning[] = {FloodKind::kAmplification, FloodKind::kReflection, FloodKind::kSyn,
@@ -118,7 +116,8 @@ bool Flood::IsAnswer(const News& news, const Contact& contact) const {
 void Flood::Count(const News& news, const Contact& contact) {
   if (IsAnswer(news, contact)) return;
   CountIn(&hosts_, news.host, news, contact);
-  CountIn(&prefixes_, PrefixOf(news.host), news, contact);
+  CountIn(&prefixes_, KeyOf(news.host, FloodScope::kPrefix), news, contact);
+  CountIn(&networks_, KeyOf(news.host, FloodScope::kNetwork), news, contact);
 }
 
 void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const Contact& contact) {
@@ -141,7 +140,9 @@ void Flood::CountIn(Level* level, const IpAddress& key, const News& news, const 
   count.answered += news.answered;
   if (news.completed) entry->counts.TakeBack(news.kind, news.source);
   if (news.opened || news.packets != 0)
-    entry->counts.Observe(news.kind, news.source, news.host, news.port, contact, news.packets, news.bytes, news.opened);
+    entry->counts.Observe(news.kind, news.source, news.host,
+                          level->scope == FloodScope::kNetwork ? KeyOf(news.host, FloodScope::kPrefix) : news.host,
+                          news.port, contact, news.packets, news.bytes, news.opened);
 }
 
 // Who gets little is only counted, roughly; and nobody who gets much is put out for who gets less.
@@ -149,7 +150,7 @@ Flood::Entry* Flood::Admit(Level* level, const IpAddress& key, std::uint64_t wei
   const std::uint32_t estimate =
       level->newcomers.Add(HashOf(key), static_cast<std::uint32_t>(std::min<std::uint64_t>(weight, 1U << 30)));
   if (estimate < level->admission) return nullptr;
-  if (level->targets.size() >= kMostTargets) {
+  if (level->targets.size() >= level->most) {
     auto idle = level->targets.end();
     for (auto it = level->targets.begin(); it != level->targets.end(); ++it) {
       const bool open = std::find(it->second->open.begin(), it->second->open.end(), true) != it->second->open.end();
@@ -169,36 +170,42 @@ void Flood::Advance(std::uint64_t mono_ns) {
     halved_ns_ = mono_ns;
     hosts_.newcomers.Halve();
     prefixes_.newcomers.Halve();
+    networks_.newcomers.Halve();
     askers_.Halve();
   }
   JudgeAll(mono_ns, false);
 }
 
 void Flood::JudgeAll(std::uint64_t mono_ns, bool finish) {
-  for (Level* level : {&prefixes_, &hosts_}) {
+  for (Level* level : {&networks_, &prefixes_, &hosts_}) {
     for (auto it = level->targets.begin(); it != level->targets.end();) {
       const auto current = it++;
       current->second->counts.Advance(mono_ns);
       JudgeTarget(level, current->first, current->second.get(), mono_ns, finish);
       if (current->second->counts.last_mono_ns() + kForgetNs < mono_ns) level->targets.erase(current);
     }
-    if (level->targets.size() < kMostTargets / 2) level->admission = level->prefix ? 256 : 32;
+    if (level->targets.size() < level->most / 2) level->admission = level->first_admission;
   }
 }
 
-bool Flood::CoveredByHosts(const IpAddress& prefix) const {
-  return std::any_of(hosts_.targets.begin(), hosts_.targets.end(), [&](const auto& target) {
+// One attack is told once: of the smallest prefix that holds all of it, be it told by a larger or by smaller ones.
+bool Flood::IsCovered(const Level& level, const IpAddress& key) const {
+  const auto is_open = [](const auto& target) {
     const auto& open = target.second->open;
-    return PrefixOf(target.first) == prefix && std::find(open.begin(), open.end(), true) != open.end();
-  });
-}
-
-// Many hosts' attack, of which this one's part was enough to be told alone.
-bool Flood::CoveredByPrefix(const IpAddress& host) const {
-  const auto found = prefixes_.targets.find(PrefixOf(host));
-  if (found == prefixes_.targets.end()) return false;
-  const auto& open = found->second->open;
-  return std::find(open.begin(), open.end(), true) != open.end();
+    return std::find(open.begin(), open.end(), true) != open.end();
+  };
+  for (const Level* other : {&networks_, &prefixes_, &hosts_}) {
+    if (other->scope == level.scope) continue;
+    if (other->scope > level.scope) {
+      const auto around = other->targets.find(KeyOf(key, other->scope));
+      if (around != other->targets.end() && is_open(*around)) return true;
+    } else if (std::any_of(other->targets.begin(), other->targets.end(), [&](const auto& target) {
+                 return KeyOf(target.first, level.scope) == key && is_open(target);
+               })) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // A scan that repeats what was not answered; its source is known, and told.
@@ -212,15 +219,16 @@ bool Flood::IsToldAsScan(const FloodTarget::Detail& detail) const {
 }
 
 void Flood::JudgeTarget(Level* level, const IpAddress& key, Entry* entry, std::uint64_t mono_ns, bool finish) {
-  bool told = level->prefix ? CoveredByHosts(key) : CoveredByPrefix(key);
+  bool told = IsCovered(*level, key);
   for (const FloodKind kind : kByMeaning) {
     const auto k = static_cast<std::size_t>(kind);
     const FloodTarget::Detail* detail = entry->counts.detail(kind);
     if (!detail) continue;
-    auto judgement = Judge(kind, entry->counts, options_, level->prefix, finish);
+    auto judgement = Judge(kind, entry->counts, options_, level->scope, finish);
     if (judgement && !entry->open[k] && IsToldAsScan(*detail)) judgement.reset();
-    // One host's attack, and others' odds and ends.
-    if (judgement && !entry->open[k] && level->prefix && detail->top_hosts.LargestShare() > kOneHostsShare)
+    // One host's attack, or one prefix's, and others' odds and ends.
+    const double share = level->scope == FloodScope::kNetwork ? kOnePrefixsShare : kOneHostsShare;
+    if (judgement && !entry->open[k] && level->scope != FloodScope::kHost && detail->top_parts.LargestShare() > share)
       judgement.reset();
     if (judgement && (entry->open[k] || !told)) {
       Tell(*level, key, entry, kind, *judgement, mono_ns);
@@ -245,9 +253,9 @@ void Flood::Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKi
   entry->last_mono_ns[k] = std::max(entry->last_mono_ns[k], entry->counts.last_mono_ns());
   entry->peak[k] = std::max(entry->peak[k], judgement.observed);
 
-  const Prefix whom = level.prefix ? Prefix::Of(key, PrefixLength(key)) : Prefix::Host(key);
+  const Prefix whom = PrefixOf(key, level.scope);
   Finding finding;
-  finding.alert = ReportOf(kind, judgement, entry->counts, whom, unix_ns_);
+  finding.alert = ReportOf(kind, judgement, entry->counts, whom, level.scope, unix_ns_);
   finding.alert.facts["peak_per_second"] = entry->peak[k];
   finding.key = whom.ToString();
   finding.first_mono_ns = entry->first_mono_ns[k];

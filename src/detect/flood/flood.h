@@ -2,7 +2,8 @@
 // its conversation's stage; what is left over is counted by whom it goes to (target.h) and judged four times a second
 // (rules.h). A load test, a flash crowd or a busy gateway completes its handshakes and is answered: it is not counted.
 //
-// Memory: kMostTargets hosts and as many prefixes with much of it, 10 KiB each; who gets little is in a sketch.
+// Memory: kMostTargets hosts, as many prefixes and kMostNetworks networks with much of it, 10 KiB each; who gets little is in a
+// sketch.
 #ifndef KNP_DETECT_FLOOD_FLOOD_H_
 #define KNP_DETECT_FLOOD_FLOOD_H_
 
@@ -26,7 +27,7 @@ namespace knp::detect {
 
 class Flood : public Detector {
  public:
-  static constexpr std::size_t kMostTargets = 256;
+  static constexpr std::size_t kMostTargets = 256, kMostNetworks = 64;
 
   explicit Flood(const Surroundings& surroundings);
 
@@ -45,10 +46,12 @@ class Flood : public Detector {
   using Targets = absl::flat_hash_map<IpAddress, std::unique_ptr<Entry>, IpAddressHash>;
   // Hosts, or prefixes by their first address.
   struct Level {
-    Targets targets;
-    CountMin<4096> newcomers;
-    std::uint32_t admission;
-    bool prefix;
+    FloodScope scope;
+    std::size_t most;               // targets
+    std::uint32_t first_admission;  // packets until one is a target, while there is room
+    std::uint32_t admission = first_admission;
+    Targets targets{};
+    CountMin<4096> newcomers{};
   };
   // One piece of news, as the attacker's.
   struct News {
@@ -68,13 +71,13 @@ class Flood : public Detector {
   void Tell(const Level& level, const IpAddress& key, Entry* entry, FloodKind kind, const FloodJudgement& judgement,
             std::uint64_t mono_ns);
   bool IsToldAsScan(const FloodTarget::Detail& detail) const;
-  bool CoveredByHosts(const IpAddress& prefix) const;
-  bool CoveredByPrefix(const IpAddress& host) const;
+  bool IsCovered(const Level& level, const IpAddress& key) const;
 
   const FloodOptions& options_;
   AlertBook& alerts_;
   std::function<std::uint64_t(std::uint64_t)> unix_ns_;
-  Level hosts_{{}, {}, 32, false}, prefixes_{{}, {}, 256, true};
+  Level hosts_{FloodScope::kHost, kMostTargets, 32}, prefixes_{FloodScope::kPrefix, kMostTargets, 256},
+      networks_{FloodScope::kNetwork, kMostNetworks, 512};
   CountMin<4096> askers_;  // who has begun conversations lately
   std::uint64_t halved_ns_ = 0;
 };

@@ -66,7 +66,7 @@ std::uint64_t Rounded(double estimate) { return static_cast<std::uint64_t>(std::
 }  // namespace
 
 Alert ReportOf(FloodKind kind, const FloodJudgement& judgement, const FloodTarget& counts, const Prefix& whom,
-               const std::function<std::uint64_t(std::uint64_t mono_ns)>& unix_ns) {
+               FloodScope scope, const std::function<std::uint64_t(std::uint64_t mono_ns)>& unix_ns) {
   const FloodTarget::Detail& d = *counts.detail(kind);
   Alert alert;
   alert.type = TypeOf(kind);
@@ -80,8 +80,12 @@ Alert ReportOf(FloodKind kind, const FloodJudgement& judgement, const FloodTarge
     alert.evidence_targets = {whom.address};
     alert.distinct_targets = 1;
   } else {
-    alert.evidence_targets = d.top_hosts.Keys();
     alert.distinct_targets = Rounded(d.hosts.Estimate());
+    if (scope == FloodScope::kPrefix)
+      alert.evidence_targets = d.top_parts.Keys();
+    else
+      for (const IpAddress& part : d.top_parts.Keys())
+        alert.names.push_back(PrefixOf(part, FloodScope::kPrefix).ToString());
   }
   const Sources sources = SourcesOf(d);
   alert.evidence_sources = sources.named;

@@ -15,7 +15,7 @@ namespace knp::detect {
 
 // `whom`: a host, or the prefix of many. There is detail of the kind.
 Alert ReportOf(FloodKind kind, const FloodJudgement& judgement, const FloodTarget& counts, const Prefix& whom,
-               const std::function<std::uint64_t(std::uint64_t mono_ns)>& unix_ns);
+               FloodScope scope, const std::function<std::uint64_t(std::uint64_t mono_ns)>& unix_ns);
 
 }  // namespace knp::detect
 

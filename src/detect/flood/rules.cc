@@ -20,8 +20,9 @@ constexpr double kLargeAnswer = 400, kSmallAnswer = 200;
 constexpr double kMostOfScan = 20000, kRepeats = 1.3, kAllPorts = 65536;
 constexpr double kPerSourceUdp = 2000;
 constexpr double kReflectors = 5;  // fewer may be servers that answer late, if it is not much
-constexpr double kPrefixFactor = 2;
+constexpr double kPrefixFactor = 2, kNetworkFactor = 4;
 constexpr double kLeastHosts = 8, kPerHostOfSweep = 5;
+constexpr std::size_t kLeastPrefixes = 4;
 
 struct Who {
   double sources = 0, ports = 0, hosts = 0;
@@ -221,12 +222,24 @@ std::uint64_t ThresholdOf(FloodKind kind, const FloodOptions& o) {
 
 }  // namespace
 
-std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, const FloodOptions& options, bool prefix,
-                                    bool finish) {
+Prefix PrefixOf(const IpAddress& host, FloodScope scope) {
+  switch (scope) {
+    case FloodScope::kHost: return Prefix::Host(host);
+    case FloodScope::kPrefix: return Prefix::Of(host, host.version == 6 ? 64 : 24);
+    case FloodScope::kNetwork: return Prefix::Of(host, host.version == 6 ? 48 : 16);
+  }
+  return Prefix::Host(host);
+}
+
+std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, const FloodOptions& options,
+                                    FloodScope scope, bool finish) {
   const std::uint64_t configured = ThresholdOf(kind, options);
   if (configured == 0 || !target.detail(kind)) return std::nullopt;
-  const double threshold = static_cast<double>(configured) * (prefix ? kPrefixFactor : 1);
-  if (prefix) {
+  const double factor = scope == FloodScope::kHost ? 1 : scope == FloodScope::kPrefix ? kPrefixFactor : kNetworkFactor;
+  const double threshold = static_cast<double>(configured) * factor;
+  if (scope == FloodScope::kNetwork && target.detail(kind)->top_parts.Keys().size() < kLeastPrefixes)
+    return std::nullopt;
+  if (scope != FloodScope::kHost) {
     const Who who = Describe(target, kind);
     const double each = static_cast<double>(target.Sum(kind, 0, 2 * kSecond).packets) / std::max(who.hosts, 1.0);
     // One that visits each host once or twice sweeps the prefix, and is told as that.

@@ -3,6 +3,7 @@
 #define KNP_DETECT_FLOOD_RULES_H_
 
 #include <knp/detection.h>
+#include <knp/prefix.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +20,19 @@ struct FloodJudgement {
   bool spoofed = false;  // nearly each packet from an address of its own
 };
 
-// `finish`: nothing more will come; what has begun is judged as it stands. `prefix`: of many hosts together.
-std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, const FloodOptions& options, bool prefix,
-                                    bool finish);
+// Whose packets are judged together.
+enum class FloodScope : std::uint8_t {
+  kHost,
+  kPrefix,   // /24, /64
+  kNetwork,  // /16, /48; its parts are prefixes
+};
+
+// The whole that `host` is a part of, or itself.
+Prefix PrefixOf(const IpAddress& host, FloodScope scope);
+
+// `finish`: nothing more will come; what has begun is judged as it stands.
+std::optional<FloodJudgement> Judge(FloodKind kind, const FloodTarget& target, const FloodOptions& options,
+                                    FloodScope scope, bool finish);
 
 }  // namespace knp::detect
 

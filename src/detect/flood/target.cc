@@ -38,8 +38,9 @@ void FloodTarget::Advance(std::uint64_t mono_ns) {
   bucket_ns_ = bucket_ns;
 }
 
-void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
-                          const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened) {
+void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, const IpAddress& part,
+                          std::uint16_t port, const Contact& contact, std::uint64_t packets, std::uint64_t bytes,
+                          bool opened) {
   last_mono_ns_ = std::max(last_mono_ns_, contact.mono_ns);
   std::unique_ptr<Detail>& owned = details_[static_cast<std::size_t>(kind)];
   if (!owned) {
@@ -64,7 +65,7 @@ void FloodTarget::Observe(FloodKind kind, const IpAddress& source, const IpAddre
     d.top_ports.Add(port, std::max<std::uint64_t>(packets, 1));
   }
   d.hosts.Add(HashOf(host));
-  d.top_hosts.Add(host, std::max<std::uint64_t>(packets, 1));
+  d.top_parts.Add(part, std::max<std::uint64_t>(packets, 1));
   if (packets != 0) {
     const std::uint64_t second = contact.mono_ns / kSecondNs * kSecondNs;
     if (d.series.empty() || d.series.back().time_unix_ns < second) {

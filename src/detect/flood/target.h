@@ -46,7 +46,7 @@ class FloodTarget {
 
   struct Detail {  // of the kinds that are much
     HyperLogLog<9> sources, ports, hosts;
-    TopCounter<IpAddress, 16> top_sources, top_hosts;
+    TopCounter<IpAddress, 16> top_sources, top_parts;
     TopCounter<std::uint16_t, 16> top_ports;
     std::vector<AlertSample> samples;      // times monotonic
     std::vector<AlertCount> series;        // by second, times monotonic; at most 60
@@ -64,9 +64,9 @@ class FloodTarget {
   void Advance(std::uint64_t mono_ns);
   // In the bucket of now.
   FloodCount& Now(FloodKind kind) { return buckets_[at_][static_cast<std::size_t>(kind)]; }
-  // Who, where; `contact` as the attacker's: client attacks server.
-  void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, std::uint16_t port,
-               const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened);
+  // Who, where; `contact` as the attacker's: client attacks server. `part`: the host, or of a network its prefix.
+  void Observe(FloodKind kind, const IpAddress& source, const IpAddress& host, const IpAddress& part,
+               std::uint16_t port, const Contact& contact, std::uint64_t packets, std::uint64_t bytes, bool opened);
   // A conversation that was observed came to something: its source has one less in it.
   void TakeBack(FloodKind kind, const IpAddress& source);
   void CountFirstFragments(std::uint64_t packets) { first_fragments_[at_] += packets; }

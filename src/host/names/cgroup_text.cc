@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/cgroup_root.h"
 #include "src/host/names/container.h"
 #include "src/host/names/split.h"
 
@@ -59,7 +60,7 @@ CgroupMounts ParseCgroupMounts(std::string_view mountinfo) {
     if (dash + 3 >= fields.size()) continue;
     CgroupMount mount{DecodeOctal(fields[4]), DecodeOctal(fields[3])};
     const auto better = [&mount](const CgroupMount& known) {
-      return known.path.empty() || mount.root.size() < known.root.size();
+      return known.path.empty() || HeightOfCgroupRoot(mount.root) > HeightOfCgroupRoot(known.root);
     };
     if (fields[dash + 1] == "cgroup2") {
       if (better(mounts.v2)) mounts.v2 = std::move(mount);
@@ -91,6 +92,7 @@ std::string BestCgroupPath(std::string_view proc_pid_cgroup) {
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
     std::string_view path = line.substr(second + 1);
     ConsumeEnd(&path, " (deleted)");
+    while (path.starts_with("/../")) path.remove_prefix(3);  // beside our own cgroup namespace
     const bool v2 = line.substr(0, first) == "0" && controllers.empty();
     const int says = path == "/" ? 0 : 1 + Says(OwnerOfCgroup(path));
     const int rank = says * 3 + (v2 ? 2 : HasWord(controllers, "name=systemd") ? 1 : 0);

@@ -1,0 +1,176 @@
+// See agent.h.
+#include "src/agent/agent.h"
+
+#include <fmt/format.h>
+#include <prometheus/text_serializer.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "src/agent/process_metrics.h"
+#include "src/base/clock.h"
+#include "src/base/nanoseconds.h"
+#include "src/export/json/json_file.h"
+#include "src/export/prometheus/stats_metrics.h"
+
+namespace knp::agent {
+namespace {
+
+constexpr std::uint64_t kStatsIntervalNs = 5 * kSecondNs;
+constexpr std::uint64_t kStalledNs = 30 * kSecondNs;
+constexpr std::uint32_t kMostInterfaces = 1024;
+constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+bool IsTrouble(EventType type) {
+  return type == EventType::kHookShadowed || type == EventType::kHookLost || type == EventType::kHookRepaired ||
+         type == EventType::kInterfaceRefused;
+}
+
+}  // namespace
+
+Agent::Agent(const AgentConfig& config, const AgentHistory& history) : config_(config), history_(history) {}
+
+Agent::~Agent() {
+  monitor_.reset();  // hands its last records to the sinks
+  for (const auto& sink : sinks_) sink->Close();
+}
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config, const AgentHistory& history) {
+  std::unique_ptr<Agent> agent(new Agent(config, history));
+  if (absl::Status status = agent->StartSinks(); !status.ok()) return status;
+  if (absl::Status status = agent->StartMonitor(); !status.ok()) return status;
+  if (absl::Status status = agent->StartPages(); !status.ok()) return status;
+  agent->Tick();
+  return agent;
+}
+
+absl::Status Agent::StartSinks() {
+  auto metrics = std::make_unique<prometheus_text::FlowMetrics>(config_.metrics.max_series / 4);
+  flow_metrics_ = metrics.get();
+  sinks_.push_back(std::move(metrics));
+  if (const JsonConfig& json = config_.json; !json.output.empty()) {
+    auto sink = exporting::MakeJsonFile({.output = json.output,
+                                         .kinds = json.kinds,
+                                         .fields = json.fields,
+                                         .filters = json.filters,
+                                         .final_flows_only = json.final_flows_only,
+                                         .max_file_bytes = json.max_file_bytes,
+                                         .max_files = json.max_files,
+                                         .queue_bytes = json.queue_bytes});
+    if (!sink.ok()) return sink.status();
+    sinks_.push_back(*std::move(sink));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Agent::StartMonitor() {
+  MonitorOptions options = config_.monitor;
+  options.max_interfaces = kMostInterfaces;
+  auto monitor = NetworkMonitor::Create(options);
+  if (!monitor.ok()) return monitor.status();
+  monitor_ = *std::move(monitor);
+  if (absl::Status status =
+          monitor_->SetSecurityConfig(SecurityParameter::kPortScanPortsPerSecond, config_.port_scan_ports_per_second);
+      !status.ok())
+    return status;
+  SetHandlers();
+  if (absl::Status status = monitor_->StartEventProcessing(); !status.ok()) return status;
+  return monitor_->FollowInterfaces(config_.interfaces);
+}
+
+void Agent::SetHandlers() {
+  monitor_->SetFlowHandler([this](const FlowRecord& flow) {
+    for (const auto& sink : sinks_) sink->OnFlow(flow);
+  });
+  monitor_->SetAlertHandler([this](const Alert& alert) {
+    if (alert.state != AlertState::kUpdated)
+      spdlog::warn("alert {} {} ({}): {}", alert.id, alert.state == AlertState::kOpened ? "opened" : "closed",
+                   alert.type, alert.summary);
+    for (const auto& sink : sinks_) sink->OnAlert(alert);
+  });
+  monitor_->SetEventHandler([this](const Event& event) {
+    if (IsTrouble(event.type))
+      spdlog::warn("{} {}: {}", event.interface, EventTypeName(event.type), event.detail);
+    else if (event.type == EventType::kInterfaceAttached || event.type == EventType::kInterfaceGone)
+      spdlog::info("{} {}", event.interface, EventTypeName(event.type));
+    for (const auto& sink : sinks_) sink->OnEvent(event);
+  });
+}
+
+absl::Status Agent::StartPages() {
+  if (config_.metrics.listen.empty()) return absl::OkStatus();
+  http_.Handle("/metrics", [this] { return Metrics(); });
+  http_.Handle("/healthz", [this] { return Health(); });
+  http_.Handle("/readyz", [this] { return Readiness(); });
+  http_.Handle("/", [] { return Page{.body = "knp-agent: /metrics, /healthz, /readyz\n"}; });
+  if (absl::Status status = http_.Listen(config_.metrics.listen); !status.ok())
+    return absl::Status(status.code(), fmt::format("metrics.listen: {}", std::string(status.message())));
+  return absl::OkStatus();
+}
+
+bool Agent::CanTake(const std::string& key) { return key.starts_with("interfaces.") || key.starts_with("log."); }
+
+absl::Status Agent::Take(const AgentConfig& config) {
+  config_ = config;
+  return monitor_->FollowInterfaces(config_.interfaces);
+}
+
+void Agent::Tick() {
+  const std::uint64_t now = MonoNow();
+  {
+    const std::lock_guard lock(mutex_);
+    if (last_stats_ && last_stats_mono_ns_ + kStatsIntervalNs > now) return;
+  }
+  absl::StatusOr<PacketStats> stats = monitor_->GetPacketStats();
+  const std::lock_guard lock(mutex_);
+  trouble_ = stats.status();
+  if (!stats.ok()) return;
+  for (const auto& sink : sinks_) sink->OnStats(*stats, last_stats_ ? &*last_stats_ : nullptr);
+  last_stats_ = *std::move(stats);
+  last_stats_mono_ns_ = now;
+}
+
+Page Agent::Metrics() {
+  absl::StatusOr<PacketStats> stats = monitor_->GetPacketStats();
+  if (!stats.ok()) return {.status = 503, .body = std::string(stats.status().message()) + "\n"};
+  flow_metrics_->OnStats(*stats, nullptr);
+  prometheus_text::Families families;
+  prometheus_text::AppendStatsFamilies(*stats, config_.metrics.max_series / 8, &families);
+  flow_metrics_->AppendFamilies(stats->time_unix_ns, &families);
+  auto active = prometheus_text::GaugeFamily("connections_active", "Conversations that are live.");
+  if (const auto flows = monitor_->VisitFlows([](const FlowRecord&) {}); flows.ok())
+    prometheus_text::AddSample(&active, {}, static_cast<double>(flows->active_flows));
+  families.push_back(std::move(active));
+  AppendProcessFamilies(history_.Read(), &families);
+  AppendSinkFamilies(sinks_, &families);
+  return {.type = kMetricsType, .body = prometheus::TextSerializer().Serialize(families)};
+}
+
+// Whether it is any use to let it go on: not whether all is well.
+Page Agent::Health() {
+  const std::lock_guard lock(mutex_);
+  if (MonoNow() > last_stats_mono_ns_ + kStalledNs)
+    return {.status = 503,
+            .body = fmt::format("no report for {} s: {}\n", (MonoNow() - last_stats_mono_ns_) / kSecondNs,
+                                std::string(trouble_.message()))};
+  return {.body = "ok\n"};
+}
+
+Page Agent::Readiness() {
+  const std::lock_guard lock(mutex_);
+  const auto attached = !last_stats_
+                            ? 0
+                            : std::count_if(last_stats_->interfaces.begin(), last_stats_->interfaces.end(),
+                                            [](const InterfaceStats& interface) { return interface.attached; });
+  std::string body = fmt::format("interfaces: {} watched\n", attached);
+  const bool ready = trouble_.ok() && attached > 0;
+  if (!trouble_.ok()) body += fmt::format("monitor: {}\n", std::string(trouble_.message()));
+  if (const std::string trouble = history_.Read().trouble; !trouble.empty())
+    body += fmt::format("settings: {}\n", trouble);
+  return {.status = ready ? 200 : 503, .body = (ready ? "ready\n" : "not ready\n") + body};
+}
+
+}  // namespace knp::agent

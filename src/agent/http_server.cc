@@ -1,0 +1,87 @@
+// See http_server.h.
+#include "src/agent/http_server.h"
+
+#include <absl/strings/numbers.h>
+#include <fmt/format.h>
+#include <httplib.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+namespace knp::agent {
+
+absl::StatusOr<std::pair<std::string, int>> ParseListenAddress(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  int port = -1;
+  std::string host = text.substr(0, colon == std::string::npos ? 0 : colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != std::string::npos)
+    host.clear();  // an IPv6 address without brackets
+  if (colon == std::string::npos || host.empty() || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 0 ||
+      port > 65535)
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is no address to listen at: write ADDRESS:PORT, such as 127.0.0.1:9967 or [::1]:9967", text));
+  return std::pair{host, port};
+}
+
+class HttpServer::Impl {
+ public:
+  Impl() {
+    // Scrapers and probes: few connections. Whoever opens more waits, and slow ones are let go.
+    server_.new_task_queue = [] { return new httplib::ThreadPool(4); };
+    server_.set_read_timeout(5);
+    server_.set_write_timeout(10);
+    server_.set_keep_alive_timeout(30);
+    server_.set_payload_max_length(4096);
+    server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, auto&&...) {
+      response.status = 500;
+      response.set_content("internal error\n", "text/plain");
+    });
+  }
+  ~Impl() {
+    server_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void Handle(const std::string& path, Handler handler) {
+    server_.Get(path, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response) {
+      Page page = handler();
+      response.status = page.status;
+      response.set_content(std::move(page.body), page.type.c_str());
+    });
+  }
+
+  absl::Status Listen(const std::string& text) {
+    const auto address = ParseListenAddress(text);
+    if (!address.ok()) return address.status();
+    errno = 0;
+    if (address->second == 0) {
+      port_ = server_.bind_to_any_port(address->first.c_str());
+    } else {
+      port_ = server_.bind_to_port(address->first.c_str(), address->second) ? address->second : -1;
+    }
+    if (port_ <= 0)
+      return absl::FailedPreconditionError(
+          fmt::format("cannot listen at {}: {}", text, errno ? std::strerror(errno) : "no such address"));
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) std::this_thread::yield();  // else stop() before that has no effect
+    return absl::OkStatus();
+  }
+  int port() const { return port_; }
+
+ private:
+  httplib::Server server_;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {}
+HttpServer::~HttpServer() = default;
+void HttpServer::Handle(const std::string& path, Handler handler) { impl_->Handle(path, std::move(handler)); }
+absl::Status HttpServer::Listen(const std::string& address) { return impl_->Listen(address); }
+int HttpServer::port() const { return impl_->port(); }
+
+}  // namespace knp::agent

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""knp-agent from outside, on a node made of network namespaces: interfaces come and go, Prometheus scrapes, settings change,
+the ledger balances. Needs root; the traffic stays in namespaces of the test's own.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from monitor_e2e_test import BUILD, clear_environment  # noqa: E402
+from wire import Wire, end_on_sigterm, run  # noqa: E402
+
+AGENT = BUILD / "bin" / "knp-agent"
+PORT = 19967
+
+
+def wait_for(what, seconds=20, step=0.05):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        got = what()
+        if got:
+            return got
+        time.sleep(step)
+    return what()
+
+
+class AgentTest(unittest.TestCase):
+    def setUp(self):
+        self.wire = Wire()
+        self.addCleanup(self.wire.close)
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.config = pathlib.Path(self.folder.name) / "agent.yaml"
+        self.output = pathlib.Path(self.folder.name) / "out.json"
+        self.errors = self.wire.file()
+        self.pods = []
+
+    def pod(self, name):
+        """A pod's end of a veth, in a namespace of its own; the time at which it came up."""
+        netns = f"{self.wire.near}-{name}"
+        run("ip", "netns", "add", netns)
+        self.addCleanup(lambda: run("ip", "netns", "delete", netns, check=False))
+        run("ip", "-n", self.wire.near, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", netns)
+        run("ip", "-n", netns, "link", "set", "eth0", "up")
+        run("ip", "-n", self.wire.near, "link", "set", name, "up")
+        return time.time(), netns
+
+    def start(self, settings="", check=True):
+        self.config.write_text(f"pins: {{directory: ''}}\nhubble: {{socket: ''}}\nkubernetes: {{enabled: off}}\n"
+                               f"metrics: {{listen: '127.0.0.1:{PORT}'}}\njson: {{output: '{self.output}'}}\n{settings}")
+        agent = self.wire.start(self.wire.near, str(AGENT), "--config", str(self.config), stderr=self.errors,
+                                env=clear_environment())
+        if check:
+            self.assertTrue(wait_for(lambda: self.get("/readyz")[0] == "200" or agent.poll() is not None),
+                            self.error_text())
+            self.assertIsNone(agent.poll(), self.error_text())
+        return agent
+
+    def error_text(self):
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def get(self, path):
+        done = subprocess.run(["ip", "netns", "exec", self.wire.near, "curl", "-s", "-m", "5", "-w", "\n%{http_code}",
+                               f"http://127.0.0.1:{PORT}{path}"], stdout=subprocess.PIPE, text=True, check=False)
+        body, _, status = done.stdout.rpartition("\n")
+        return status, body
+
+    def metric(self, name, **labels):
+        """Of the first series of that name with these labels; None if there is none."""
+        for line in self.get("/metrics")[1].splitlines():
+            found = re.fullmatch(r"kubenetprobe_(\w+)(?:\{(.*)\})? (\S+)", line)
+            if found and found[1] == name and all(f'{k}="{v}"' in (found[2] or "") for k, v in labels.items()):
+                return float(found[3])
+        return None
+
+    def lines(self, kind):
+        if not self.output.exists():
+            return []
+        whole = self.output.read_text().rpartition("\n")[0].splitlines()
+        return [line for line in map(json.loads, whole) if line["kind"] == kind]
+
+    def attached(self, name):
+        return [e for e in self.lines("event") if e["type"] == "interface_attached" and e["interface"] == name]
+
+    def end(self, agent):
+        agent.send_signal(signal.SIGTERM)
+        agent.communicate(timeout=30)
+        self.assertEqual(agent.returncode, 0, self.error_text())
+
+    def test_PodAppears_IsWatchedWithinATenthOfASecond(self):
+        agent = self.start()
+        delays = []
+        for i in range(10):
+            name = f"cali{i}"
+            up, netns = self.pod(name)
+            self.assertTrue(wait_for(lambda: self.attached(name)), self.error_text())
+            hooks = self.wire.hooks(interface=name)
+            self.assertTrue(hooks["tcx"] >= 2 or len(hooks["filters"]) >= 2, hooks)
+            told = self.attached(name)[0]["time"]
+            delays.append(self.seconds(told) - up)
+            run("ip", "netns", "delete", netns)
+        self.assertLess(sorted(delays)[len(delays) // 2], 0.1, delays)
+        self.assertTrue(wait_for(lambda: self.metric("interface_packets_total", interface="cali9") is None))
+        self.end(agent)
+        stats = self.lines("stats")
+        self.assertIn("near0", {line["interface"] for line in stats})
+
+    @staticmethod
+    def seconds(text):
+        whole, _, fraction = text.rstrip("Z").partition(".")
+        import calendar
+        return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + (fraction or "0"))
+
+    def test_Traffic_IsInTheMetricsAndTheLedgerBalances(self):
+        agent = self.start("host: {drops: on}\n")
+        before = self.metric("interface_packets_total", interface="near0", direction="ingress")
+        self.wire.inside(self.wire.far, "ping", "-q", "-c", "20", "-i", "0.02", "10.201.0.1")
+        self.assertTrue(wait_for(lambda: self.metric("interface_packets_total", interface="near0", direction="ingress") >= before + 20))
+        self.assertTrue(wait_for(lambda: (self.metric("protocol_packets_total", protocol="ICMP", direction="ingress") or 0) >= 20))
+        text = self.get("/metrics")[1]
+        if shutil.which("promtool"):
+            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, check=False)
+            self.assertEqual((checked.returncode, checked.stdout), (0, ""))
+        def balance():
+            ledger = {line.split()[0].partition("{")[0]: 0 for line in text.splitlines() if "ledger" in line and line[0] != "#"}
+            for line in self.get("/metrics")[1].splitlines():
+                if line.startswith("kubenetprobe_ledger_"):
+                    ledger[line.split()[0].partition("{")[0]] = ledger.get(line.split()[0].partition("{")[0], 0) + float(line.split()[-1])
+            part = lambda name: ledger.get(f"kubenetprobe_ledger_{name}_packets", 0)
+            return part("seen") == part("in_flows") + part("in_flight") + part("remainder") + part("lost") and part("seen") > 0
+        self.assertTrue(wait_for(balance))
+        self.end(agent)
+
+    def test_PrometheusItself_ScrapesIt(self):
+        if not shutil.which("prometheus"):
+            self.skipTest("prometheus is not here")
+        agent = self.start()
+        scrape = pathlib.Path(self.folder.name) / "prometheus.yaml"
+        scrape.write_text("scrape_configs:\n- job_name: knp\n  scrape_interval: 1s\n  static_configs:\n"
+                          f"  - targets: ['127.0.0.1:{PORT}']\n")
+        self.wire.start(self.wire.near, "prometheus", f"--config.file={scrape}", f"--storage.tsdb.path={self.folder.name}/tsdb",
+                        "--web.listen-address=127.0.0.1:19090", "--log.level=error")
+        def ask(query):
+            done = subprocess.run(["ip", "netns", "exec", self.wire.near, "curl", "-s", "-m", "5", "-G", "--data-urlencode",
+                                   f"query={query}", "http://127.0.0.1:19090/api/v1/query"], stdout=subprocess.PIPE, text=True, check=False)
+            return done.stdout and json.loads(done.stdout)["data"]["result"]
+        self.assertTrue(wait_for(lambda: ask('up{job="knp"} == 1'), 60, 0.5))
+        self.assertTrue(wait_for(lambda: ask('kubenetprobe_build_info'), 30, 0.5))
+        self.assertTrue(ask('kubenetprobe_interface_packets_total{interface="near0"}'))
+        self.end(agent)
+
+    def test_NewSettings_AreTakenAndWrongOnesRefused(self):
+        agent = self.start("interfaces: {include: [near0]}\n")
+        self.pod("veth7")
+        self.assertIsNone(self.metric("interface_packets_total", interface="veth7"))
+        self.config.write_text(self.config.read_text().replace("[near0]", "[near0, 'veth*']"))
+        self.assertTrue(wait_for(lambda: self.attached("veth7")), self.error_text())
+        self.assertEqual(self.metric("config_reloads_total", outcome="taken"), 1)
+        self.config.write_text(self.config.read_text() + "flows: {capacty: 5}\n")
+        self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="refused") == 1))
+        self.assertIn("did you mean flows.capacity?", self.get("/readyz")[1])
+        self.assertIn("did you mean flows.capacity?", self.error_text())
+        self.config.write_text(self.config.read_text().replace("capacty: 5", "capacity: 5000"))
+        agent.send_signal(signal.SIGHUP)
+        self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="taken") == 2), self.error_text())
+        self.end(agent)
+
+    def test_WrongSettings_EndItAtOnceWithTheReason(self):
+        agent = self.start("interfaces: {includ: [eth0]}\n", check=False)
+        agent.communicate(timeout=20)
+        self.assertEqual(agent.returncode, 2)
+        self.assertRegex(self.error_text(), r"agent.yaml:5: there is no setting 'interfaces.includ'; did you mean interfaces.include\?")
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("skipped: needs root")
+        sys.exit(77)
+    if not AGENT.exists():
+        print(f"skipped: {AGENT} is not built")
+        sys.exit(77)
+    end_on_sigterm()
+    unittest.main(verbosity=2)
