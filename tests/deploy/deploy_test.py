@@ -65,21 +65,29 @@ REFUSED = {
 
 
 @functools.cache
+def tried(what):
+    """What deploy_tools has, or why not; asked for once, for to fail can take minutes."""
+    try:
+        return getattr(deploy_tools, what)(), ""
+    except deploy_tools.Missing as missing:
+        return None, str(missing)
+
+
+def tool(what):
+    found, reason = tried(what)
+    if found is None:
+        raise unittest.SkipTest(reason)
+    return found
+
+
 def helms():
     if yaml is None:
         raise unittest.SkipTest("python3 has no yaml here (Debian: python3-yaml)")
-    try:
-        return deploy_tools.helms()
-    except deploy_tools.Missing as missing:
-        raise unittest.SkipTest(str(missing)) from missing
+    return tool("helms")
 
 
-@functools.cache
 def promtool():
-    try:
-        return deploy_tools.promtool()
-    except deploy_tools.Missing as missing:
-        raise unittest.SkipTest(str(missing)) from missing
+    return tool("promtool")
 
 
 def call(*command, **options):
