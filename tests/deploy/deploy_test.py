@@ -102,12 +102,18 @@ def with_values(values, command):
         return call(*command(file.name))
 
 
-def render(values, helm=None, kube="1.30.0", release="knp", namespace="observe"):
-    helm = helm or next(iter(helms().values()))
-    done = with_values(values, lambda file: [helm, "template", release, CHART, "-n", namespace, "--kube-version", kube, "-f", file])
+@functools.cache
+def rendered(values, helm, kube, release):
+    done = with_values(json.loads(values), lambda file: [helm, "template", release, CHART, "-n", "observe", "--kube-version", kube,
+                                                         "-f", file])
     if done.returncode:
         raise AssertionError(done.stderr)
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return done.stdout
+
+
+def render(values, helm=None, kube="1.30.0", release="knp"):
+    text = rendered(json.dumps(values, sort_keys=True), helm or next(iter(helms().values())), kube, release)
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 def one(documents, kind):
