@@ -34,6 +34,7 @@ bool IsTrouble(EventType type) {
 Agent::Agent(const AgentConfig& config, const AgentHistory& history) : config_(config), history_(history) {}
 
 Agent::~Agent() {
+  http_.reset();     // its pages ask the monitor
   monitor_.reset();  // hands its last records to the sinks
   for (const auto& sink : sinks_) sink->Close();
 }
@@ -102,11 +103,11 @@ void Agent::SetHandlers() {
 
 absl::Status Agent::StartPages() {
   if (config_.metrics.listen.empty()) return absl::OkStatus();
-  http_.Handle("/metrics", [this] { return Metrics(); });
-  http_.Handle("/healthz", [this] { return Health(); });
-  http_.Handle("/readyz", [this] { return Readiness(); });
-  http_.Handle("/", [] { return Page{.body = "knp-agent: /metrics, /healthz, /readyz\n"}; });
-  if (absl::Status status = http_.Listen(config_.metrics.listen); !status.ok())
+  http_->Handle("/metrics", [this] { return Metrics(); });
+  http_->Handle("/healthz", [this] { return Health(); });
+  http_->Handle("/readyz", [this] { return Readiness(); });
+  http_->Handle("/", [] { return Page{.body = "knp-agent: /metrics, /healthz, /readyz\n"}; });
+  if (absl::Status status = http_->Listen(config_.metrics.listen); !status.ok())
     return absl::Status(status.code(), fmt::format("metrics.listen: {}", std::string(status.message())));
   return absl::OkStatus();
 }

@@ -67,7 +67,7 @@ class Agent {
   static bool CanTake(const std::string& key);
 
   const AgentConfig& config() const { return config_; }
-  int metrics_port() const { return http_.port(); }
+  int metrics_port() const { return http_->port(); }
 
  private:
   Agent(const AgentConfig& config, const AgentHistory& history);
@@ -84,7 +84,7 @@ class Agent {
   std::vector<std::unique_ptr<exporting::Sink>> sinks_;   // called by the monitor's thread, so they outlive it
   prometheus_text::FlowMetrics* flow_metrics_ = nullptr;  // one of them
   std::unique_ptr<NetworkMonitor> monitor_;
-  HttpServer http_;
+  std::unique_ptr<HttpServer> http_ = std::make_unique<HttpServer>();
 
   std::mutex mutex_;  // guards the rest
   std::optional<PacketStats> last_stats_;

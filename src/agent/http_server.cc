@@ -34,7 +34,12 @@ class HttpServer::Impl {
     server_.new_task_queue = [] { return new httplib::ThreadPool(4); };
     server_.set_read_timeout(5);
     server_.set_write_timeout(10);
-    server_.set_keep_alive_timeout(30);
+    server_.set_keep_alive_max_count(1);  // an idle connection would hold one of the threads, and the end up
+    // Not SO_REUSEPORT, with which two agents would share a port unnoticed.
+    server_.set_socket_options([](socket_t socket) {
+      const int on = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    });
     server_.set_payload_max_length(4096);
     server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, auto&&...) {
       response.status = 500;

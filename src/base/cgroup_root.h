@@ -23,8 +23,10 @@ inline int HeightOfCgroupRoot(std::string_view root) {
     root.remove_prefix(root.front() == '/' ? 1 : 0);
     const std::string_view part = root.substr(0, root.find('/'));
     root.remove_prefix(part.size());
-    if (part == "..") up++;
-    else if (!part.empty()) down++;
+    if (part == "..")
+      up++;
+    else if (!part.empty())
+      down++;
   }
   return up - down;
 }
@@ -33,7 +35,8 @@ inline int HeightOfCgroupRoot(std::string_view root) {
 inline bool InHostCgroupNamespace() {
   char text[64];
   const ssize_t size = readlink("/proc/self/ns/cgroup", text, sizeof text);
-  return size <= 0 || std::string_view(text, static_cast<std::size_t>(size)) == "cgroup:[4026531835]";  // PROC_CGROUP_INIT_INO
+  return size <= 0 ||
+         std::string_view(text, static_cast<std::size_t>(size)) == "cgroup:[4026531835]";  // PROC_CGROUP_INIT_INO
 }
 
 // Not valid: the kernel is older than 5.2, or it takes CAP_SYS_ADMIN. For openat() and the like, and as a cgroup for bpf().

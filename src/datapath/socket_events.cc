@@ -186,8 +186,7 @@ absl::StatusOr<CgroupRoot> OpenCgroupRoot() {
   const bool in_sight = !mount.empty() && (height > 0 || InHostCgroupNamespace());
   if (!in_sight)
     if (UniqueFd own = MountCgroup2(); own.valid()) return CgroupRoot{std::move(own), "a mount of our own"};
-  if (mount.empty())
-    return absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount");
+  if (mount.empty()) return absl::UnimplementedError("cgroup v2 is not mounted: mount it, or share the host's mount");
   CgroupRoot root{UniqueFd(open(mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), mount, in_sight};
   if (!root.fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", mount));
   return root;
@@ -209,8 +208,7 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Create(std::size_t c
   std::vector<std::string> refused;
   auto object = LoadPrograms(sockets, *features, &config, &refused);
   if (!object.ok()) return object.status();
-  std::unique_ptr<SocketEvents> events(
-      new SocketEvents(root->where, *std::move(object)));
+  std::unique_ptr<SocketEvents> events(new SocketEvents(root->where, *std::move(object)));
   events->ring_ = ring_buffer__new(events->object_.MapFd("knp_socket_ring"), OnRecord, events.get(), nullptr);
   if (!events->ring_) return ErrnoStatus(errno, "cannot map the ring of socket notices");
   if (absl::Status status = events->Attach(root->fd.get(), refused); !status.ok()) return status;

@@ -179,7 +179,7 @@ class AgentTest(unittest.TestCase):
         agent = self.start("interfaces: {includ: [eth0]}\n", check=False)
         agent.communicate(timeout=20)
         self.assertEqual(agent.returncode, 2)
-        self.assertRegex(self.error_text(), r"agent.yaml:5: there is no setting 'interfaces.includ'; did you mean interfaces.include\?")
+        self.assertRegex(self.error_text(), r"agent.yaml:6: there is no setting 'interfaces.includ'; did you mean interfaces.include\?")
 
 
 if __name__ == "__main__":
