@@ -66,8 +66,8 @@ void Directory::Name(std::uint8_t protocol, std::uint64_t at_unix_ns, Endpoint* 
   // is, but for proxies, which work at other pods' addresses and have one of their own.
   if (endpoint->process && (holder || !who)) {
     const Holder* pod = FindProcess(*endpoint->process);
-    const bool proxy = pod && Is(holder, IdentityKind::kPod) && holder != pod && pod->has_address &&
-                       !addresses_.Has(address, pod);
+    const bool proxy =
+        pod && Is(holder, IdentityKind::kPod) && holder != pod && pod->has_address && !addresses_.Has(address, pod);
     if (pod && !proxy) who = pod;
   }
   NameAt(place, at_unix_ns, who, endpoint);

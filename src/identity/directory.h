@@ -56,9 +56,9 @@ class Directory final : public EndpointNamer, public ChangeSink {
   Statistics statistics() const;
 
  private:
-  using Pods = ModelName<PodModel, &Identity::pod>;
-  using Nodes = ModelName<NodeModel, &Identity::node>;
-  using Services = ModelName<ServiceModel, &Identity::service>;
+  using Pods = ModelName<std::unique_ptr<PodModel>, &Identity::pod>;
+  using Nodes = ModelName<std::shared_ptr<NodeModel>, &Identity::node>;
+  using Services = ModelName<std::shared_ptr<ServiceModel>, &Identity::service>;
   using IdentityPtr = std::shared_ptr<const Identity>;
 
   // What is no more, in the order in which it went. The last entry of a holder keeps it alive until the tables have
@@ -77,7 +77,8 @@ class Directory final : public EndpointNamer, public ChangeSink {
   void Put(Node node);
   void RemovePod(Pods::Set::iterator pod);
   void RemoveNode(Nodes::Set::iterator node);
-  void SetIds(const std::shared_ptr<PodModel>& model, const Pod& pod);
+  void SetIds(PodModel* model, const Pod& pod);
+  void EraseId(Fingerprint id, const Holder* holder);
   void SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from_ns);
   IdentityPtr IdentityOf(Pod* pod) const;
   void Rezone(const std::string& node, const std::string& zone);
@@ -101,7 +102,7 @@ class Directory final : public EndpointNamer, public ChangeSink {
   void Begin(ObjectKind kind);
   void Sweep(ObjectKind kind);
   void LeavePlace(HoldingTable* table, const Place& place, Holder* holder);
-  void Depart(std::shared_ptr<Holder> holder, std::vector<Fingerprint> ids);
+  void Depart(std::shared_ptr<const Holder> holder, std::vector<Fingerprint> ids);
   void Expire();
   void Count();
   // Since when a service has what it is now seen to have.
@@ -117,7 +118,7 @@ class Directory final : public EndpointNamer, public ChangeSink {
   void NameAt(const Place& place, std::uint64_t at_ns, const Holder* who, Endpoint* endpoint) const;
 
   const Options options_;
-  std::mutex changing_;  // who applies changes; guards what follows up to mutex_
+  std::mutex changing_;       // who applies changes; guards what follows up to mutex_
   std::uint64_t now_ns_ = 0;  // never goes back
   Pods::Set pods_;
   Nodes::Set nodes_;
@@ -130,11 +131,12 @@ class Directory final : public EndpointNamer, public ChangeSink {
 
   // What names are made from. Written with both locks held, so whoever applies changes reads it without.
   mutable std::shared_mutex mutex_;
-  HoldingTable addresses_;   // pods and nodes, by address
-  HoldingTable virtual_;     // services, by address, with and without ports, and by node port
-  HoldingTable backends_;    // services, by what answers for them
-  absl::flat_hash_map<Fingerprint, Holder*> ids_;       // pods, by uid and container
-  absl::flat_hash_map<Place, Fingerprint, PlaceHash> targets_;  // pods that answer at an address which is not theirs alone
+  HoldingTable addresses_;                         // pods and nodes, by address
+  HoldingTable virtual_;                           // services, by address, with and without ports, and by node port
+  HoldingTable backends_;                          // services, by what answers for them
+  absl::flat_hash_map<Fingerprint, Holder*> ids_;  // pods, by uid and container
+  absl::flat_hash_map<Place, Fingerprint, PlaceHash>
+      targets_;        // pods that answer at an address which is not theirs alone
   Statistics counts_;  // without those of names
   mutable std::atomic<std::uint64_t> asked_{0}, identified_{0};
 };

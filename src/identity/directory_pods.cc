@@ -1,5 +1,6 @@
 // See directory.h: pods and nodes, which have addresses one at a time.
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -44,39 +45,35 @@ void Directory::Put(Pod pod) {
     RemovePod(found);
     found = pods_.end();
   }
-  const bool is_new = found == pods_.end();
-  const std::shared_ptr<PodModel> model = is_new ? std::make_shared<PodModel>() : *found;
+  std::unique_ptr<PodModel> added = found == pods_.end() ? std::make_unique<PodModel>() : nullptr;
+  PodModel* model = added ? added.get() : found->get();
   // It had no such address when it was last heard of. Of one that is new to us, its start is the earliest.
-  const std::uint64_t from_ns = is_new ? std::min(pod.started_unix_ns, now_ns_) : model->seen_ns;
+  const std::uint64_t from_ns = added ? std::min(pod.started_unix_ns, now_ns_) : model->seen_ns;
   const Fingerprint controller = Owners::ControllerOf(pod);
-  if (!is_new && controller != model->controller) owners_.RemovePod(model.get());
-  const bool adopted = is_new || controller != model->controller;
+  const bool adopted = added || controller != model->controller;
+  if (!added && adopted) owners_.RemovePod(model);
   model->controller = controller;
   IdentityPtr identity = IdentityOf(&pod);
   {
     const std::unique_lock lock(mutex_);
-    if (!model->identity || !Same(*model->identity, *identity)) model->identity.swap(identity);
+    if (added || !Same(*model->identity, *identity)) model->identity.swap(identity);
     SetIds(model, pod);
-    SetAddresses(model.get(), pod, from_ns);
+    SetAddresses(model, pod, from_ns);
   }
-  if (adopted) owners_.AddPod(model.get());
-  if (is_new) pods_.insert(model);
+  if (adopted) owners_.AddPod(model);
   model->seen_ns = now_ns_;
   model->snapshot = SnapshotOf(ObjectKind::kPod);
+  if (added) pods_.insert(std::move(added));
 }
 
-void Directory::SetIds(const std::shared_ptr<PodModel>& model, const Pod& pod) {
-  std::vector<Fingerprint> ids;
-  ids.reserve(1 + (pod.static_uid.empty() ? 0 : 1) + pod.container_ids.size());
-  ids.push_back(FingerprintOf(pod.uid));
-  if (!pod.static_uid.empty()) ids.push_back(FingerprintOf(pod.static_uid));
+void Directory::SetIds(PodModel* model, const Pod& pod) {
+  absl::InlinedVector<Fingerprint, 2> ids;
   for (const std::string& id : pod.container_ids) ids.push_back(FingerprintOf(id));
-  if (ids == model->ids) return;
-  for (const Fingerprint id : model->ids) {
-    const auto known = ids_.find(id);
-    if (known != ids_.end() && known->second == model.get()) ids_.erase(known);
-  }
-  for (const Fingerprint id : ids) ids_[id] = model.get();
+  if (!pod.static_uid.empty()) ids.push_back(FingerprintOf(pod.static_uid));
+  ids_[FingerprintOf(pod.uid)] = model;
+  for (const Fingerprint id : model->ids)
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) EraseId(id, model);
+  for (const Fingerprint id : ids) ids_[id] = model;
   model->ids = std::move(ids);
 }
 
@@ -92,14 +89,16 @@ void Directory::SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from
 }
 
 void Directory::RemovePod(Pods::Set::iterator pod) {
-  const std::shared_ptr<PodModel> model = *pod;
-  pods_.erase(pod);
+  auto node = pods_.extract(pod);
+  std::unique_ptr<PodModel> model = std::move(node.value());
   owners_.RemovePod(model.get());
   {
     const std::unique_lock lock(mutex_);
     for (const IpAddress& address : model->addresses) LeavePlace(&addresses_, {address}, model.get());
   }
-  Depart(model, model->ids);
+  std::vector<Fingerprint> ids(model->ids.begin(), model->ids.end());
+  ids.push_back(FingerprintOf(model->identity->pod_uid));
+  Depart(std::shared_ptr<PodModel>(std::move(model)), std::move(ids));
 }
 
 void Directory::Put(Node node) {
@@ -140,7 +139,7 @@ void Directory::RemoveNode(Nodes::Set::iterator node) {
 
 void Directory::Rezone(const std::string& node, const std::string& zone) {
   std::vector<std::pair<PodModel*, IdentityPtr>> renamed;
-  for (const std::shared_ptr<PodModel>& pod : pods_) {
+  for (const std::unique_ptr<PodModel>& pod : pods_) {
     if (pod->identity->node != node || pod->identity->zone == zone) continue;
     auto identity = std::make_shared<Identity>(*pod->identity);
     identity->zone = zone;

@@ -15,10 +15,14 @@ void Directory::Apply(Change change, std::uint64_t received_unix_ns) {
   std::visit(
       [this](auto& what) {
         using What = std::remove_reference_t<decltype(what)>;
-        if constexpr (std::is_same_v<What, Removed>) Remove(what);
-        else if constexpr (std::is_same_v<What, SnapshotBegun>) Begin(what.kind);
-        else if constexpr (std::is_same_v<What, SnapshotDone>) Sweep(what.kind);
-        else Put(std::move(what));
+        if constexpr (std::is_same_v<What, Removed>)
+          Remove(what);
+        else if constexpr (std::is_same_v<What, SnapshotBegun>)
+          Begin(what.kind);
+        else if constexpr (std::is_same_v<What, SnapshotDone>)
+          Sweep(what.kind);
+        else
+          Put(std::move(what));
       },
       change);
   Expire();
@@ -127,7 +131,12 @@ void Directory::LeavePlace(HoldingTable* table, const Place& place, Holder* hold
   leaving_.push_back({now_ns_, table, place, holder, nullptr, {}});
 }
 
-void Directory::Depart(std::shared_ptr<Holder> holder, std::vector<Fingerprint> ids) {
+void Directory::EraseId(Fingerprint id, const Holder* holder) {
+  const auto known = ids_.find(id);
+  if (known != ids_.end() && known->second == holder) ids_.erase(known);
+}
+
+void Directory::Depart(std::shared_ptr<const Holder> holder, std::vector<Fingerprint> ids) {
   const Holder* gone = holder.get();
   leaving_.push_back({now_ns_, nullptr, {}, gone, std::move(holder), std::move(ids)});
 }
@@ -139,10 +148,7 @@ void Directory::Expire() {
     leaving_.pop_front();
     const std::unique_lock lock(mutex_);
     if (gone.table) gone.table->Forget(gone.place, gone.holder, gone.at_ns);
-    for (const Fingerprint id : gone.ids) {
-      const auto known = ids_.find(id);
-      if (known != ids_.end() && known->second == gone.holder) ids_.erase(known);
-    }
+    for (const Fingerprint id : gone.ids) EraseId(id, gone.holder);
   }
 }
 

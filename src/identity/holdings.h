@@ -18,12 +18,11 @@
 
 namespace knp::identity {
 
-// Who can hold a place. Outlives what the tables know of it: see Leaving in directory.h.
+// Who can hold a place. Outlives what the tables know of it: see Leaving in directory.h. Not deleted by this name.
 struct Holder {
   Holder() = default;
   Holder(const Holder&) = delete;  // the tables point to it
   Holder& operator=(const Holder&) = delete;
-  virtual ~Holder() = default;
 
   std::shared_ptr<const Identity> identity;
   bool has_address = false;  // of its own, not its node's

@@ -28,12 +28,13 @@ inline Fingerprint FingerprintOf(ObjectKind kind, std::string_view namespace_nam
   return absl::HashOf(kind, namespace_name, name);
 }
 
+// There is one for each pod of the cluster: its size counts.
 struct PodModel : Holder {
+  std::uint32_t snapshot = 0;
   absl::InlinedVector<IpAddress, 1> addresses;  // of its own
-  std::vector<Fingerprint> ids;                 // its uid's and its containers'
+  absl::InlinedVector<Fingerprint, 2> ids;      // its containers' and a static pod's other uid
   Fingerprint controller = 0;                   // 0: neither a ReplicaSet nor a Job
   std::uint64_t seen_ns = 0;                    // last change
-  std::uint32_t snapshot = 0;
 };
 
 struct NodeModel : Holder {
@@ -56,12 +57,10 @@ struct ServiceModel : Holder {
 };
 
 // Models by namespace and name, which their identities have.
-template <class Model, std::string Identity::*name>
+template <class Pointer, std::string Identity::*name>
 struct ModelName {
   using Key = std::pair<std::string_view, std::string_view>;
-  static Key Of(const std::shared_ptr<Model>& model) {
-    return {model->identity->namespace_name, (*model->identity).*name};
-  }
+  static Key Of(const Pointer& model) { return {model->identity->namespace_name, (*model->identity).*name}; }
   static Key Of(const Key& key) { return key; }
   struct Hash {
     using is_transparent = void;
@@ -77,7 +76,7 @@ struct ModelName {
       return Of(a) == Of(b);
     }
   };
-  using Set = absl::flat_hash_set<std::shared_ptr<Model>, Hash, Equal>;
+  using Set = absl::flat_hash_set<Pointer, Hash, Equal>;
 };
 
 }  // namespace knp::identity

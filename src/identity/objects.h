@@ -59,8 +59,8 @@ struct Backend {
 
 struct EndpointSlice {
   std::string namespace_name, name;
-  std::string service;            // of the same namespace
-  std::vector<Backend> backends;  // those that serve
+  std::string service;                                        // of the same namespace
+  std::vector<Backend> backends;                              // those that serve
   std::vector<std::pair<std::uint8_t, std::uint16_t>> ports;  // protocol, port
 };
 

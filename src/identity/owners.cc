@@ -53,9 +53,8 @@ void Owners::Remove(const Removed& removed) {
 }
 
 void Owners::Sweep(ObjectKind kind, std::uint32_t snapshot) {
-  absl::erase_if(known_, [&](const auto& entry) {
-    return entry.second.kind == kind && entry.second.snapshot != snapshot;
-  });
+  absl::erase_if(known_,
+                 [&](const auto& entry) { return entry.second.kind == kind && entry.second.snapshot != snapshot; });
 }
 
 void Owners::AddPod(PodModel* pod) {

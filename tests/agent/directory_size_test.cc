@@ -64,8 +64,8 @@ void Fill(Directory* directory) {
     for (int pod = i; pod < kPods; pod += kServices) slice.backends.push_back({Ip(2, pod), ""});
     directory->Apply(std::move(slice), kNow);
     for (int old = 0; old <= kOldReplicaSets; ++old) {
-      Controller set = {ObjectKind::kReplicaSet, space, fmt::format("{}-{:010x}", name, i * 7919 + old),
-                        {"Deployment", name}};
+      Controller set = {
+          ObjectKind::kReplicaSet, space, fmt::format("{}-{:010x}", name, i * 7919 + old), {"Deployment", name}};
       directory->Apply(std::move(set), kNow);
     }
   }
@@ -94,8 +94,8 @@ TEST(DirectorySize, FiveThousandPods_TakeAtMostAKibibyteEach) {
   if (Instrumented()) GTEST_SKIP() << "a sanitizer's allocator counts otherwise";
   const double each = static_cast<double>(after - before) / kPods;
   RecordProperty("bytes_a_pod", static_cast<int>(each));
-  fmt::print("{:.0f} bytes a pod, with its share of {} nodes, {} services and {} ReplicaSets\n", each, kNodes, kServices,
-             kServices * (kOldReplicaSets + 1));
+  fmt::print("{:.0f} bytes a pod, with its share of {} nodes, {} services and {} ReplicaSets\n", each, kNodes,
+             kServices, kServices * (kOldReplicaSets + 1));
   EXPECT_LE(each, 1024);
 }
 
@@ -150,7 +150,9 @@ TEST(DirectorySize, Name_WhilePodsChange_IsAlwaysWhole) {
       const Pod pod = MakePod(i);
       directory.Apply(Removed{ObjectKind::kPod, pod.namespace_name, pod.name}, now);
       directory.Apply(pod, now + kSecond);
-      directory.Apply(Controller{ObjectKind::kReplicaSet, pod.namespace_name, pod.controller.name,
+      directory.Apply(Controller{ObjectKind::kReplicaSet,
+                                 pod.namespace_name,
+                                 pod.controller.name,
                                  {"Deployment", "d" + std::to_string(round)}},
                       now + kSecond);
     }

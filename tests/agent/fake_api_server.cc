@@ -38,7 +38,8 @@ ApiRequest Parse(const std::string& head) {
     for (std::size_t from = at + 1; from < target.size();) {
       const std::size_t end = std::min(target.find('&', from), target.size());
       const std::size_t equals = std::min(target.find('=', from), end);
-      request.query[target.substr(from, equals - from)] = Unescape(target.substr(std::min(equals + 1, end), end - equals - 1));
+      request.query[target.substr(from, equals - from)] =
+          Unescape(target.substr(std::min(equals + 1, end), end - equals - 1));
       from = end + 1;
     }
   }
@@ -210,7 +211,8 @@ bool FakeApiServer::Respond(Connection* connection, const ApiRequest& request) {
     const std::lock_guard lock(mutex_);
     requests_.push_back(request);
     const auto authorization = request.headers.find("authorization");
-    const bool allowed = token_.empty() || (authorization != request.headers.end() && authorization->second == "Bearer " + token_);
+    const bool allowed =
+        token_.empty() || (authorization != request.headers.end() && authorization->second == "Bearer " + token_);
     std::deque<ScriptedAnswer>& scripts = resources_[request.resource].scripts[request.watch];
     if (!allowed) {
       scripted = {401, Status(401, "Unauthorized"), {}, false, false};
@@ -287,7 +289,8 @@ bool FakeApiServer::RespondWatch(Connection* connection, const ApiRequest& reque
     }
     watches_.push_back(&watch);
   }
-  bool usable = connection->Write("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+  bool usable =
+      connection->Write("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
   std::unique_lock lock(mutex_);
   while (usable) {
     changed_.wait(lock, [&] { return stopping_ || watch.end || watch.cut || !watch.pieces.empty(); });
@@ -300,7 +303,8 @@ bool FakeApiServer::RespondWatch(Connection* connection, const ApiRequest& reque
       lock.lock();
       continue;
     }
-    usable = connection->Write(watch.cut ? "400\r\n{\"type\":\"ADDED\",\"object\":{\"metad" : "0\r\n\r\n") && !watch.cut;
+    usable =
+        connection->Write(watch.cut ? "400\r\n{\"type\":\"ADDED\",\"object\":{\"metad" : "0\r\n\r\n") && !watch.cut;
     break;
   }
   watches_.remove(&watch);

@@ -82,8 +82,10 @@ TEST_F(KubeConfigTest, InCluster_FilesAndVariables_AreUsed) {
   EXPECT_EQ(config->server, "https://[fd00::1]:443");
   EXPECT_EQ(config->token_file, token);
   EXPECT_EQ(config->ca.file, ca);
-  EXPECT_EQ(InClusterConfig(With({{"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}}), folder_)->server,
-            "https://10.96.0.1:443");
+  EXPECT_EQ(
+      InClusterConfig(With({{"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}}), folder_)
+          ->server,
+      "https://10.96.0.1:443");
 }
 
 TEST_F(KubeConfigTest, InCluster_NoPodOrNoServiceAccount_SaysSo) {
@@ -122,8 +124,9 @@ TEST_F(KubeConfigTest, Kubeconfig_WhatCannotBeUsed_IsNamed) {
   EXPECT_ERROR(Load("just text").status(), IsInvalidArgument, HasSubstr("is no mapping"));
   EXPECT_ERROR(Load("{}").status(), IsInvalidArgument, HasSubstr("no current-context"));
   EXPECT_ERROR(LoadKubeconfig(folder_ + "/none").status(), IsNotFound, HasSubstr("cannot be read"));
-  const char* parts = "{current-context: a, contexts: [{name: a, context: {cluster: c, user: u}}], clusters: [{name: c, "
-                      "cluster: {server: 'https://h', certificate-authority-data: '*'}}]}";
+  const char* parts =
+      "{current-context: a, contexts: [{name: a, context: {cluster: c, user: u}}], clusters: [{name: c, "
+      "cluster: {server: 'https://h', certificate-authority-data: '*'}}]}";
   EXPECT_ERROR(Load(parts).status(), IsInvalidArgument, HasSubstr("certificate-authority-data that is no base64"));
 }
 

@@ -132,9 +132,11 @@ TEST(KubeDecode, WrongFields_AreNamedWithTheirPath) {
     const auto event = decoder.Event(kind, Event("MODIFIED", json));
     return event.ok() ? event->change.status() : event.status();
   };
-  EXPECT_ERROR(error(ObjectKind::kPod,
-                     R"({"metadata":{"name":"a","namespace":"n","uid":"u"},"status":{"podIPs":[{"ip":"10.0.0.1"},{"ip":"x"}]}})"),
-               IsInvalidArgument, HasSubstr("Pod: status.podIPs[1].ip is no address: 'x' (of n/a)"));
+  EXPECT_ERROR(
+      error(
+          ObjectKind::kPod,
+          R"({"metadata":{"name":"a","namespace":"n","uid":"u"},"status":{"podIPs":[{"ip":"10.0.0.1"},{"ip":"x"}]}})"),
+      IsInvalidArgument, HasSubstr("Pod: status.podIPs[1].ip is no address: 'x' (of n/a)"));
   EXPECT_ERROR(error(ObjectKind::kPod, R"({"metadata":{"name":"a","uid":7}})"), IsInvalidArgument,
                HasSubstr("Pod: metadata.uid is no text (of a)"));
   EXPECT_ERROR(error(ObjectKind::kPod, R"({"metadata":{"name":"a"}})"), IsInvalidArgument,
@@ -163,9 +165,8 @@ TEST(KubeDecode, List_OneObjectIsWrong_TheOthersAreRead) {
                      knp::testing::PodJson("a", "10.0.0.1") + R"(,{"metadata":{}},)" +
                      knp::testing::PodJson("b", "10.0.0.2") + "]}";
   int good = 0, bad = 0;
-  const auto page = decoder.List(ObjectKind::kPod, &body, [&](const absl::StatusOr<Change>& change) {
-    change.ok() ? ++good : ++bad;
-  });
+  const auto page = decoder.List(ObjectKind::kPod, &body,
+                                 [&](const absl::StatusOr<Change>& change) { change.ok() ? ++good : ++bad; });
   ASSERT_TRUE(page.ok()) << page.status();
   EXPECT_EQ(page->resource_version, "7");
   EXPECT_EQ(page->continue_token, "c");
@@ -185,7 +186,8 @@ TEST(KubeDecode, List_Unusable_IsAnError) {
   EXPECT_ERROR(list(R"({"metadata":{},"items":[]})"), IsInvalidArgument,
                HasSubstr("PodList: metadata.resourceVersion is missing"));
   EXPECT_ERROR(list(R"({"metadata":{"resourceVersion":"7"}})"), IsInvalidArgument, HasSubstr("items is missing"));
-  EXPECT_ERROR(list(R"({"metadata":{"resourceVersion":"7"},"items":7})"), IsInvalidArgument, HasSubstr("items is no array"));
+  EXPECT_ERROR(list(R"({"metadata":{"resourceVersion":"7"},"items":7})"), IsInvalidArgument,
+               HasSubstr("items is no array"));
 }
 
 TEST(KubeDecode, Events_OfEveryType_AreTold) {
@@ -197,8 +199,9 @@ TEST(KubeDecode, Events_OfEveryType_AreTold) {
   event = decoder.Event(ObjectKind::kPod, Event("DELETED", R"({"metadata":{"name":"a","namespace":"n"}})"));
   ASSERT_TRUE(event.ok() && event->change.ok());
   EXPECT_EQ(std::get<Removed>(**event->change).name, "a");
-  event = decoder.Event(ObjectKind::kPod,
-                        Event("ERROR", R"({"kind":"Status","message":"too old\nresource version","reason":"Expired","code":410})"));
+  event = decoder.Event(
+      ObjectKind::kPod,
+      Event("ERROR", R"({"kind":"Status","message":"too old\nresource version","reason":"Expired","code":410})"));
   ASSERT_TRUE(event.ok());
   EXPECT_EQ(event->type, EventType::kError);
   EXPECT_EQ(event->error.code, 410u);

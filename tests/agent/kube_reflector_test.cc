@@ -44,8 +44,10 @@ class KubeReflectorTest : public ::testing::Test {
   }
   void Answer(int status, const std::string& body, const std::string& error = "", std::uint64_t retry_after_s = 0) {
     reflector_.OnHead(status, retry_after_s, now_ns_, kUnix);
-    if (body.empty() || reflector_.OnBody(body, now_ns_, kUnix)) reflector_.OnEnd(error, now_ns_, kUnix);
-    else reflector_.OnEnd("given up", now_ns_, kUnix);
+    if (body.empty() || reflector_.OnBody(body, now_ns_, kUnix))
+      reflector_.OnEnd(error, now_ns_, kUnix);
+    else
+      reflector_.OnEnd("given up", now_ns_, kUnix);
   }
   void ListAndWatch() {
     Next();
@@ -53,7 +55,8 @@ class KubeReflectorTest : public ::testing::Test {
     EXPECT_TRUE(Next().watch);
   }
   static std::string ErrorEvent(int code, const std::string& reason) {
-    return fmt::format(R"({{"type":"ERROR","object":{{"kind":"Status","code":{},"reason":"{}","message":"m"}}}})", code, reason) +
+    return fmt::format(R"({{"type":"ERROR","object":{{"kind":"Status","code":{},"reason":"{}","message":"m"}}}})", code,
+                       reason) +
            "\n";
   }
   static std::string Bookmark(int version) {
@@ -140,7 +143,9 @@ TEST_F(KubeReflectorTest, Watch_BadVersion_ListsAnew) {
 
 TEST_F(KubeReflectorTest, Watch_VersionIsTooLarge_ListsAnew) {
   ListAndWatch();
-  Answer(504, R"({"code":504,"reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge"}],"retryAfterSeconds":1}})");
+  Answer(
+      504,
+      R"({"code":504,"reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge"}],"retryAfterSeconds":1}})");
   EXPECT_FALSE(Next().watch);
   EXPECT_GE(waited_ns_, kSecond);
 }
@@ -205,7 +210,8 @@ TEST_F(KubeReflectorTest, Watch_EndsAtOnce_IsNotAskedForInALoop) {
 
 TEST_F(KubeReflectorTest, Watch_ObjectMakesNoSense_IsPassed) {
   ListAndWatch();
-  Answer(200, R"({"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"120"}}})" "\n");
+  Answer(200, R"({"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"120"}}})"
+              "\n");
   EXPECT_EQ(reflector_.status().errors, 1u);
   EXPECT_THAT(reflector_.status().last_error, HasSubstr("Pod: metadata.uid is missing"));
   EXPECT_THAT(Next().target, HasSubstr("resourceVersion=120"));
@@ -257,7 +263,8 @@ TEST_F(KubeReflectorTest, List_PageIsTooLarge_PagesBecomeSmaller) {
 
 TEST_F(KubeReflectorTest, Forbidden_IsRefusedAndAskedAgainSeldom) {
   Next();
-  Answer(403, R"({"kind":"Status","message":"pods is forbidden: User \"x\" cannot list","reason":"Forbidden","code":403})");
+  Answer(403,
+         R"({"kind":"Status","message":"pods is forbidden: User \"x\" cannot list","reason":"Forbidden","code":403})");
   EXPECT_EQ(reflector_.status().state, FeedState::kRefused);
   EXPECT_THAT(reflector_.status().last_error, AllOf(HasSubstr("pods is forbidden"), HasSubstr("docs/identity.md")));
   Next();

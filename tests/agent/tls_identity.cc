@@ -6,6 +6,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <random>
+
 namespace knp::testing {
 namespace {
 
@@ -43,7 +45,9 @@ Certificate Make(const char* name, long serial, EVP_PKEY* key, X509* issuer) {
 
 TlsIdentity::TlsIdentity(const std::string& name) : context_(SSL_CTX_new(TLS_server_method())) {
   const Key ca_key(EVP_EC_gen("P-256")), key(EVP_EC_gen("P-256"));
-  const Certificate ca = Make("test CA", 1, ca_key.get(), nullptr);
+  // Two CAs of one name would be told apart by their signatures only.
+  const std::string ca_name = "test CA " + std::to_string(std::random_device()());
+  const Certificate ca = Make(ca_name.c_str(), 1, ca_key.get(), nullptr);
   Extend(ca.get(), ca.get(), NID_basic_constraints, "critical,CA:TRUE");
   Extend(ca.get(), ca.get(), NID_key_usage, "critical,keyCertSign");
   X509_sign(ca.get(), ca_key.get(), EVP_sha256());

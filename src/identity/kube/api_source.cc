@@ -28,7 +28,8 @@ Reflector::Options ForKind(const ApiSource::Options& options, ObjectKind kind) {
   of.max_line = options.max_line;
   of.max_page = options.max_page;
   of.seed = std::random_device()();
-  if (kind == ObjectKind::kPod && !options.pods_of_node.empty()) of.field_selector = "spec.nodeName=" + options.pods_of_node;
+  if (kind == ObjectKind::kPod && !options.pods_of_node.empty())
+    of.field_selector = "spec.nodeName=" + options.pods_of_node;
   return of;
 }
 
@@ -72,9 +73,9 @@ absl::StatusOr<std::unique_ptr<ApiSource>> ApiSource::Create(const Options& opti
   if (!api.server.starts_with("https://") && !api.server.starts_with("http://"))
     return absl::InvalidArgumentError(
         fmt::format("'{}' is no address of a Kubernetes API: it begins with https://", api.server));
-  for (const auto& [file, what] : {std::pair(api.ca.file, "CA"), std::pair(api.token_file, "token"),
-                                   std::pair(api.client_certificate.file, "client certificate"),
-                                   std::pair(api.client_key.file, "client key")})
+  for (const auto& [file, what] :
+       {std::pair(api.ca.file, "CA"), std::pair(api.token_file, "token"),
+        std::pair(api.client_certificate.file, "client certificate"), std::pair(api.client_key.file, "client key")})
     if (absl::Status status = CheckReadable(file, what); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<HttpClient>> http = HttpClient::Create(api);
   if (!http.ok()) return http.status();

@@ -120,7 +120,8 @@ absl::StatusOr<WatchEvent> Decoder::Event(ObjectKind kind, std::string_view line
   const std::string what = std::string("watch of ") + ObjectKindName(kind);
   absl::Status problem;
   const simdjson::dom::element* document = parser_->Parse(line, &problem);
-  if (!document) return absl::InvalidArgumentError(fmt::format("{}: the event {}", what, std::string(problem.message())));
+  if (!document)
+    return absl::InvalidArgumentError(fmt::format("{}: the event {}", what, std::string(problem.message())));
   const Fields fields(*document, what, &problem);
   std::string type;
   fields.Text("type", &type);
@@ -136,13 +137,17 @@ absl::StatusOr<WatchEvent> Decoder::Event(ObjectKind kind, std::string_view line
   if (event.type == EventType::kError) event.error = ReadStatus(object);
   if (event.type == EventType::kDeleted) {
     absl::StatusOr<Removed> removed = DecodeRemoved(kind, object);
-    if (removed.ok()) event.change = Change(*std::move(removed));
-    else event.change = removed.status();
+    if (removed.ok())
+      event.change = Change(*std::move(removed));
+    else
+      event.change = removed.status();
   }
   if (event.type == EventType::kAdded || event.type == EventType::kModified) {
     absl::StatusOr<Change> decoded = DecodeObject(kind, object, label_keys_);
-    if (decoded.ok()) event.change = *std::move(decoded);
-    else event.change = decoded.status();
+    if (decoded.ok())
+      event.change = *std::move(decoded);
+    else
+      event.change = decoded.status();
   }
   return event;
 }

@@ -37,7 +37,7 @@ struct ApiStatus {
 
 struct WatchEvent {
   EventType type = EventType::kOther;
-  std::string resource_version;             // of the object; empty: not said
+  std::string resource_version;                                            // of the object; empty: not said
   absl::StatusOr<std::optional<Change>> change = std::optional<Change>();  // of kAdded, kModified, kDeleted
   ApiStatus error;                                                         // of kError
 };

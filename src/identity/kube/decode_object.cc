@@ -95,7 +95,8 @@ void ReadPodMetadata(const Fields& fields, const std::vector<std::string>& label
     });
     metadata.Within("annotations", [&](const Fields& annotations) {
       // Only the API's mirror of a static pod has both; the kubelet knows the pod by the hash.
-      if (annotations.Has("kubernetes.io/config.mirror")) annotations.Text("kubernetes.io/config.hash", &pod->static_uid);
+      if (annotations.Has("kubernetes.io/config.mirror"))
+        annotations.Text("kubernetes.io/config.hash", &pod->static_uid);
     });
   });
 }
@@ -185,8 +186,7 @@ void ReadEndpoint(const Fields& endpoint, std::vector<Backend>* backends) {
     if (kind == "Pod") target.Text("uid", &backend.pod_uid);
   });
   std::vector<IpAddress> addresses;
-  endpoint.EachText("addresses",
-                    [&](std::string_view text) { AddAddress(endpoint, "addresses", text, &addresses); });
+  endpoint.EachText("addresses", [&](std::string_view text) { AddAddress(endpoint, "addresses", text, &addresses); });
   for (const IpAddress& address : addresses) {
     backend.address = address;
     backends->push_back(backend);

@@ -44,6 +44,7 @@ std::pair<std::string, std::string> Authority(const std::string& server) {
 const char* HintFor(CURLcode result) {
   switch (result) {
     case CURLE_PEER_FAILED_VERIFICATION: return "; the server's certificate is none of the configured CA's";
+    case CURLE_SSL_CONNECT_ERROR: return "; is that a server of TLS, with a certificate of the configured CA?";
     case CURLE_SSL_CACERT_BADFILE: return "; check the file of the CA";
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST: return "; is the API server up, and may this host reach it?";

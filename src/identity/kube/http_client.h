@@ -22,7 +22,7 @@ class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
   virtual void OnHead(int status, std::uint64_t retry_after_s) = 0;
-  virtual bool OnBody(std::string_view data) = 0;  // false: no more of it
+  virtual bool OnBody(std::string_view data) = 0;    // false: no more of it
   virtual void OnEnd(const std::string& error) = 0;  // empty: it came to its end
 };
 

@@ -64,7 +64,8 @@ class Kubeconfig {
       credential->file = Path(Text(node, key.c_str()));
       return absl::OkStatus();
     }
-    if (!absl::Base64Unescape(data, &credential->pem)) return Error(fmt::format("has a {}-data that is no base64", key));
+    if (!absl::Base64Unescape(data, &credential->pem))
+      return Error(fmt::format("has a {}-data that is no base64", key));
     return absl::OkStatus();
   }
 
@@ -82,15 +83,18 @@ class Kubeconfig {
   absl::Status ReadUser(const std::string& name, const YAML::Node& user, ApiConfig* config) const {
     for (const char* key : {"exec", "auth-provider", "username", "as"})
       if (user[key].IsDefined())
-        return Error(fmt::format("has the user '{}' sign in by '{}', which is not supported: use a token, a tokenFile or a "
-                                 "client certificate, for example a service account's",
-                                 name, key));
+        return Error(
+            fmt::format("has the user '{}' sign in by '{}', which is not supported: use a token, a tokenFile or a "
+                        "client certificate, for example a service account's",
+                        name, key));
     config->token = Text(user, "token");
     config->token_file = Path(Text(user, "tokenFile"));
-    if (absl::Status status = Read(user, "client-certificate", &config->client_certificate); !status.ok()) return status;
+    if (absl::Status status = Read(user, "client-certificate", &config->client_certificate); !status.ok())
+      return status;
     if (absl::Status status = Read(user, "client-key", &config->client_key); !status.ok()) return status;
     if (config->client_certificate.empty() != config->client_key.empty())
-      return Error(fmt::format("has for the user '{}' one of client-certificate and client-key; both are needed", name));
+      return Error(
+          fmt::format("has for the user '{}' one of client-certificate and client-key; both are needed", name));
     return absl::OkStatus();
   }
 

@@ -16,7 +16,8 @@ constexpr std::size_t kLargePage = 1 << 20;
 constexpr char kJson[] = "application/json";
 // No more than metadata: a third of the bytes. Servers that cannot do so send the whole.
 constexpr char kMetadataOnly[] = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-constexpr char kMetadataListOnly[] = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+constexpr char kMetadataListOnly[] =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 const char* PathOf(ObjectKind kind) {
   switch (kind) {
@@ -35,8 +36,10 @@ std::string Escape(std::string_view text) {
   for (const char c : text) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
                        c == '.' || c == '_' || c == '~';
-    if (plain) escaped += c;
-    else escaped += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    if (plain)
+      escaped += c;
+    else
+      escaped += fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return escaped;
 }
@@ -173,8 +176,10 @@ bool Reflector::OnLine(std::string_view line, std::uint64_t now_ns, std::uint64_
   ++status_.events;
   if (event->type == EventType::kAdded) ++status_.objects;
   if (event->type == EventType::kDeleted && status_.objects > 0) --status_.objects;
-  if (!event->change.ok()) NoteError(std::string(event->change.status().message()));
-  else if (event->change->has_value()) sink_->Apply(**std::move(event->change), now_unix_ns);
+  if (!event->change.ok())
+    NoteError(std::string(event->change.status().message()));
+  else if (event->change->has_value())
+    sink_->Apply(**std::move(event->change), now_unix_ns);
   return true;
 }
 

@@ -20,14 +20,14 @@
 namespace knp::identity::kube {
 
 struct Timing {
-  std::chrono::milliseconds backoff_min = std::chrono::seconds(1);   // doubles with each failure, and is jittered
+  std::chrono::milliseconds backoff_min = std::chrono::seconds(1);  // doubles with each failure, and is jittered
   std::chrono::milliseconds backoff_max = std::chrono::seconds(60);
-  std::chrono::milliseconds refused = std::chrono::minutes(10);      // until what was refused is asked for again
-  std::chrono::milliseconds watch = std::chrono::seconds(300);       // the server ends a watch by then; jittered
-  std::chrono::milliseconds silence = std::chrono::minutes(6);       // a watch that says nothing is not to be trusted
-  std::chrono::milliseconds stall = std::chrono::seconds(30);        // an answer that does not come or go on is given up
+  std::chrono::milliseconds refused = std::chrono::minutes(10);  // until what was refused is asked for again
+  std::chrono::milliseconds watch = std::chrono::seconds(300);   // the server ends a watch by then; jittered
+  std::chrono::milliseconds silence = std::chrono::minutes(6);   // a watch that says nothing is not to be trusted
+  std::chrono::milliseconds stall = std::chrono::seconds(30);    // an answer that does not come or go on is given up
   std::chrono::milliseconds retry_after_max = std::chrono::minutes(5);
-  std::chrono::milliseconds token = std::chrono::seconds(45);        // until a token's file is read again
+  std::chrono::milliseconds token = std::chrono::seconds(45);  // until a token's file is read again
 };
 
 struct Request {
