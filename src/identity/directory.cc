@@ -63,11 +63,11 @@ void Directory::Name(std::uint8_t protocol, std::uint64_t at_unix_ns, Endpoint* 
   if (!Is(holder, IdentityKind::kPod))
     if (const Holder* service = FindVirtual(place, at_unix_ns, holder != nullptr)) who = service;
   // A virtual address is its service's, whichever process answers there. At any other address a process knows best whose it
-  // is, but for proxies, which work at other pods' addresses and have one of their own.
+  // is, but for proxies, which work at other pods' addresses and are elsewhere themselves.
   if (endpoint->process && (holder || !who)) {
     const Holder* pod = FindProcess(*endpoint->process);
     const bool proxy =
-        pod && Is(holder, IdentityKind::kPod) && holder != pod && pod->has_address && !addresses_.Has(address, pod);
+        pod && Is(holder, IdentityKind::kPod) && holder != pod && pod->placed && !addresses_.Has(address, pod);
     if (pod && !proxy) who = pod;
   }
   NameAt(place, at_unix_ns, who, endpoint);

@@ -79,7 +79,7 @@ class Directory final : public EndpointNamer, public ChangeSink {
   void RemoveNode(Nodes::Set::iterator node);
   void SetIds(PodModel* model, const Pod& pod);
   void EraseId(Fingerprint id, const Holder* holder);
-  void SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from_ns);
+  void SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from_ns, bool yields);
   IdentityPtr IdentityOf(Pod* pod) const;
   void Rezone(const std::string& node, const std::string& zone);
   // Gives pods other identities, a few at a time under the lock.

@@ -58,7 +58,7 @@ void Directory::Put(Pod pod) {
     const std::unique_lock lock(mutex_);
     if (added || !Same(*model->identity, *identity)) model->identity.swap(identity);
     SetIds(model, pod);
-    SetAddresses(model, pod, from_ns);
+    SetAddresses(model, pod, from_ns, added && !complete_[static_cast<std::size_t>(ObjectKind::kPod)]);
   }
   if (adopted) owners_.AddPod(model);
   model->seen_ns = now_ns_;
@@ -77,14 +77,14 @@ void Directory::SetIds(PodModel* model, const Pod& pod) {
   model->ids = std::move(ids);
 }
 
-void Directory::SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from_ns) {
+void Directory::SetAddresses(PodModel* model, const Pod& pod, std::uint64_t from_ns, bool yields) {
   absl::InlinedVector<IpAddress, 1> addresses;
   if (!pod.host_network && !pod.ended) addresses.assign(pod.addresses.begin(), pod.addresses.end());
   for (const IpAddress& address : model->addresses)
     if (!Contains(addresses, address)) LeavePlace(&addresses_, {address}, model);
   for (const IpAddress& address : addresses)
-    if (!Contains(model->addresses, address)) addresses_.Take({address}, model, from_ns, now_ns_);
-  model->has_address = !addresses.empty();
+    if (!Contains(model->addresses, address)) addresses_.Take({address}, model, from_ns, now_ns_, yields);
+  model->placed = pod.host_network || !addresses.empty();
   model->addresses = std::move(addresses);
 }
 
@@ -119,7 +119,8 @@ void Directory::Put(Node node) {
     for (const IpAddress& address : model->addresses)
       if (!has(node.addresses, address)) LeavePlace(&addresses_, {address}, model.get());
     for (const IpAddress& address : node.addresses)
-      if (!has(model->addresses, address)) addresses_.Take({address}, model.get(), is_new ? 0 : now_ns_, now_ns_);
+      if (!has(model->addresses, address))
+        addresses_.Take({address}, model.get(), is_new ? 0 : now_ns_, now_ns_, is_new);
     model->addresses = std::move(node.addresses);
   }
   if (is_new) nodes_.insert(model);

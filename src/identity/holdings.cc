@@ -23,16 +23,18 @@ void HoldingTable::Add(Holdings* holdings, const Holding& holding) {
   for (; excess > past_; --excess) holdings->erase(std::find_if(holdings->begin(), holdings->end(), closed));
 }
 
-void HoldingTable::Take(const Place& place, Holder* holder, std::uint64_t from_ns, std::uint64_t now_ns) {
+void HoldingTable::Take(const Place& place, Holder* holder, std::uint64_t from_ns, std::uint64_t now_ns, bool yields) {
   Holdings& holdings = places_[place];
   Holding mine = {from_ns, kOpen, holder};
   for (Holding& other : holdings) {
     if (other.holder == holder && other.until_ns == kOpen) return;
-    if (other.until_ns == kOpen && other.from_ns > from_ns) {
+    if (other.until_ns != kOpen) continue;
+    if (other.from_ns <= from_ns)
+      other.until_ns = std::min(from_ns, now_ns);
+    else if (yields)
       mine.until_ns = std::min(mine.until_ns, other.from_ns);
-    } else if (other.until_ns == kOpen) {
-      other.until_ns = std::min(std::max(from_ns, other.from_ns), now_ns);
-    }
+    else
+      other.until_ns = std::max(now_ns, other.from_ns);
   }
   for (const Holding& other : holdings)
     if (other.until_ns != kOpen) mine.from_ns = std::max(mine.from_ns, std::min(other.until_ns, now_ns));

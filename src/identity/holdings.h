@@ -25,7 +25,7 @@ struct Holder {
   Holder& operator=(const Holder&) = delete;
 
   std::shared_ptr<const Identity> identity;
-  bool has_address = false;  // of its own, not its node's
+  bool placed = false;  // a pod's address is known: its own, or its node's
 };
 
 struct Place {
@@ -50,9 +50,10 @@ class HoldingTable {
   // a place are remembered; the oldest goes first.
   HoldingTable(std::uint64_t lag_ns, std::size_t past) : lag_ns_(lag_ns), past_(past) {}
 
-  // `holder` has the place since `from_ns`, or since its last former holder left it, if that was later. Whoever still has it
-  // leaves; but somebody who came there after `from_ns` keeps it, and `holder` had it until then.
-  void Take(const Place& place, Holder* holder, std::uint64_t from_ns, std::uint64_t now_ns);
+  // `holder` has the place since `from_ns`, or since its last former holder left it, if that was later. Whoever still has
+  // it leaves. If he came after `from_ns`: with `yields`, for what is told in no order, he keeps it, and `holder` had it
+  // until then; else it goes over now.
+  void Take(const Place& place, Holder* holder, std::uint64_t from_ns, std::uint64_t now_ns, bool yields);
   // Joins others who have it, too.
   void Share(const Place& place, Holder* holder, std::uint64_t from_ns);
   // What `holder` has of the place ends now; stays known until Forget.

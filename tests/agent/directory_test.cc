@@ -130,6 +130,18 @@ TEST_F(DirectoryTest, Name_AddressTakenBeforeItsHolderIsRemoved_NewcomerHasItFro
   EXPECT_EQ(PodAt("10.0.0.5", At(240)), "new");
 }
 
+TEST_F(DirectoryTest, Name_PodThatWaitedLongTakesAYoungersAddress_HasItFromThenOn) {
+  directory_.Apply(SnapshotDone{ObjectKind::kPod}, At(1));
+  directory_.Apply(MakePod("patient", "", At(100)), At(100));  // waits for a volume
+  directory_.Apply(MakePod("brief", "10.0.0.5", At(150)), At(150));
+  directory_.Apply(MakePod("patient", "10.0.0.5", At(100)), At(203));  // "brief" is being deleted
+  EXPECT_EQ(PodAt("10.0.0.5", At(160)), "brief");
+  EXPECT_EQ(PodAt("10.0.0.5", At(204)), "patient");
+  Remove(ObjectKind::kPod, "brief", At(230));
+  EXPECT_EQ(PodAt("10.0.0.5", At(160)), "brief");
+  EXPECT_EQ(PodAt("10.0.0.5", At(240)), "patient");
+}
+
 TEST_F(DirectoryTest, Name_ListTellsTheYoungerFirst_OlderDoesNotTakeTheAddressBack) {
   directory_.Apply(MakePod("a-younger", "10.0.0.5", At(500)), At(1000));
   directory_.Apply(MakePod("b-older", "10.0.0.5", At(100)), At(1000));
@@ -231,6 +243,10 @@ TEST_F(DirectoryTest, Name_ProcessOfAnotherPod_ProxyDoesNotHideWhoseAddressItIs)
   directory_.Apply(MakePod("app", "10.0.0.5", At(0)), At(1));
   directory_.Apply(MakePod("ztunnel", "10.0.0.9", At(0)), At(1));
   EXPECT_EQ(Ask("10.0.0.5", At(5), 0, IPPROTO_TCP, ProcessOf("uid-of-ztunnel")).identity->pod, "app");
+  Pod envoy = MakePod("cilium-envoy", "192.168.0.1", At(0));
+  envoy.host_network = true;
+  directory_.Apply(envoy, At(1));
+  EXPECT_EQ(Ask("10.0.0.5", At(5), 0, IPPROTO_TCP, ProcessOf("uid-of-cilium-envoy")).identity->pod, "app");
   // Its own address has just been another's: the process knows better.
   directory_.Apply(MakePod("young", "", At(50)), At(50));
   EXPECT_EQ(Ask("10.0.0.5", At(51), 0, IPPROTO_TCP, ProcessOf("uid-of-young")).identity->pod, "young");

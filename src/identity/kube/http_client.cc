@@ -180,6 +180,7 @@ void HttpClient::Cancel(HttpExchange* exchange, const std::string& why) {
 }
 
 void HttpClient::Turn(std::chrono::milliseconds timeout) {
+  curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(timeout.count()), nullptr);
   int running = 0;
   curl_multi_perform(multi_.get(), &running);
   std::vector<std::pair<CURL*, CURLcode>> ended;
@@ -187,8 +188,6 @@ void HttpClient::Turn(std::chrono::milliseconds timeout) {
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left))
     if (message->msg == CURLMSG_DONE) ended.emplace_back(message->easy_handle, message->data.result);
   for (const auto& [easy, result] : ended) End(easy, result);
-  if (!ended.empty()) return;  // who asked may ask again
-  curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(timeout.count()), nullptr);
 }
 
 void HttpClient::Wake() { curl_multi_wakeup(multi_.get()); }
