@@ -42,7 +42,11 @@ function(knp_add_gtest name label pattern)
 endfunction()
 
 knp_add_gtest(knp_unit_tests unit "tests/unit/*_test.cc")
-knp_add_gtest(knp_agent_tests unit "tests/agent/*_test.cc" knp_remote knp_agent knp_identity knp_hubble knp_proto)
+knp_add_gtest(knp_agent_tests unit "tests/agent/*.cc" knp_remote knp_agent knp_identity knp_hubble knp_proto) # helpers, too
+if(TARGET knp_agent_tests)
+  pkg_check_modules(KNP_SSL REQUIRED IMPORTED_TARGET openssl zlib) # servers of the tests' own
+  target_link_libraries(knp_agent_tests PRIVATE PkgConfig::KNP_SSL)
+endif()
 knp_add_gtest(knp_bpf_tests bpf "tests/bpf/*_bpf_test.cc")
 knp_add_gtest(knp_netns_tests netns "tests/netns/*_netns_test.cc")
 

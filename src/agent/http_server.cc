@@ -16,7 +16,7 @@ absl::StatusOr<std::pair<std::string, int>> ParseListenAddress(const std::string
   const std::size_t colon = text.rfind(':');
   int port = -1;
   std::string host = text.substr(0, colon == std::string::npos ? 0 : colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
     host = host.substr(1, host.size() - 2);
   else if (host.find(':') != std::string::npos)
     host.clear();  // an IPv6 address without brackets
