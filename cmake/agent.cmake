@@ -48,7 +48,7 @@ endif()
 file(GLOB knp_hubble_sources CONFIGURE_DEPENDS src/export/hubble/*.cc)
 if(knp_hubble_sources)
   add_library(knp_hubble STATIC ${knp_hubble_sources})
-  knp_precompile(knp_hubble <google/protobuf/repeated_field.h>)
+  knp_precompile(knp_hubble <google/protobuf/message.h> <grpcpp/grpcpp.h>)
   target_include_directories(knp_hubble PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(knp_hubble PUBLIC kubenetprobe knp_proto PkgConfig::KNP_RE2 PkgConfig::KNP_TLS fmt::fmt absl::strings
                                           absl::flat_hash_map Threads::Threads)

@@ -305,6 +305,7 @@ TEST(HubbleMapping, OtherProtocols_HaveALayer4) {
   EXPECT_EQ(Mapper().Map(record, FlowEvent::kOpened, 0).summary(), "UDP");
   record.protocol = IPPROTO_GRE;
   EXPECT_TRUE(Mapper().Map(record, FlowEvent::kOpened, 0).has_l4());
+  EXPECT_EQ(Mapper().Map(record, FlowEvent::kOpened, 0).summary(), "GRE");
   record.tunnel = Tunnel{TunnelType::kGeneve, 99};
   EXPECT_EQ(Mapper().Map(record, FlowEvent::kOpened, 0).tunnel().vni(), 99u);
 }

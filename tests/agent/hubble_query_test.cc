@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <random>
 #include <thread>
 
 #include "proto/knp/flow_extension.pb.h"
@@ -181,6 +182,53 @@ TEST(HubbleQuery, MuchToLookAt_GivesOthersATurn) {
   auto query = FlowQuery::Create(Request("first: true whitelist: {destination_port: '1'}"), log);
   EXPECT_EQ(query->Next(1), FlowQuery::Step::kMore);
   EXPECT_EQ(Found(log, &*query), Ids{});
+}
+
+// Bytes of a rich request, changed here and there: whatever still is a request is refused or answered.
+TEST(HubbleQuery, RequestsOfGarbage_AreRefusedOrAnswered) {
+  FlowLog log(LogOptions(64));
+  Feed(&log, 1, 40);
+  log.OnFlow(DnsQuestion(100, "web.shop"));
+  log.OnFlow(HttpExchange(101, "/a?b", 404));
+  const std::string good =
+      Request(
+          "number: 9 since: {seconds: 1} until: {seconds: 1800000000} field_mask: {paths: ['source.labels', "
+          "'l4.TCP.flags', "
+          "'Summary']} whitelist: {source_ip: '10.0.0.0/8' source_label: 'app in (web, db), !x, tier > 2' dns_query: "
+          "'(a|b)*c{1,9}' "
+          "source_fqdn: '*.a.b' node_name: 'a/b*' http_status_code: '4+' source_port: '80'} blacklist: {http_path: "
+          "'[a-z]+$' "
+          "source_pod: 'shop/' destination_label: 'k8s:app!=web' protocol: 'http' tcp_flags: {SYN: true}}")
+          .SerializeAsString();
+  std::mt19937 random(7);
+  int requests = 0, answered = 0;
+  for (int i = 0; i < 30'000; i++) {
+    std::string bytes = good;
+    for (unsigned changes = 1 + random() % 3; changes > 0; changes--) {
+      const std::size_t at = random() % bytes.size();
+      if (random() % 4 == 0) {
+        bytes.erase(at, 1 + random() % 3);
+      } else {
+        bytes[at] = static_cast<char>(random() % 2 ? 32 + random() % 95 : random());
+      }
+    }
+    observer::GetFlowsRequest request;
+    if (!request.ParseFromString(bytes)) continue;
+    requests++;
+    request.set_follow(false);
+    auto query = FlowQuery::Create(request, log);
+    if (!query.ok()) {
+      EXPECT_EQ(query.status().code(), absl::StatusCode::kInvalidArgument);
+      continue;
+    }
+    answered++;
+    ::flow::Flow cut;
+    for (FlowQuery::Step step = query->Next(1); step != FlowQuery::Step::kEnd; step = query->Next(1))
+      if (step == FlowQuery::Step::kFlow && query->mask().active())
+        query->mask().Copy(query->entry()->Message(log.mapper()), &cut);
+  }
+  EXPECT_GT(requests, 1000);
+  EXPECT_GT(answered, 100);
 }
 
 // Under TSAN: one writes, others read what they can; what each got and lost is all there was.

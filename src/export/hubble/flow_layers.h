@@ -22,7 +22,8 @@ bool MapLayer7(const FlowRecord& record, FlowEvent event, ::flow::Layer7* layer7
 // Of the kernel's name of a reason (enum skb_drop_reason without its prefix); DROP_REASON_UNKNOWN where Hubble has no word for it.
 ::flow::DropReason MapDropReason(const std::string& reason);
 
-// "TCP Flags: SYN, ACK", "DNS Answer \"10.0.0.1\" (Query web.shop. A)", …; as Hubble's own server words it.
+// "TCP Flags: SYN, ACK", "DNS Answer \"10.0.0.1\" (Query web.shop. A)", …; as Hubble's own server words it. Empty for a
+// protocol without a message.
 std::string Summarize(const ::flow::Flow& flow);
 
 }  // namespace knp::hubble

@@ -150,6 +150,7 @@ void FlowMapper::MapEndpoint(const Endpoint& from, Whereabouts where, ::flow::En
   if (!record.observations.empty()) flow.mutable_interface()->set_name(record.observations.front().interface);
   if (record.tunnel) MapTunnel(*record.tunnel, flow.mutable_tunnel());
   flow.set_summary(Summarize(flow));
+  if (flow.summary().empty()) flow.set_summary(ProtocolName(record.protocol));
 
   kubenetprobe::hubble::FlowDetail detail;
   MapDetail(record, event, &detail);

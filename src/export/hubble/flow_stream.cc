@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include "src/export/hubble/plain_extension.h"
+
 namespace knp::hubble {
 namespace {
 
@@ -21,8 +23,8 @@ google::protobuf::Timestamp TimestampOf(std::uint64_t unix_ns) {
 
 }  // namespace
 
-FlowStream::FlowStream(StreamPump* pump, const FlowLog* log, FlowQuery query, bool announce)
-    : PumpedWriter(pump), log_(log), query_(std::move(query)), announce_(announce) {}
+FlowStream::FlowStream(StreamPump* pump, const FlowLog* log, FlowQuery query, bool announce, bool typed_extension)
+    : PumpedWriter(pump), log_(log), query_(std::move(query)), announce_(announce), typed_extension_(typed_extension) {}
 
 FlowStream::Next FlowStream::Produce(observer::GetFlowsResponse* response) {
   const std::uint64_t now = UnixNow();
@@ -52,9 +54,14 @@ void FlowStream::PutFlow(observer::GetFlowsResponse* response) {
   *response->mutable_time() = flow.time();
   response->set_node_name(flow.node_name());
   // gRPC only reads a message that it sends, so what is shared may be lent; Sent() takes it back.
-  if (query_.mask().active()) {
-    query_.mask().Copy(flow, &masked_);
-    response->unsafe_arena_set_allocated_flow(&masked_);
+  if (query_.mask().active() || !typed_extension_) {
+    if (query_.mask().active()) {
+      query_.mask().Copy(flow, &own_);
+    } else {
+      own_.CopyFrom(flow);
+    }
+    if (!typed_extension_) MakeExtensionPlain(&own_);
+    response->unsafe_arena_set_allocated_flow(&own_);
   } else {
     response->unsafe_arena_set_allocated_flow(const_cast<::flow::Flow*>(&flow));
   }

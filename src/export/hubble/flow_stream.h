@@ -1,4 +1,5 @@
-// One GetFlows call: sends what a FlowQuery finds. Flows that many read are shared, not copied, unless a field mask asks for a part.
+// One GetFlows call: sends what a FlowQuery finds. Flows that many read are shared, not copied, unless a client
+// wants a part of them or the plain form of the extension.
 #ifndef KNP_EXPORT_HUBBLE_FLOW_STREAM_H_
 #define KNP_EXPORT_HUBBLE_FLOW_STREAM_H_
 
@@ -10,8 +11,8 @@ namespace knp::hubble {
 
 class FlowStream final : public PumpedWriter<observer::GetFlowsResponse> {
  public:
-  // `announce`: the node's state is told first.
-  FlowStream(StreamPump* pump, const FlowLog* log, FlowQuery query, bool announce);
+  // `announce`: the node's state is told first. `typed_extension`: see plain_extension.h.
+  FlowStream(StreamPump* pump, const FlowLog* log, FlowQuery query, bool announce, bool typed_extension);
   ~FlowStream() override { Sent(); }
 
  private:
@@ -23,7 +24,8 @@ class FlowStream final : public PumpedWriter<observer::GetFlowsResponse> {
   const FlowLog* const log_;
   FlowQuery query_;
   bool announce_;
-  ::flow::Flow masked_;
+  const bool typed_extension_;
+  ::flow::Flow own_;                               // what differs from the ring's
   FlowRing::Entry sending_;                        // kept while it is written
   observer::GetFlowsResponse* lent_to_ = nullptr;  // has a flow that is not its own
 };

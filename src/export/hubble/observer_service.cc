@@ -9,6 +9,7 @@
 
 #include "src/export/hubble/flow_stream.h"
 #include "src/export/hubble/list_stream.h"
+#include "src/export/hubble/plain_extension.h"
 
 namespace knp::hubble {
 namespace {
@@ -55,7 +56,8 @@ grpc::ServerWriteReactor<observer::GetFlowsResponse>* ObserverService::GetFlows(
   auto query = FlowQuery::Create(*request, *log_);
   if (!query.ok())
     return new RefusedStream<observer::GetFlowsResponse>(InvalidArgument(std::string(query.status().message())));
-  return FlowStream::Start(std::make_shared<FlowStream>(pump_, log_, *std::move(query), node_.announce));
+  return FlowStream::Start(
+      std::make_shared<FlowStream>(pump_, log_, *std::move(query), node_.announce, WantsTypedExtension(*request)));
 }
 
 grpc::ServerWriteReactor<observer::GetAgentEventsResponse>* ObserverService::GetAgentEvents(
@@ -65,6 +67,12 @@ grpc::ServerWriteReactor<observer::GetAgentEventsResponse>* ObserverService::Get
     return new RefusedStream<observer::GetAgentEventsResponse>(
         InvalidArgument("first: cannot be combined with follow"));
   return Stream::Start(std::make_shared<Stream>(pump_, AgentEvents(*log_, *request), request->follow()));
+}
+
+grpc::ServerWriteReactor<observer::GetDebugEventsResponse>* ObserverService::GetDebugEvents(
+    grpc::CallbackServerContext*, const observer::GetDebugEventsRequest*) {
+  return new RefusedStream<observer::GetDebugEventsResponse>(
+      {grpc::StatusCode::UNIMPLEMENTED, "KubeNetProbe has no debug events"});
 }
 
 grpc::ServerUnaryReactor* ObserverService::GetNodes(grpc::CallbackServerContext* context,

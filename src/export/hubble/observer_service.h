@@ -36,7 +36,9 @@ class ObserverService final : public observer::Observer::CallbackService {
   grpc::ServerUnaryReactor* ServerStatus(grpc::CallbackServerContext* context,
                                          const observer::ServerStatusRequest* request,
                                          observer::ServerStatusResponse* response) override;
-  // GetDebugEvents: UNIMPLEMENTED, as the base class says. We have none.
+  // UNIMPLEMENTED: there are none.
+  grpc::ServerWriteReactor<observer::GetDebugEventsResponse>* GetDebugEvents(
+      grpc::CallbackServerContext* context, const observer::GetDebugEventsRequest* request) override;
 
  private:
   const FlowLog* const log_;
