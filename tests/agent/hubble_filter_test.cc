@@ -22,7 +22,8 @@ namespace {
 
 google::protobuf::RepeatedPtrField<::flow::FlowFilter> Filters(const std::string& text) {
   google::protobuf::RepeatedPtrField<::flow::FlowFilter> filters;
-  if (!text.empty()) EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, filters.Add())) << text;
+  if (text.empty()) return filters;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, filters.Add())) << text;
   return filters;
 }
 

@@ -1,5 +1,6 @@
 // The server from outside: a real gRPC client on its Unix socket, with the requests that `hubble`, its relay and its page make.
 #include <google/protobuf/struct.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <random>
 
 #include "proto/hubble/peer.grpc.pb.h"
@@ -56,6 +58,25 @@ class Follower {
   grpc::Status status_;
   std::thread thread_;
 };
+
+// A message whose field 1 is a string.
+peer::TLS OneText(const std::string& text) {
+  peer::TLS message;
+  message.set_server_name(text);
+  return message;
+}
+
+// A call of a method that there is no stub for here, or with a message that is not its own.
+template <class Request, class Response>
+grpc::Status CallByName(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+                        const Request& request, Response* response) {
+  grpc::TemplatedGenericStub<Request, Response> stub(channel);
+  grpc::ClientContext context;
+  std::promise<grpc::Status> done;
+  stub.UnaryCall(&context, method, grpc::StubOptions(), &request, response,
+                 [&](const grpc::Status& status) { done.set_value(status); });
+  return done.get_future().get();
+}
 
 int ConnectTo(const std::string& path) {
   sockaddr_un address{};
@@ -108,7 +129,8 @@ TEST(HubbleServer, Extension_IsPlain_UnlessTheTypedOneIsAskedFor) {
 
 TEST(HubbleServer, EveryFlow_HasWhatThePageNeeds) {
   HubbleRig rig;
-  for (const auto protocol : {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_GRE}) {
+  for (const int protocol :
+       std::initializer_list<int>{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_GRE}) {
     FlowRecord record;
     record.id = static_cast<std::uint64_t>(protocol);
     record.protocol = static_cast<std::uint8_t>(protocol);
@@ -309,17 +331,9 @@ TEST(HubbleServer, Peers_AreThisNode) {
 // grpc.health.v1.Health/Check for "hubble.server.Observer" by its bytes: the message has one string; the answer's is an enum.
 TEST(HubbleServer, Health_IsServedForTheNameThatClientsAskFor) {
   HubbleRig rig;
-  const auto channel = rig.Channel();
   const auto check = [&](const std::string& service) {
-    peer::TLS request;  // field 1 is a string there as well
-    request.set_server_name(service);
     ::flow::EventTypeFilter response;  // field 1 is a number
-    grpc::ClientContext context;
-    const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check", grpc::internal::RpcMethod::NORMAL_RPC);
-    const grpc::Status status =
-        grpc::internal::BlockingUnaryCall<peer::TLS, ::flow::EventTypeFilter, google::protobuf::MessageLite,
-                                          google::protobuf::MessageLite>(channel.get(), method, &context, request,
-                                                                         &response);
+    const grpc::Status status = CallByName(rig.Channel(), "/grpc.health.v1.Health/Check", OneText(service), &response);
     return std::pair(status.error_code(), response.type());
   };
   EXPECT_EQ(check("hubble.server.Observer"), std::pair(grpc::StatusCode::OK, 1));  // SERVING
@@ -339,15 +353,9 @@ TEST(HubbleServer, Garbage_BringsNothingDown) {
     (void)!send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
   // Messages that are none, and more than may be sent.
-  grpc::ClientContext context;
-  const grpc::internal::RpcMethod method("/observer.Observer/ServerStatus", grpc::internal::RpcMethod::NORMAL_RPC);
-  peer::TLS request;
-  request.set_server_name(std::string(2 << 20, 'x'));
   observer::ServerStatusResponse response;
-  EXPECT_EQ((grpc::internal::BlockingUnaryCall<peer::TLS, observer::ServerStatusResponse, google::protobuf::MessageLite,
-                                               google::protobuf::MessageLite>(rig.Channel().get(), method, &context,
-                                                                              request, &response)
-                 .error_code()),
+  EXPECT_EQ(CallByName(rig.Channel(), "/observer.Observer/ServerStatus", OneText(std::string(2 << 20, 'x')), &response)
+                .error_code(),
             grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(GetFlows(&rig.stub(), "").messages.size(), 5u);
 }

@@ -17,25 +17,25 @@ std::string Read(const std::string& path) {
   return text.str();
 }
 
-bool Run(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+bool Execute(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
 
 // An authority of its own and certificates of it, as PEM files.
 class Authority {
  public:
   explicit Authority(const TemporaryFolder& folder, const std::string& name = "ca") : folder_(folder), name_(name) {
-    made_ = Run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
-                " -keyout " + (folder / (name + ".key")) + " -out " + certificate());
+    made_ = Execute("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
+                    " -keyout " + (folder / (name + ".key")) + " -out " + certificate());
   }
   bool made() const { return made_; }
   std::string certificate() const { return folder_ / (name_ + ".crt"); }
   bool Issue(const std::string& to, const std::string& host) const {
     const std::string stem = folder_ / to;
     std::ofstream(stem + ".ext") << "subjectAltName=DNS:" << host << "\n";
-    return Run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + host + " -keyout " + stem +
-               ".key.new -out " + stem + ".csr && openssl x509 -req -in " + stem + ".csr -CA " + certificate() +
-               " -CAkey " + (folder_ / (name_ + ".key")) + " -CAcreateserial -days 2 -extfile " + stem + ".ext -out " +
-               stem + ".crt.new && mv " + stem + ".key.new " + stem + ".key && mv " + stem + ".crt.new " + stem +
-               ".crt");
+    return Execute("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + host + " -keyout " +
+                   stem + ".key.new -out " + stem + ".csr && openssl x509 -req -in " + stem + ".csr -CA " +
+                   certificate() + " -CAkey " + (folder_ / (name_ + ".key")) + " -CAcreateserial -days 2 -extfile " +
+                   stem + ".ext -out " + stem + ".crt.new && mv " + stem + ".key.new " + stem + ".key && mv " + stem +
+                   ".crt.new " + stem + ".crt");
   }
 
  private:
@@ -47,7 +47,7 @@ class Authority {
 class HubbleTls : public testing::Test {
  protected:
   void SetUp() override {
-    if (!Run("openssl version")) GTEST_SKIP() << "openssl is not installed";
+    if (!Execute("openssl version")) GTEST_SKIP() << "openssl is not installed";
     ASSERT_TRUE(authority_.made());
     ASSERT_TRUE(authority_.Issue("server", "node-a.test"));
     ASSERT_TRUE(authority_.Issue("client", "relay.test"));
