@@ -21,6 +21,7 @@ NDPI = "ndpi/"
 OPENSSL = "openssl/"
 CURL, SIMDJSON, YAML, SPDLOG, HTTPLIB = "curl/", "simdjson", "yaml-cpp/", "spdlog/", "httplib"
 GRPC = "grpcpp/|google/protobuf/|grpc/"
+RE2 = "re2/"
 EVERYTHING = ["knp/", "abi/", "bpf/", "src/", "tests/", "bench/", "fuzz/", "proto/"]
 LAYERS = {
     "abi": (["abi/"], []),
@@ -40,7 +41,7 @@ LAYERS = {
     # {own}: the detector's or sink's own folder; {shared}: what lies beside these folders, the interface and registry.
     "src/detect/": (["knp/", "src/base/", "{own}", "{shared}"], [ABSL, FMT]),
     "src/detect": (["knp/", "src/base/", "src/detect/"], [ABSL, FMT]),
-    "src/export/": (["knp/", "src/base/", "{own}", "{shared}", "proto/"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL, GRPC]),
+    "src/export/": (["knp/", "src/base/", "{own}", "{shared}", "proto/"], [ABSL, FMT, JSON, PROMETHEUS, OPENSSL, GRPC, RE2]),
     "src/export": (["knp/", "src/base/", "src/export/"], [ABSL, FMT, JSON]),
     "src/monitor": (["knp/", "src/base/", "src/datapath/", "src/flow/", "src/dns/", "src/app/", "src/traffic/",
                      "src/host/", "src/identity/", "src/detect/", "src/export/", "src/monitor/"], [ABSL, FMT]),
@@ -54,7 +55,7 @@ LAYERS = {
 KERNEL_ONLY = {"abi": ["linux/", "asm/"], "bpf": ["linux/", "asm/", "bpf/"]}
 # What bpf/lib needs when it is compiled for the host.
 HOST_SIDE = {"bpf/lib/cursor.h": ["arpa/inet.h", "string.h"]}
-THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, NDPI, CURL, SIMDJSON, YAML, SPDLOG, HTTPLIB, GRPC, "gtest/",
+THIRD_PARTY = [ABSL, FMT, JSON, CLI, LIBBPF, ELF, OPENSSL, NDPI, CURL, SIMDJSON, YAML, SPDLOG, HTTPLIB, GRPC, RE2, "gtest/",
                "gmock/", "boost/"]
 
 
