@@ -13,7 +13,7 @@ endif()
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
 if(KNP_SANITIZE)
   # Asserts stay in. NDEBUG_SANITIZER: else Abseil lays out its tables otherwise than the distribution's library does.
-  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -DNDEBUG_SANITIZER")
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-Og -g1 -DNDEBUG_SANITIZER") # a third less to compile than -O1
 endif()
 
 find_program(KNP_CCACHE ccache)

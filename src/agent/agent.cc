@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "src/agent/process_metrics.h"
+#include "src/agent/status_json.h"
 #include "src/base/clock.h"
 #include "src/base/nanoseconds.h"
 #include "src/export/json/json_file.h"
@@ -29,18 +30,29 @@ bool IsTrouble(EventType type) {
          type == EventType::kInterfaceRefused;
 }
 
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 }  // namespace
 
-Agent::Agent(const AgentConfig& config, const AgentHistory& history) : config_(config), history_(history) {}
+Agent::Agent(const AgentConfig& config, const AgentHistory& history)
+    : config_(config), history_(history), node_name_(config.node_name.empty() ? HostName() : config.node_name) {}
 
 Agent::~Agent() {
-  http_.reset();     // its pages ask the monitor
+  http_.reset();  // its pages ask the monitor, and so do those who come by the socket
+  if (control_) control_->Stop();
+  if (hubble_) hubble_->Shutdown();
   monitor_.reset();  // hands its last records to the sinks
   for (const auto& sink : sinks_) sink->Close();
 }
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config, const AgentHistory& history) {
   std::unique_ptr<Agent> agent(new Agent(config, history));
+  auto names = Names::Start(config.kubernetes, agent->node_name_);
+  if (!names.ok()) return names.status();
+  agent->names_ = *std::move(names);
   if (absl::Status status = agent->StartSinks(); !status.ok()) return status;
   if (absl::Status status = agent->StartMonitor(); !status.ok()) return status;
   if (absl::Status status = agent->StartPages(); !status.ok()) return status;
@@ -52,6 +64,23 @@ absl::Status Agent::StartSinks() {
   auto metrics = std::make_unique<prometheus_text::FlowMetrics>(config_.metrics.max_series / 4);
   flow_metrics_ = metrics.get();
   sinks_.push_back(std::move(metrics));
+  auto hub = std::make_unique<RecordHub>();
+  hub_ = hub.get();
+  sinks_.push_back(std::move(hub));
+  if (!config_.hubble.socket.empty() || !config_.hubble.listen.empty()) {
+    control_ = std::make_unique<ControlService>(
+        ControlService::Source{.status = [this] { return Status(); },
+                               .visit_flows =
+                                   [this](const std::function<void(const FlowRecord&)>& visit) {
+                                     if (!watching_) return absl::UnavailableError("the agent is starting");
+                                     return monitor_->VisitFlows(visit).status();
+                                   }},
+        hub_);
+    auto hubble = HubbleSink::Start(config_.hubble, node_name_, control_.get());
+    if (!hubble.ok()) return hubble.status();
+    hubble_ = hubble->get();
+    sinks_.push_back(*std::move(hubble));
+  }
   if (const JsonConfig& json = config_.json; !json.output.empty()) {
     auto sink = exporting::MakeJsonFile({.output = json.output,
                                          .kinds = json.kinds,
@@ -70,6 +99,7 @@ absl::Status Agent::StartSinks() {
 absl::Status Agent::StartMonitor() {
   MonitorOptions options = config_.monitor;
   options.max_interfaces = kMostInterfaces;
+  if (names_) options.namer = names_->namer();
   auto monitor = NetworkMonitor::Create(options);
   if (!monitor.ok()) return monitor.status();
   monitor_ = *std::move(monitor);
@@ -78,6 +108,7 @@ absl::Status Agent::StartMonitor() {
       !status.ok())
     return status;
   SetHandlers();
+  watching_ = true;
   if (absl::Status status = monitor_->StartEventProcessing(); !status.ok()) return status;
   return monitor_->FollowInterfaces(config_.interfaces);
 }
@@ -147,6 +178,7 @@ Page Agent::Metrics() {
   families.push_back(std::move(active));
   AppendProcessFamilies(history_.Read(), &families);
   AppendSinkFamilies(sinks_, &families);
+  if (names_) names_->AppendFamilies(&families);
   return {.type = kMetricsType, .body = prometheus::TextSerializer().Serialize(families)};
 }
 
@@ -160,18 +192,45 @@ Page Agent::Health() {
   return {.body = "ok\n"};
 }
 
-Page Agent::Readiness() {
-  const std::lock_guard lock(mutex_);
-  const auto attached = !last_stats_
-                            ? 0
-                            : std::count_if(last_stats_->interfaces.begin(), last_stats_->interfaces.end(),
-                                            [](const InterfaceStats& interface) { return interface.attached; });
-  std::string body = fmt::format("interfaces: {} watched\n", attached);
-  const bool ready = trouble_.ok() && attached > 0;
-  if (!trouble_.ok()) body += fmt::format("monitor: {}\n", std::string(trouble_.message()));
+bool Agent::IsReady(std::vector<std::string>* troubles) {
   if (const std::string trouble = history_.Read().trouble; !trouble.empty())
-    body += fmt::format("settings: {}\n", trouble);
-  return {.status = ready ? 200 : 503, .body = (ready ? "ready\n" : "not ready\n") + body};
+    troubles->push_back("the new settings are refused: " + trouble);
+  const std::lock_guard lock(mutex_);
+  if (!trouble_.ok()) troubles->emplace_back(trouble_.message());
+  const bool watches = last_stats_ && std::any_of(last_stats_->interfaces.begin(), last_stats_->interfaces.end(),
+                                                  [](const InterfaceStats& interface) { return interface.attached; });
+  if (!watches) troubles->emplace_back("no interface is watched: none of the selection is there and up");
+  if (last_stats_)
+    for (const InterfaceStats& interface : last_stats_->interfaces)
+      if (interface.hook_shadowed) troubles->push_back(interface.name + ": another program ends the chain before ours");
+  return trouble_.ok() && watches;
+}
+
+Page Agent::Readiness() {
+  std::vector<std::string> troubles;
+  const bool ready = IsReady(&troubles);
+  std::string body = ready ? "ready\n" : "not ready\n";
+  for (const std::string& trouble : troubles) body += trouble + "\n";
+  if (names_) body += "kubernetes: " + names_->Describe() + "\n";
+  return {.status = ready ? 200 : 503, .body = std::move(body)};
+}
+
+std::string Agent::Status() {
+  StatusParts parts;
+  parts.node = node_name_;
+  parts.state = IsReady(&parts.troubles) ? "ready" : "not ready";
+  if (watching_) {
+    if (auto stats = monitor_->GetPacketStats(); stats.ok()) parts.stats = *std::move(stats);
+    if (const auto flows = monitor_->VisitFlows([](const FlowRecord&) {}); flows.ok()) {
+      parts.active_flows = flows->active_flows;
+      parts.total_flows = flows->total_flows;
+    }
+  }
+  parts.open_alerts = hub_->open_alerts();
+  parts.process = ReadProcessUse();
+  if (names_) parts.kubernetes = names_->Describe();
+  if (hubble_) parts.hubble = hubble_->Describe();
+  return StatusJson(parts);
 }
 
 }  // namespace knp::agent

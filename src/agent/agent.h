@@ -7,6 +7,7 @@
 #include <absl/status/statusor.h>
 #include <knp/network_monitor.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -16,7 +17,11 @@
 #include <vector>
 
 #include "src/agent/config.h"
+#include "src/agent/control_service.h"
 #include "src/agent/http_server.h"
+#include "src/agent/hubble_sink.h"
+#include "src/agent/names.h"
+#include "src/agent/record_hub.h"
 #include "src/export/prometheus/flow_metrics.h"
 #include "src/export/sink.h"
 
@@ -78,12 +83,21 @@ class Agent {
   Page Metrics();
   Page Health();
   Page Readiness();
+  std::string Status();
+  // Whether it does what it is for, and what is not as it should be.
+  bool IsReady(std::vector<std::string>* troubles);
 
   AgentConfig config_;
   const AgentHistory& history_;
+  const std::string node_name_;
+  std::unique_ptr<Names> names_;  // null: nobody is asked
+  RecordHub* hub_ = nullptr;      // one of the sinks, as is hubble_
+  std::unique_ptr<ControlService> control_;
   std::vector<std::unique_ptr<exporting::Sink>> sinks_;   // called by the monitor's thread, so they outlive it
   prometheus_text::FlowMetrics* flow_metrics_ = nullptr;  // one of them
+  HubbleSink* hubble_ = nullptr;                          // null: off
   std::unique_ptr<NetworkMonitor> monitor_;
+  std::atomic<bool> watching_{false};  // the monitor is there for others to ask
   std::unique_ptr<HttpServer> http_ = std::make_unique<HttpServer>();
 
   std::mutex mutex_;  // guards the rest

@@ -180,15 +180,19 @@ TEST(StatsMetrics, Interfaces_GoneOnesAndThoseBeyondTheBudgetAreOther) {
 
 TEST(StatsMetrics, Ledger_IsTheTotals) {
   PacketStats stats;
+  stats.interfaces = {Interface("eth0", 6)};
+  stats.interfaces[0].ledger = {.seen = {6, 600}, .in_flows = {6, 600}, .in_flight = {}, .remainder = {}, .lost = {}};
   stats.total = {.seen = {10, 1000},
                  .in_flows = {6, 600},
                  .in_flight = {1, 100},
                  .remainder = {{"arp", {2, 200}}},
                  .lost = {{"restart", {1, 100}}}};
   const std::string text = Text(stats, 2);
-  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_seen_packets 10"));
-  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_remainder_packets{reason=\"arp\"} 2"));
-  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_lost_packets{where=\"restart\"} 1"));
+  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_seen_packets{interface=\"eth0\"} 6"));
+  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_seen_packets{interface=\"other\"} 4"));
+  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_in_flows_packets{interface=\"other\"} 0"));
+  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_remainder_packets{interface=\"other\",reason=\"arp\"} 2"));
+  EXPECT_THAT(text, HasSubstr("kubenetprobe_ledger_lost_packets{interface=\"other\",where=\"restart\"} 1"));
 }
 
 }  // namespace

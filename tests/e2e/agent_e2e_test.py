@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from monitor_e2e_test import BUILD, clear_environment  # noqa: E402
+from monitor_e2e_test import BUILD, KNP, clear_environment  # noqa: E402
 from wire import Wire, end_on_sigterm, run  # noqa: E402
 
 AGENT = BUILD / "bin" / "knp-agent"
@@ -40,6 +40,7 @@ class AgentTest(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
         self.config = pathlib.Path(self.folder.name) / "agent.yaml"
         self.output = pathlib.Path(self.folder.name) / "out.json"
+        self.socket = pathlib.Path(self.folder.name) / "agent.sock"
         self.errors = self.wire.file()
         self.pods = []
 
@@ -54,7 +55,8 @@ class AgentTest(unittest.TestCase):
         return time.time(), netns
 
     def start(self, settings="", check=True):
-        self.config.write_text(f"pins: {{directory: ''}}\nhubble: {{socket: ''}}\nkubernetes: {{enabled: off}}\n"
+        names = "" if "kubernetes:" in settings else "kubernetes: {enabled: off}\n"
+        self.config.write_text(f"pins: {{directory: ''}}\nhubble: {{socket: '{self.socket}'}}\n{names}"
                                f"metrics: {{listen: '127.0.0.1:{PORT}'}}\njson: {{output: '{self.output}'}}\n{settings}")
         agent = self.wire.start(self.wire.near, str(AGENT), "--config", str(self.config), stderr=self.errors,
                                 env=clear_environment())
@@ -173,6 +175,84 @@ class AgentTest(unittest.TestCase):
         self.config.write_text(self.config.read_text().replace("capacty: 5", "capacity: 5000"))
         agent.send_signal(signal.SIGHUP)
         self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="taken") == 2), self.error_text())
+        self.end(agent)
+
+    def knp(self, *arguments, status=0):
+        done = subprocess.run([str(KNP), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                              timeout=60, env=clear_environment(KNP_SERVER=str(self.socket)))
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stdout if status == 0 else done.stderr
+
+    def test_Knp_AsksTheAgent(self):
+        agent = self.start("node: {name: worker-7}\n")
+        self.wire.inside(self.wire.far, "ping", "-q", "-c", "10", "-i", "0.02", "10.201.0.1")
+        flows = lambda: [json.loads(line) for line in self.knp("flows", "-o", "json", "--filter", "protocol=ICMP").splitlines()]
+        self.assertTrue(wait_for(lambda: flows() and flows()[0]["received"]["packets"] == 10))
+        self.assertEqual(self.knp("flows", "--filter", "protocol=TCP", "-o", "json"), "")
+        self.assertIn("10.201.0.2", self.knp("flows"))
+        self.assertIn("10.201.0.2", self.knp("observe", "--since", "1m"))
+        status = json.loads(self.knp("status", "-o", "json"))
+        self.assertEqual((status["node"], status["state"], status["interfaces"]), ("worker-7", "ready", ["near0"]))
+        self.assertIn("worker-7", self.knp("status"))
+        self.wire.inside(self.wire.far, "nmap", "-n", "-Pn", "-sS", "-p", "1-300", "--max-retries", "0", "10.201.0.1")
+        self.assertTrue(wait_for(lambda: "scan.vertical" in self.knp("alerts")), self.error_text())
+        alert = json.loads(self.knp("alerts", "-o", "json").splitlines()[0])
+        self.assertIn("ports", self.knp("alerts", alert["id"]))
+        self.assertIn("there is no alert", self.knp("alerts", "nonsense", status=1))
+        self.assertIn("'nonsense' is no filter", self.knp("flows", "--filter", "nonsense", status=1))
+        self.assertIn("all of them are right", self.knp("config", "validate", str(self.config)))
+        self.end(agent)
+        self.assertIn("no agent answers", self.knp("status", status=1))
+
+    def test_Pods_AreNamedInTheirFirstRecord(self):
+        api = self.wire.start(self.wire.near, sys.executable, str(pathlib.Path(__file__).parent / "kube_api.py"), "16443",
+                              stdin=subprocess.PIPE)
+        self.assertEqual(api.stdout.readline().strip(), "ready")
+
+        def tell(*words):
+            api.stdin.write(" ".join(words) + "\n")
+            api.stdin.flush()
+            self.assertEqual(api.stdout.readline().strip(), "done")
+
+        def pod(name, address, labels):
+            tell("put", "Pod", json.dumps({
+                "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": labels, "ownerReferences": [
+                    {"kind": "ReplicaSet", "name": "web-5d9c", "uid": "rs", "controller": True}]},
+                "spec": {"nodeName": "worker-7"}, "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}}))
+
+        tell("put", "ReplicaSet", json.dumps({"metadata": {"name": "web-5d9c", "namespace": "shop", "uid": "rs", "ownerReferences": [
+            {"kind": "Deployment", "name": "web", "uid": "d", "controller": True}]}}))
+        tell("put", "Node", json.dumps({"metadata": {"name": "worker-7", "labels": {"topology.kubernetes.io/zone": "z1"}},
+                                        "status": {"addresses": [{"type": "InternalIP", "address": "10.201.0.1"}]}}))
+        kubeconfig = pathlib.Path(self.folder.name) / "kubeconfig"
+        kubeconfig.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:16443"}}],
+            "users": [{"name": "c", "user": {"token": "e2e-token"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}))
+        agent = self.start(f"node: {{name: worker-7}}\nkubernetes: {{enabled: on, kubeconfig: {kubeconfig}}}\n")
+        self.assertTrue(wait_for(lambda: "ready: 0 pods, 1 nodes" in self.get("/readyz")[1]), self.get("/readyz"))
+        count = 40
+        for i in range(count):
+            address = f"10.201.0.{100 + i}"
+            pod(f"web-{i}", address, {"app": "web"})
+            run("ip", "-n", self.wire.far, "address", "add", f"{address}/24", "dev", "far0")
+            self.wire.inside(self.wire.far, "ping", "-q", "-c", "1", "-W", "2", "-I", address, "10.201.0.1")
+        first = {}
+
+        def all_told():
+            for flow in self.lines("flow"):
+                first.setdefault(flow["source"]["ip"], flow)
+            return sum(1 for ip in first if ip.startswith("10.201.0.1") and len(ip) == len("10.201.0.100")) >= count
+        self.assertTrue(wait_for(all_told, 30), len(first))
+        named = [f for ip, f in first.items() if f["source"].get("pod", "") == f"web-{int(ip.split('.')[3]) - 100}"]
+        self.assertGreaterEqual(len(named), count * 0.99, [f["source"] for f in first.values()][:3])
+        source, destination = named[0]["source"], named[0]["destination"]
+        self.assertEqual((source["namespace"], source["workload"], source["labels"], source["zone"]),
+                         ("shop", {"kind": "Deployment", "name": "web"}, {"app": "web"}, "z1"))
+        self.assertEqual(destination["node"], "worker-7")
+        self.assertTrue(wait_for(lambda: (self.metric("workload_packets_total", source_namespace="shop", source_workload="web") or 0) >= count))
+        self.assertIn("shop/web-", self.knp("flows"))
         self.end(agent)
 
     def test_WrongSettings_EndItAtOnceWithTheReason(self):

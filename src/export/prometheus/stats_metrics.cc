@@ -65,6 +65,14 @@ void AppendInterfaces(const PacketStats& stats, const std::vector<const Interfac
   for (auto* family : {&packets, &bytes, &skbs}) families->push_back(std::move(*family));
 }
 
+void Subtract(const Ledger& part, Ledger* from) {
+  from->seen = from->seen - part.seen;
+  from->in_flows = from->in_flows - part.in_flows;
+  from->in_flight = from->in_flight - part.in_flight;
+  for (const auto& [reason, count] : part.remainder) from->remainder[reason] = from->remainder[reason] - count;
+  for (const auto& [where, count] : part.lost) from->lost[where] = from->lost[where] - count;
+}
+
 void AppendProtocols(const PacketStats& stats, Families* families) {
   auto packets = CounterFamily("protocol_packets_total", "Packets in flows, by IP protocol.");
   auto bytes = CounterFamily("protocol_bytes_total", "Bytes in flows, by IP protocol.");
@@ -82,25 +90,47 @@ void AppendProtocols(const PacketStats& stats, Families* families) {
   families->push_back(std::move(bytes));
 }
 
+struct LedgerRow {
+  std::string interface;
+  Ledger ledger;
+};
+
 // Gauges, for CONTRACT.md's names of them have no _total; all but in_flight only grow.
-void AppendLedger(const Ledger& ledger, Families* families) {
-  const auto append = [families](const std::string& name, const std::string& help, const char* label,
-                                 const std::map<std::string, Count>& counts) {
+void AppendLedger(const PacketStats& stats, const std::vector<const InterfaceStats*>& shown, Families* families) {
+  std::vector<LedgerRow> rows;
+  Ledger other = stats.total;  // what is of no interface, too
+  for (const InterfaceStats* interface : shown) {
+    rows.push_back({interface->name, interface->ledger});
+    Subtract(interface->ledger, &other);
+  }
+  if (other.seen.packets != 0) rows.push_back({"other", std::move(other)});
+  const auto append = [families](const std::string& name, const std::string& help, const auto& add) {
     auto packets = GaugeFamily((name + "_packets").c_str(), ("Packets " + help).c_str());
     auto bytes = GaugeFamily((name + "_bytes").c_str(), ("Bytes of packets " + help).c_str());
-    for (const auto& [key, count] : counts) {
-      const Labels labels = *label ? Labels{{label, key}} : Labels{};
+    add([&packets, &bytes](const Labels& labels, const Count& count) {
       AddSample(&packets, labels, AsDouble(count.packets));
       AddSample(&bytes, labels, AsDouble(count.bytes));
-    }
+    });
     families->push_back(std::move(packets));
     families->push_back(std::move(bytes));
   };
-  append("ledger_seen", "that passed our hooks.", "", {{"", ledger.seen}});
-  append("ledger_in_flows", "that flow records have told of.", "", {{"", ledger.in_flows}});
-  append("ledger_in_flight", "seen, and not read and reported yet.", "", {{"", ledger.in_flight}});
-  append("ledger_remainder", "seen that are in no flow, by reason.", "reason", ledger.remainder);
-  append("ledger_lost", "seen whose counts were lost, by place.", "where", ledger.lost);
+  const auto one = [&](const char* name, const char* help, Count Ledger::*part) {
+    append(name, help, [&](const auto& sample) {
+      for (const LedgerRow& row : rows) sample({{"interface", row.interface}}, row.ledger.*part);
+    });
+  };
+  const auto several = [&](const char* name, const char* help, const char* label,
+                           std::map<std::string, Count> Ledger::*part) {
+    append(name, help, [&](const auto& sample) {
+      for (const LedgerRow& row : rows)
+        for (const auto& [key, count] : row.ledger.*part) sample({{"interface", row.interface}, {label, key}}, count);
+    });
+  };
+  one("ledger_seen", "that passed our hooks.", &Ledger::seen);
+  one("ledger_in_flows", "that flow records have told of.", &Ledger::in_flows);
+  one("ledger_in_flight", "seen, and not read and reported yet.", &Ledger::in_flight);
+  several("ledger_remainder", "seen that are in no flow, by reason.", "reason", &Ledger::remainder);
+  several("ledger_lost", "seen whose counts were lost, by place.", "where", &Ledger::lost);
 }
 
 void AppendHooks(const std::vector<const InterfaceStats*>& shown, Families* families) {
@@ -134,7 +164,7 @@ void AppendStatsFamilies(const PacketStats& stats, std::size_t most_interfaces, 
   const std::vector<const InterfaceStats*> shown = Shown(stats, most_interfaces);
   AppendInterfaces(stats, shown, families);
   AppendProtocols(stats, families);
-  AppendLedger(stats.total, families);
+  AppendLedger(stats, shown, families);
   AppendHooks(shown, families);
   AppendDegraded(stats, families);
 }
