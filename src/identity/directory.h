@@ -36,6 +36,9 @@ class Directory final : public EndpointNamer, public ChangeSink {
     std::chrono::milliseconds lag = std::chrono::seconds(10);   // how much later than a flow its pod may be heard of
     std::size_t past_holders = 8;                               // of one address
     std::size_t leaving = 200'000;                              // former holdings of all; the oldest go first
+    // This host's node, and what addresses it has that the API does not know: its bridge's to the pods, its tunnels'.
+    std::string local_node;
+    std::vector<IpAddress> local_addresses;
   };
   struct Statistics {
     std::size_t pods = 0, nodes = 0, services = 0, addresses = 0;

@@ -102,6 +102,8 @@ void Directory::RemovePod(Pods::Set::iterator pod) {
 }
 
 void Directory::Put(Node node) {
+  if (node.name == options_.local_node)
+    node.addresses.insert(node.addresses.end(), options_.local_addresses.begin(), options_.local_addresses.end());
   const auto found = nodes_.find(Nodes::Key("", node.name));
   const bool is_new = found == nodes_.end();
   const std::shared_ptr<NodeModel> model = is_new ? std::make_shared<NodeModel>() : *found;

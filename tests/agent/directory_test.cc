@@ -239,6 +239,20 @@ TEST_F(DirectoryTest, Name_HostNetwork_ProcessDecidesElseTheNode) {
   EXPECT_EQ(Ask("127.0.0.1", At(5), 0, IPPROTO_TCP, ProcessOf("uid-of-kube-proxy")).identity->pod, "kube-proxy");
 }
 
+TEST_F(DirectoryTest, Name_AddressThatOnlyThisHostKnows_IsItsNode) {
+  Directory::Options options;
+  options.local_node = "node-a";
+  options.local_addresses = {Ip("10.244.0.1")};
+  Directory directory(options);
+  directory.Apply(MakeNode("node-b", "192.168.0.2"), At(0));
+  directory.Apply(MakeNode("node-a", "192.168.0.1"), At(0));
+  Endpoint endpoint;
+  endpoint.ip = Ip("10.244.0.1");
+  directory.Name(IPPROTO_TCP, At(5), &endpoint);
+  ASSERT_TRUE(endpoint.identity);
+  EXPECT_EQ(endpoint.identity->node, "node-a");
+}
+
 TEST_F(DirectoryTest, Name_ProcessOfAnotherPod_ProxyDoesNotHideWhoseAddressItIs) {
   directory_.Apply(MakePod("app", "10.0.0.5", At(0)), At(1));
   directory_.Apply(MakePod("ztunnel", "10.0.0.9", At(0)), At(1));
