@@ -181,6 +181,9 @@ TEST(HubbleFilter, MoreValuesThanAnybodyWrites_AreRefused) {
   google::protobuf::RepeatedPtrField<::flow::FlowFilter> many;
   for (int i = 0; i < 5000; i++) many.Add()->add_source_port("80");
   EXPECT_FALSE(FlowFilterSet::Create(many, {}).ok());
+  google::protobuf::RepeatedPtrField<::flow::FlowFilter> expressions;
+  for (int i = 0; i < 129; i++) expressions.Add()->add_dns_query("a");
+  EXPECT_FALSE(FlowFilterSet::Create({}, expressions).ok());
 }
 
 TEST(HubbleLabels, Selectors_FollowKubernetes) {

@@ -22,6 +22,14 @@ int CountValues(const FlowFilterSet::Filters& filters) {
   return values;
 }
 
+int CountExpressions(const FlowFilterSet::Filters& filters) {
+  int expressions = 0;
+  for (const ::flow::FlowFilter& filter : filters)
+    expressions += filter.dns_query_size() + filter.http_path_size() + filter.http_url_size() +
+                   !filter.source_fqdn().empty() + !filter.destination_fqdn().empty() + !filter.node_name().empty();
+  return expressions;
+}
+
 absl::StatusOr<std::vector<FilterTerms>> CompileList(const FlowFilterSet::Filters& filters, const char* name) {
   std::vector<FilterTerms> list;
   for (const ::flow::FlowFilter& filter : filters) {
@@ -46,6 +54,9 @@ bool Any(const std::vector<FilterTerms>& filters, const ::flow::Flow& flow) {
 absl::StatusOr<FlowFilterSet> FlowFilterSet::Create(const Filters& whitelist, const Filters& blacklist) {
   if (CountValues(whitelist) + CountValues(blacklist) > kMaxValues)
     return absl::InvalidArgumentError(fmt::format("the filters have more than {} values together", kMaxValues));
+  if (CountExpressions(whitelist) + CountExpressions(blacklist) > kMaxExpressions)
+    return absl::InvalidArgumentError(
+        fmt::format("the filters have more than {} expressions together", kMaxExpressions));
   FlowFilterSet set;
   auto white = CompileList(whitelist, "whitelist");
   if (!white.ok()) return white.status();

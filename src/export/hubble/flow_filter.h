@@ -24,6 +24,8 @@ class FlowFilterSet {
   using Filters = google::protobuf::RepeatedPtrField<::flow::FlowFilter>;
   // Values in all filters of a request together: bounds what one flow costs.
   static constexpr int kMaxValues = 4096;
+  // Expressions among them, patterns of names being one for each field: each may take half a megabyte.
+  static constexpr int kMaxExpressions = 128;
 
   // InvalidArgument: names the field and what is wrong with its value.
   static absl::StatusOr<FlowFilterSet> Create(const Filters& whitelist, const Filters& blacklist);

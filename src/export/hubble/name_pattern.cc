@@ -18,7 +18,7 @@ constexpr const char* kAnyName = "[-0-9_a-z.]+";
 absl::StatusOr<std::shared_ptr<const RE2>> Compile(const std::string& expression, const std::string& shown) {
   RE2::Options options;
   options.set_log_errors(false);
-  options.set_max_mem(1 << 20);
+  options.set_max_mem(512 << 10);
   auto compiled = std::make_shared<const RE2>(expression, options);
   if (!compiled->ok())
     return absl::InvalidArgumentError(fmt::format("'{}' is no regular expression (RE2): {}", shown, compiled->error()));
