@@ -124,7 +124,7 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
 }
 
 absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, const MonitorOptions& options,
-                                                     Features* features) {
+                                                     Features* features, Pins* pins) {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 1)
     return ErrnoStatus(-cpus, "cannot read the number of possible CPUs from /sys/devices/system/cpu/possible");
@@ -133,7 +133,7 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, co
   const bool has_sibling = path.empty() || access(Sibling(path).c_str(), R_OK) == 0;
   const std::string sibling = path.empty() ? path : has_sibling ? Sibling(path) : path;
   if (!features->TakesCurrentPrograms()) return LoadVariant(sibling, Variant::k418, *sizes, *features);
-  auto object = LoadVariant(path, Variant::kCurrent, *sizes, *features);
+  auto object = LoadVariant(path, Variant::kCurrent, *sizes, *features, pins);
   if (!absl::IsFailedPrecondition(object.status())) return object;
   if (has_sibling) {
     auto other = LoadVariant(sibling, Variant::k418, *sizes, *features);
@@ -157,7 +157,7 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadReplay(const Sizes& sizes, c
 
 // The file says which variant it is; `variant` is the one that is wanted.
 absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& path, Variant variant,
-                                                            const Sizes& sizes, const Features& features) {
+                                                            const Sizes& sizes, const Features& features, Pins* pins) {
   const std::string origin = path.empty() ? "the embedded BPF object" : fmt::format("BPF object {}", path);
   LibbpfLog log;
   auto opened = datapath::Open(path, variant, log);
@@ -175,6 +175,9 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
                     "kernels, {}, is not there: knp_add_bpf_object builds both, copy them together",
                     origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
+  const bool pinned = pins && object->uses_ringbuf_ && object->reading_ == Reading::kMapped;
+  if (pinned)
+    if (absl::Status status = object->ReuseMaps(pins); !status.ok()) return status;
   if (const int error = -bpf_object__load(object->object_); error != 0) {
     if ((error == EPERM || error == EACCES) && !MissingCapabilities().empty())
       return ErrnoStatus(error, fmt::format("cannot load {}", origin));
@@ -184,6 +187,8 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
     return absl::Status(status.code(), fmt::format("{}\n{}", std::string(status.message()), log.Tail()));
   }
   if (absl::Status status = object->StoreSettings(); !status.ok()) return status;
+  if (pinned)
+    if (absl::Status status = object->PinMaps(pins); !status.ok()) return status;
   return object;
 }
 
