@@ -71,6 +71,7 @@ struct CheckpointHead {
   std::uint32_t version, abi_version;
   std::uint32_t book_bytes, books;
   knp_config config;  // of the programs that write the maps
+  std::uint64_t image;  // of which object's image those that are pinned beside them were made; 0: not known
   std::uint64_t netns;
   std::uint64_t since_unix_ns;
   std::uint64_t carried;  // 1: what earlier maps had is in here

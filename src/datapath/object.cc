@@ -11,6 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "src/datapath/embedded_object.h"
 #include "src/datapath/errors.h"
@@ -67,6 +68,13 @@ bool IsOf(std::uint32_t variants, Object::Variant variant) {
 bool IsVerifiersNo(int error) {
   constexpr int kNotSupp = 524;  // ENOTSUPP, which user space has no name for
   return error == EACCES || error == EINVAL || error == E2BIG || error == kNotSupp;
+}
+
+// FNV-1a, to tell one build from another; never 0.
+std::uint64_t Digest(std::span<const std::byte> image) {
+  std::uint64_t digest = 0xcbf29ce484222325;
+  for (const std::byte byte : image) digest = (digest ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3;
+  return digest | 1;
 }
 
 // X.o -> X-4.18.o
@@ -176,8 +184,11 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
                     origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
   const bool pinned = pins && object->uses_ringbuf_ && object->reading_ == Reading::kMapped;
-  if (pinned)
+  if (pinned) {
+    if (path.empty()) object->image_ = Digest(EmbeddedObject());
     if (absl::Status status = object->ReuseMaps(pins); !status.ok()) return status;
+    if (!object->programs_.empty()) return object;
+  }
   if (const int error = -bpf_object__load(object->object_); error != 0) {
     if ((error == EPERM || error == EACCES) && !MissingCapabilities().empty())
       return ErrnoStatus(error, fmt::format("cannot load {}", origin));
@@ -320,6 +331,7 @@ Object::MapInfo Object::DescribeMap(const char* name) const {
 }
 
 int Object::ProgramFd(const char* name) const {
+  if (const auto found = programs_.find(name); found != programs_.end()) return found->second.get();
   return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
 }
 

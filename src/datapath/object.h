@@ -9,10 +9,12 @@
 #include <knp/user_map.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "abi/knp_abi.h"
+#include "src/base/unique_fd.h"
 #include "src/datapath/features.h"
 #include "src/datapath/pin_directory.h"
 #include "src/datapath/pinned_state.h"
@@ -98,7 +100,9 @@ class Object {
                                                              const Sizes& sizes, const Features& features,
                                                              Pins* pins = nullptr);
   absl::Status ReuseMaps(Pins* pins);
+  void ReusePrograms();
   absl::Status PinMaps(Pins* pins);
+  absl::Status PinPrograms();
   absl::Status Check(const std::string& origin) const;
   absl::Status CheckVersion(const std::string& origin) const;
   absl::Status Configure(const Features& features);
@@ -112,6 +116,8 @@ class Object {
   bool uses_ringbuf_ = false;
   std::unique_ptr<PinnedState> state_;
   std::uint32_t state_number_ = 0;
+  std::uint64_t image_ = 0;  // its digest; 0: a user's
+  std::map<std::string, UniqueFd> programs_;  // an earlier process's, if they are the same; then nothing is loaded
 };
 
 }  // namespace knp::datapath

@@ -2,8 +2,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <cerrno>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -13,10 +14,12 @@
 namespace knp::datapath {
 namespace {
 
-// All that carry state, a user's own included. Settings and global data go with the programs.
+constexpr const char* kPrograms[] = {"knp_ingress", "knp_egress", "knp_clock"};
+
+// All but the programs' scratch paper, a user's own included. Settings and global data go with the programs.
 bool IsKept(const bpf_map* map) {
-  const std::string_view name = bpf_map__name(map);
-  return !bpf_map__is_internal(map) && name != "knp_scratch" && name != "knp_clock_now" && bpf_map__autocreate(map);
+  return !bpf_map__is_internal(map) && std::string_view(bpf_map__name(map)) != "knp_scratch" &&
+         bpf_map__autocreate(map);
 }
 
 // A user's map may have changed since: then it begins anew.
@@ -51,7 +54,19 @@ absl::Status Object::ReuseMaps(Pins* pins) {
   if (error != 0) return ErrnoStatus(-error, "cannot write the programs' settings");
   state_ = std::move(pins->latest);
   state_number_ = pins->latest_number;
+  ReusePrograms();
   return absl::OkStatus();
+}
+
+// What has been verified once need not be again. All of them or none.
+void Object::ReusePrograms() {
+  const CheckpointHead& head = state_->checkpoint().head();
+  if (image_ == 0 || head.image != image_ || head.config.samples != config_.samples) return;
+  for (const char* name : kPrograms) {
+    UniqueFd fd(bpf_obj_get(state_->PathOf(std::string("program_") + name).c_str()));
+    if (fd.valid()) programs_[name] = std::move(fd);
+  }
+  if (programs_.size() != std::size(kPrograms)) programs_.clear();
 }
 
 // Complete once all are pinned: a state that is not is thrown away by who finds it.
@@ -75,7 +90,25 @@ absl::Status Object::PinMaps(Pins* pins) {
     if (const int error = bpf_obj_pin(bpf_map__fd(map), path.c_str()); error != 0)
       return ErrnoStatus(-error, fmt::format("cannot pin map {} to {}", bpf_map__name(map), path));
   }
+  if (absl::Status status = PinPrograms(); !status.ok()) return status;
   if (fresh) state_->Complete();
+  return absl::OkStatus();
+}
+
+absl::Status Object::PinPrograms() {
+  CheckpointHead& head = state_->checkpoint().head();
+  head.image = 0;  // while some of them are old
+  KeepOrder();
+  for (const char* name : kPrograms) {
+    const std::string path = state_->PathOf(std::string("program_") + name);
+    unlink(path.c_str());
+    if (const int error = bpf_obj_pin(ProgramFd(name), path.c_str()); error != 0)
+      return ErrnoStatus(-error, "cannot pin a program to " + path);
+  }
+  head.config.samples = config_.samples;
+  KeepOrder();
+  head.image = image_;
+  KeepOrder();
   return absl::OkStatus();
 }
 
