@@ -43,13 +43,13 @@ struct InterfaceBook {
   std::uint32_t ifindex;
   std::uint32_t l2_len;
   char name[16];
-  std::uint64_t gone;         // closed because the interface is
-  std::uint64_t owns_qdisc;   // bit 0, 1: the clsact qdisc of its ingress, egress hook is one that we made
-  KernelCounters base;        // of the slot that is not this interface's; may be "negative": earlier maps' counts
-  KernelCounters closed;      // what it had at the end, once closed
+  std::uint64_t gone;            // closed because the interface is
+  std::uint64_t owns_qdisc;      // bit 0, 1: the clsact qdisc of its ingress, egress hook is one that we made
+  KernelCounters base;           // of the slot that is not this interface's; may be "negative": earlier maps' counts
+  KernelCounters closed;         // what it had at the end, once closed
   std::array<Count, 256> taken;  // by protocol, from the kernel
-  Count skipped;              // taken as well, unread: in maps that were replaced
-  Count delivered;            // of records whose handler has returned
+  Count skipped;                 // taken as well, unread: in maps that were replaced
+  Count delivered;               // of records whose handler has returned
 
   Count Taken() const;
 };
@@ -70,7 +70,7 @@ struct CheckpointHead {
   std::uint64_t magic;  // written last: the state is complete
   std::uint32_t version, abi_version;
   std::uint32_t book_bytes, books;
-  knp_config config;  // of the programs that write the maps
+  knp_config config;    // of the programs that write the maps
   std::uint64_t image;  // of which object's image those that are pinned beside them were made; 0: not known
   std::uint64_t netns;
   std::uint64_t since_unix_ns;
@@ -154,7 +154,7 @@ class Checkpoint {
   static Carried MakeCarried(const InterfaceBook& book);
 
   Memory memory_;
-  std::mutex mutex_;  // guards book_of_, and books as they are folded
+  std::mutex mutex_;                    // guards book_of_, and books as they are folded
   std::vector<std::uint32_t> book_of_;  // by InterfaceId
   std::vector<Carried> carried_;        // likewise
   Carried carried_earlier_;

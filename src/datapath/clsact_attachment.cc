@@ -52,7 +52,8 @@ absl::StatusOr<std::unique_ptr<Attachment>> ClsactAttachment::TakeOver(const Tar
                                                                        bool owns_qdisc) {
   absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open();
   if (!socket.ok()) return socket.status();
-  absl::StatusOr<std::vector<FilterInfo>> filters = ListFilters(*socket, target.ifindex, ClsactParent(target.direction));
+  absl::StatusOr<std::vector<FilterInfo>> filters =
+      ListFilters(*socket, target.ifindex, ClsactParent(target.direction));
   if (!filters.ok()) return filters.status();
   const auto found = std::find_if(filters->begin(), filters->end(), [&target](const FilterInfo& filter) {
     return filter.kind == "bpf" && filter.chain == 0 && filter.handle != 0 && filter.program_name == target.filter_name;

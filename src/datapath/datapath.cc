@@ -81,9 +81,10 @@ absl::Status Datapath::OpenArrays() {
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
   if (!open.status().ok()) return open.status();
-  absl::Status status = object_->state() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_, &object_->state()->checkpoint())
+  absl::Status status = object_->state()
+                            ? decoder_.Open(buckets4_, buckets6_, buckets_inner_, &object_->state()->checkpoint())
                         : object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
-                                                 : decoder_.Open(buckets4_, buckets6_);
+                                                   : decoder_.Open(buckets4_, buckets6_);
   if (!status.ok()) return status;
   iface_table_ = std::make_unique<IfaceTable>(
       [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });

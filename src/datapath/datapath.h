@@ -136,7 +136,7 @@ class Datapath {
   std::unique_ptr<EventSource> events_;
   Interface::Shared shared_{};
   std::vector<std::unique_ptr<Interface>> interfaces_;
-  std::vector<Interface*> by_slot_;  // who holds, or held last, a slot
+  std::vector<Interface*> by_slot_;             // who holds, or held last, a slot
   absl::flat_hash_set<InterfaceId> unclaimed_;  // taken over, and not yet asked for
   std::optional<LinkWatch> link_watch_;
   absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at

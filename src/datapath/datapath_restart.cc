@@ -48,8 +48,9 @@ void RemoveLink(const std::string& path) {
 
 absl::Status Datapath::OpenPins(const MonitorOptions& options, Pins* pins) {
   if (!features_.Has(Feature::kRestart)) {
-    restart_off_ = "restart: nothing outlives the process (pin_directory is not used), for this kernel, or what is "
-                   "switched off, leaves no mapped arrays or no ring buffer";
+    restart_off_ =
+        "restart: nothing outlives the process (pin_directory is not used), for this kernel, or what is "
+        "switched off, leaves no mapped arrays or no ring buffer";
     return absl::OkStatus();
   }
   auto directory = PinDirectory::Open(options.pin_directory);
@@ -125,8 +126,8 @@ void Datapath::TakeOverBooks(std::vector<LinkInfo>* links) {
     const auto id = static_cast<InterfaceId>(interfaces_.size());
     if (book.state == BookState::kAttached) {
       const std::uint32_t ifindex = book.ifindex;
-      const auto link = std::find_if(links->begin(), links->end(),
-                                     [ifindex](const LinkInfo& one) { return one.ifindex == ifindex; });
+      const auto link =
+          std::find_if(links->begin(), links->end(), [ifindex](const LinkInfo& one) { return one.ifindex == ifindex; });
       if (link != links->end()) {
         auto interface = Interface::TakeOver(shared_, *link, id, slot);
         links->erase(link);
@@ -145,6 +146,14 @@ void Datapath::TakeOverBooks(std::vector<LinkInfo>* links) {
 void Datapath::CloseBook(std::uint16_t slot) {
   InterfaceBook& book = checkpoint_->book(slot);
   if (book.state != BookState::kAttached) return;
+  bool ran = false;  // elsewhere: the interface was moved
+  for (const Direction direction : {Direction::kIngress, Direction::kEgress}) {
+    const std::string path = pins_->LinkPath(book.ifindex, direction);
+    if (access(path.c_str(), F_OK) != 0) continue;
+    RemoveLink(path);
+    ran = true;
+  }
+  if (ran) WaitForRunningPrograms();
   iface_table_->Remove(book.ifindex).IgnoreError();  // an entry that stays is never asked for
   const auto counters = SumSlot(shared_, slot);
   const std::string name(book.name, strnlen(book.name, sizeof book.name));
@@ -167,9 +176,10 @@ absl::Status Datapath::Carry() {
   std::erase(earlier, object_->state_number());
   std::vector<InterfaceBook> sums(checkpoint_->slots());
   if (!earlier.empty()) WaitForRunningPrograms();
-  for (const std::uint32_t number : earlier) {
-    auto state = PinnedState::Open(pins_->StatePath(number));
-    if (!state.ok()) continue;  // another version's: its ledger ends with it, ours begins now
+  for (bool last = false; !last && !earlier.empty(); earlier.pop_back()) {
+    auto state = PinnedState::Open(pins_->StatePath(earlier.back()));
+    if (!state.ok()) break;                             // another version's: its ledger ends with it, ours begins now
+    last = (*state)->checkpoint().head().carried != 0;  // it has what was before it
     Checkpoint& old = (*state)->checkpoint();
     for (std::uint32_t slot = 1; slot < old.slots(); slot++) {
       const InterfaceBook& book = old.book(slot);

@@ -55,7 +55,8 @@ constexpr Row kRows[] = {
     {Feature::kRawTp, "raw_tp", "4.17", "plain tracepoints instead; no program of this version uses either"},
     {Feature::kTracepoint, "tracepoint", "4.7", "nothing from tracepoints; no program of this version uses them"},
     {Feature::kRestart, "restart", "5.8",
-     "hooks and counts do not outlive the process (a pin directory is not used): what passes while an agent restarts is "
+     "hooks and counts do not outlive the process (a pin directory is not used): what passes while an agent restarts "
+     "is "
      "not seen; needs mmap, ringbuf and the current programs"},
 };
 

@@ -116,7 +116,7 @@ class Object {
   bool uses_ringbuf_ = false;
   std::unique_ptr<PinnedState> state_;
   std::uint32_t state_number_ = 0;
-  std::uint64_t image_ = 0;  // its digest; 0: a user's
+  std::uint64_t image_ = 0;                   // its digest; 0: a user's
   std::map<std::string, UniqueFd> programs_;  // an earlier process's, if they are the same; then nothing is loaded
 };
 

@@ -49,8 +49,8 @@ absl::Status Object::ReuseMaps(Pins* pins) {
       return absl::InternalError(path + " is not what the checkpoint beside it says");
     }
   }
-  const int error = bpf_map__set_initial_value(bpf_object__find_map_by_name(object_, ".rodata.knp"), &config_,
-                                               sizeof config_);
+  const int error =
+      bpf_map__set_initial_value(bpf_object__find_map_by_name(object_, ".rodata.knp"), &config_, sizeof config_);
   if (error != 0) return ErrnoStatus(-error, "cannot write the programs' settings");
   state_ = std::move(pins->latest);
   state_number_ = pins->latest_number;

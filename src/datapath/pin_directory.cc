@@ -83,7 +83,8 @@ absl::StatusOr<std::unique_ptr<PinDirectory>> PinDirectory::Hold(const std::stri
     if (errno == ENOENT) return absl::NotFoundError(path + " does not exist");
     return ErrnoStatus(errno, "cannot open " + path);
   }
-  struct stat ours {}, there {};
+  struct stat ours {
+  }, there{};
   if (fstat(fd.get(), &ours) != 0) return ErrnoStatus(errno, "cannot look at " + path);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock " + path);
@@ -109,7 +110,9 @@ std::vector<std::uint32_t> PinDirectory::States() const {
   return numbers;
 }
 
-std::string PinDirectory::StatePath(std::uint32_t number) const { return fmt::format("{}/{}{}", path_, kState, number); }
+std::string PinDirectory::StatePath(std::uint32_t number) const {
+  return fmt::format("{}/{}{}", path_, kState, number);
+}
 
 std::string PinDirectory::LinkPath(std::uint32_t ifindex, Direction direction) const {
   return fmt::format("{}/{}{}_{}", path_, kLink, ifindex, DirectionName(direction));

@@ -62,8 +62,7 @@ absl::StatusOr<PinnedArray> PinnedArray::Make(const std::string& path, const cha
   const UniqueFd fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(std::uint32_t),
                                    static_cast<std::uint32_t>(value_size), static_cast<std::uint32_t>(values),
                                    &options));
-  if (!fd.valid())
-    return ErrnoStatus(errno, fmt::format("cannot make the map {} ({} B)", path, value_size * values));
+  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot make the map {} ({} B)", path, value_size * values));
   if (const int error = bpf_obj_pin(fd.get(), path.c_str()); error != 0)
     return ErrnoStatus(-error, "cannot pin a map to " + path);
   return Map(path, fd.get(), value_size, values);
@@ -118,13 +117,12 @@ absl::StatusOr<std::unique_ptr<PinnedState>> PinnedState::Open(const std::string
   if (!head.ok()) return head.status();
   state->head_ = *std::move(head);
   const CheckpointHead& read = state->head_.as<CheckpointHead>()[0];
-  if (read.magic != CheckpointHead::kMagic)
-    return absl::DataLossError(directory + " was never completed");
+  if (read.magic != CheckpointHead::kMagic) return absl::DataLossError(directory + " was never completed");
   if (read.version != CheckpointHead::kVersion || read.abi_version != KNP_ABI_VERSION ||
       read.book_bytes != sizeof(InterfaceBook))
-    return absl::FailedPreconditionError(
-        fmt::format("{} has layout version {}.{}, this library {}.{}", directory, read.abi_version, read.version,
-                    KNP_ABI_VERSION, CheckpointHead::kVersion));
+    return absl::FailedPreconditionError(fmt::format("{} has layout version {}.{}, this library {}.{}", directory,
+                                                     read.abi_version, read.version, KNP_ABI_VERSION,
+                                                     CheckpointHead::kVersion));
   auto books = PinnedArray::Open(state->PathOf(kBooks), sizeof(InterfaceBook));
   if (!books.ok()) return books.status();
   state->books_ = *std::move(books);
@@ -142,7 +140,8 @@ void PinnedState::Connect() {
   Checkpoint::Memory memory;
   memory.head = head_.as<CheckpointHead>().data();
   memory.books = books_.as<InterfaceBook>();
-  for (std::size_t table = 0; table < Checkpoint::kTables; table++) memory.shadows[table] = shadows_[table].as<Shadow>();
+  for (std::size_t table = 0; table < Checkpoint::kTables; table++)
+    memory.shadows[table] = shadows_[table].as<Shadow>();
   checkpoint_ = std::make_unique<Checkpoint>(memory);
 }
 

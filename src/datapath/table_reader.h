@@ -98,8 +98,7 @@ class TableReader {
     }
     for (std::size_t i = first; i < end; i++)
       for (std::size_t way = 0; way < KNP_WAYS; way++)
-        if (HasNews(live_[i].flow[way], shadows_[i * KNP_WAYS + way]))
-          Read(live_[i], way, i * KNP_WAYS + way, emit);
+        if (HasNews(live_[i].flow[way], shadows_[i * KNP_WAYS + way])) Read(live_[i], way, i * KNP_WAYS + way, emit);
   }
 
   // False: the record's slot does not exist, or a record of this slot went missing before it (never, unless the kernel's

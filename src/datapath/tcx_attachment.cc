@@ -80,7 +80,8 @@ absl::StatusOr<std::unique_ptr<Attachment>> TcxAttachment::TakeOver(const Target
   UniqueFd link(bpf_obj_get(target.pin.c_str()));
   const std::optional<TcxLinkInfo> info = Read(link.get());
   const auto not_found = [&target] {
-    return absl::NotFoundError(fmt::format("no link of ours is at {} of {}", DirectionName(target.direction), target.interface));
+    return absl::NotFoundError(
+        fmt::format("no link of ours is at {} of {}", DirectionName(target.direction), target.interface));
   };
   if (!info || info->ifindex != target.ifindex || info->attach_type != AttachType(target.direction)) return not_found();
   // An interface that was moved has taken its link along, and may have the same index there.

@@ -37,7 +37,8 @@ absl::StatusOr<int> RemoveFilters(NetlinkSocket& socket, const std::string& toke
     const auto filters = ListFilters(socket, ifindex, parent);
     if (!filters.ok()) return filters.status();
     for (const FilterInfo& filter : *filters) {
-      if (filter.kind != "bpf" || filter.chain != 0 || filter.program_name != KeptFilterName(direction, token)) continue;
+      if (filter.kind != "bpf" || filter.chain != 0 || filter.program_name != KeptFilterName(direction, token))
+        continue;
       const int deleted = DeleteFiltersOf(socket, ifindex, parent, filter.program_id);
       if (deleted < 0) return socket.Explain(deleted, fmt::format("cannot delete our filter of interface {}", ifindex));
       removed += deleted;

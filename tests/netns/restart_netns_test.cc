@@ -60,24 +60,32 @@ TEST_P(RestartNetnsTest, KilledAtAnyMoment_AHundredTimesUnderLoad_LedgerIsExact)
   std::uint64_t sent = 0, bytes = 0;
   const datapath::LinkInfo before = Link(Side::kA), peer_before = Link(Side::kB);
   ASSERT_TRUE(Create()->AttachToInterface("veth_a").ok());
-  const int kills = static_cast<int>(Scaled(100, 10));
+  const int kills = static_cast<int>(Scaled(*GetParam() ? 40 : 100, 10));
   PacketStats stats;
   Count lost;
   for (int i = 1; i <= kills; i++) {
     std::atomic<bool> stop = false;
     FloodResult flood;
     std::thread sender([&] {
-      flood = FloodFromA({.flows = 30'000, .first_flow = static_cast<std::uint32_t>(random() % 30'000), .frames_per_second = 40'000, .stop = &stop});
+      flood = FloodFromA({.flows = 12'000,
+                          .first_flow = static_cast<std::uint32_t>(random() % 12'000),
+                          .frames_per_second = 40'000,
+                          .stop = &stop});
     });
+    // Every tenth one has to replace the maps, too; some are killed while they do.
+    if (i % 10 == 3) budget_ ^= std::size_t{1} << 19;
+    const std::uint64_t watching = handed_over_->agents;
     const pid_t agent = StartAgent();
-    // From before it has taken over to well after.
-    std::this_thread::sleep_for(milliseconds(20 + random() % 330));
+    if (i % 3 != 0)  // while it reads; else at any moment of its start
+      for (int wait = 0; wait < 5000 && handed_over_->agents == watching; wait++)
+        std::this_thread::sleep_for(milliseconds(1));
+    std::this_thread::sleep_for(milliseconds(random() % (i % 3 != 0 ? 80 : 300)));
     Kill(agent);
     stop = true;
     sender.join();
     sent += flood.frames;
     bytes += flood.bytes;
-    if (i % 10 != 0) continue;
+    if (i % 5 != 0) continue;
     FlowBook book;
     stats = Settle(&book);
     handed += book.Total();
@@ -88,7 +96,7 @@ TEST_P(RestartNetnsTest, KilledAtAnyMoment_AHundredTimesUnderLoad_LedgerIsExact)
     ASSERT_FALSE(HasFailure()) << "after " << i << " kills";
   }
   EXPECT_EQ(handed_over_->broken, 0u);
-  EXPECT_GT(handed_over_->agents, static_cast<std::uint64_t>(kills) / 4) << "most were killed before they watched";
+  EXPECT_GT(handed_over_->agents, static_cast<std::uint64_t>(kills) / 2) << "most were killed before they watched";
   // A record whose handler had returned, and which was not yet noted as delivered, is handed over and lost: one a kill.
   const std::uint64_t told = handed_over_->packets + handed.packets;
   EXPECT_GE(told, stats.total.in_flows.packets);

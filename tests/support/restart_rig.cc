@@ -32,11 +32,12 @@ MonitorOptions AgentOptions(const std::string& directory, const std::string& dis
   options.table_budget_bytes = budget;
   options.ring_bytes = std::size_t{1} << 20;
   options.scan_interval = std::chrono::milliseconds(20);
-  options.report_interval = std::chrono::milliseconds(30);
-  options.idle_timeout = std::chrono::milliseconds(40);
+  options.report_interval = std::chrono::milliseconds(10);
+  options.idle_timeout = std::chrono::milliseconds(20);
   options.identify_applications = false;
   options.new_flows_per_second = 0;
-  options.host.processes = options.host.sockets = options.host.drops = options.host.nat = options.host.interfaces = false;
+  options.host.processes = options.host.sockets = options.host.drops = options.host.nat = options.host.interfaces =
+      false;
   return options;
 }
 
@@ -120,8 +121,8 @@ pid_t RestartTest::StartAgent() const {
   const std::string memory = fmt::format("/proc/{}/fd/{}", getpid(), memory_.get());
   std::vector<std::string> variables = {
       fmt::format("{}={}", kDirectory, directory_), fmt::format("{}={}", kNetns, rig_->NamespacePath(Side::kA)),
-      fmt::format("{}={}", kMemory, memory), fmt::format("{}={}", kDisabled, disabled_),
-      fmt::format("{}={}", kBudget, budget_), "PATH=/usr/bin:/bin"};
+      fmt::format("{}={}", kMemory, memory),        fmt::format("{}={}", kDisabled, disabled_),
+      fmt::format("{}={}", kBudget, budget_),       "PATH=/usr/bin:/bin"};
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
   environment.push_back(nullptr);
@@ -145,7 +146,8 @@ void RestartTest::Kill(pid_t pid) {
 void RunAgent() {
   const char* directory = std::getenv(kDirectory);
   if (!directory) return;
-  const int netns = open(std::getenv(kNetns), O_RDONLY | O_CLOEXEC), shared = open(std::getenv(kMemory), O_RDWR | O_CLOEXEC);
+  const int netns = open(std::getenv(kNetns), O_RDONLY | O_CLOEXEC),
+            shared = open(std::getenv(kMemory), O_RDWR | O_CLOEXEC);
   HandedOver* const handed_over = MapMemory(shared);
   if (!handed_over) _exit(3);
   const auto fail = [handed_over](const std::string& why) {

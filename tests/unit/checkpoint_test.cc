@@ -35,16 +35,14 @@ std::unique_ptr<Checkpoint> Over(Image* image) {
 class CheckpointTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    void* memory =
-        mmap(nullptr, sizeof(Image), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory = mmap(nullptr, sizeof(Image), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
     image_ = static_cast<Image*>(memory);
   }
   void TearDown() override { munmap(image_, sizeof(Image)); }
 
   // Calls `check` with each state that a death within `work` could leave, once it has been recovered.
-  void DieAtEachInstruction(const std::function<void()>& work,
-                            const std::function<void(Image*, Checkpoint*)>& check) {
+  void DieAtEachInstruction(const std::function<void()>& work, const std::function<void(Image*, Checkpoint*)>& check) {
     const pid_t child = fork();
     if (child == 0) {
       ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
