@@ -61,14 +61,21 @@ class NetworkMonitor {
   static absl::StatusOr<std::unique_ptr<NetworkMonitor>> CreateFromObjectFile(const std::string& path,
                                                                               const MonitorOptions& options = {});
 
-  // Detaches everything, reports what is left to the flow handler, frees all kernel memory.
+  // Removes what monitors with MonitorOptions::pin_directory have left there and at the interfaces: hooks, counts, the
+  // directory itself. Wants to be called in their network namespace. OK also if there is nothing. FailedPrecondition: a
+  // process uses it, which is named.
+  static absl::Status Uninstall(const std::string& pin_directory);
+
+  // Detaches everything, reports what is left to the flow handler, frees all kernel memory. With a pin directory: reads and
+  // reports all there is; hooks and counts stay, for the next one.
   ~NetworkMonitor();
   NetworkMonitor(const NetworkMonitor&) = delete;
   NetworkMonitor& operator=(const NetworkMonitor&) = delete;
 
   // Starts counting on an interface of the network namespace in which the monitor was created, in both directions (on
   // `lo` ingress alone, for there every packet passes both). NotFound: no such interface. FailedPrecondition: it is
-  // down. AlreadyExists: attached already. Nothing is left behind on failure.
+  // down. AlreadyExists: attached already. Nothing is left behind on failure. With a pin directory, interfaces that an earlier
+  // process watched are attached from Create on (GetPacketStats lists them); the first call for one of them is OK.
   absl::Status AttachToInterface(const std::string& interface);
 
   // Stops counting; the interface's numbers stay in the statistics. NotFound: not attached.
@@ -80,7 +87,8 @@ class NetworkMonitor {
   absl::Status FollowInterfaces(const InterfaceSelection& selection);
 
   // Detaches every interface and reads all that is left, so that the ledger settles; flows are reported as final.
-  // GetPacketStats().total.Balanced() then tells whether every packet is accounted for.
+  // GetPacketStats().total.Balanced() then tells whether every packet is accounted for. With a pin directory nothing is
+  // detached: it is balanced but for packets that come meanwhile, or after DetachFromInterface for each.
   absl::Status Finish();
 
   // Starts the internal thread that reads events and flows and calls the handlers. FailedPrecondition if it runs, or from

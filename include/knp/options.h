@@ -86,6 +86,14 @@ struct MonitorOptions {
   // What the host itself is asked: processes, sockets, drops, NAT, interfaces. Live only.
   HostOptions host;
 
+  // A directory on a bpffs (its parent must be; it is made) in which hooks and maps are pinned, so that both outlive this
+  // process, however it ends: the next one with the same directory takes them over without a gap, and the ledger goes on
+  // (PacketStats::since_unix_ns stays). What a killed process had read and not delivered is Ledger::lost["restart"]; one
+  // that ends by Finish() or destruction loses nothing. One process at a time may use a directory, in one network
+  // namespace. Takes up to a third of table_budget_bytes and 5 KiB an interface more of kernel memory. Where this kernel
+  // cannot (Linux 5.8), it is as if empty, and PacketStats::degraded says so. Empty: everything goes with the process.
+  std::string pin_directory;
+
   // Who is asked for the identities of flows' and alerts' endpoints; null: nobody.
   std::shared_ptr<const EndpointNamer> namer;
 

@@ -4,7 +4,9 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "src/datapath/clsact_attachment.h"
@@ -45,8 +47,25 @@ absl::StatusOr<std::unique_ptr<Attachment>> Attachment::Attach(const Target& tar
   absl::StatusOr<ProgramHandle> program = ProgramHandle::Duplicate(program_fd);
   if (!program.ok()) return program.status();
   if (mechanism == Mechanism::kTcx) return TcxAttachment::Attach(target, *std::move(program));
-  if (watchdog == nullptr) return absl::InvalidArgumentError("a clsact attachment needs a watchdog");
+  if (watchdog == nullptr && !target.stays()) return absl::InvalidArgumentError("a clsact attachment needs a watchdog");
   return ClsactAttachment::Attach(target, *std::move(program), watchdog);
+}
+
+absl::StatusOr<std::unique_ptr<Attachment>> Attachment::TakeOver(const Target& target, int program_fd,
+                                                                 bool owns_qdisc) {
+  absl::StatusOr<ProgramHandle> program = ProgramHandle::Duplicate(program_fd);
+  if (!program.ok()) return program.status();
+  auto link = TcxAttachment::TakeOver(target, program_fd);
+  if (!absl::IsNotFound(link.status())) return link;
+  return ClsactAttachment::TakeOver(target, *std::move(program), owns_qdisc);
+}
+
+bool Attachment::IsThere(const Target& target) {
+  if (access(target.pin.c_str(), F_OK) == 0) return true;
+  const auto filters = ListFilters(target.ifindex, ClsactParent(target.direction));
+  return filters.ok() && std::any_of(filters->begin(), filters->end(), [&target](const FilterInfo& filter) {
+           return filter.program_name == target.filter_name;
+         });
 }
 
 absl::StatusOr<std::vector<ChainLink>> ReadChain(std::uint32_t ifindex, Direction direction) {
@@ -82,6 +101,10 @@ absl::StatusOr<std::vector<ChainLink>> Attachment::Chain() const {
     link.ours = link.program_id == program_.id && link.tcx == (mechanism() == Mechanism::kTcx);
   }
   return chain;
+}
+
+std::string KeptFilterName(Direction direction, const std::string& token) {
+  return fmt::format("knp+{}:{}", DirectionName(direction), token);
 }
 
 std::string Attachment::Place() const {

@@ -57,14 +57,24 @@ class Attachment {
     // 0: at the head. Else right behind this program, which must stand at this hook by the same mechanism: what it has
     // to see, it sees before us.
     std::uint32_t after_program_id = 0;
+    // Empty: the program goes with this object and, whatever happens, with this process. Else it stays until Detach: a tcx
+    // link is pinned to `pin`, a clsact filter is called `filter_name` (which does not begin with "knp_": no leftover).
+    std::string pin{}, filter_name{};
+
+    bool stays() const { return !pin.empty(); }
   };
 
-  // Attaches `program_fd` (which stays the caller's) at the target's place. `watchdog` may be null only for kTcx: it removes a
-  // clsact filter if this process dies, and must outlive the attachment. Half-done work is undone on failure.
+  // Attaches `program_fd` (which stays the caller's) at the target's place. `watchdog` may be null only for kTcx, or if it
+  // stays: it removes a clsact filter if this process dies, and must outlive the attachment. Half-done work is undone on failure.
   // NotFound: the interface is gone, or after_program_id is not there. AlreadyExists: this program is at this hook already.
   static absl::StatusOr<std::unique_ptr<Attachment>> Attach(const Target& target, int program_fd, Mechanism mechanism,
                                                             Watchdog* watchdog);
-  virtual ~Attachment() = default;  // detaches
+  // Takes over what an earlier process has left at a target that stays, and puts `program_fd` in its place in one step.
+  // `owns_qdisc`: the earlier one's. NotFound: nothing of that stands there.
+  static absl::StatusOr<std::unique_ptr<Attachment>> TakeOver(const Target& target, int program_fd, bool owns_qdisc);
+  // Whether there is such a thing, as far as can be told without touching it.
+  static bool IsThere(const Target& target);
+  virtual ~Attachment() = default;  // detaches, unless it stays
   Attachment(const Attachment&) = delete;
   Attachment& operator=(const Attachment&) = delete;
 
@@ -84,6 +94,8 @@ class Attachment {
   // none, or not known.
   virtual std::uint32_t RunsAt() const { return 0; }
   virtual Mechanism mechanism() const = 0;
+  // The clsact qdisc in which our filter stands was made by one of us.
+  virtual bool owns_qdisc() const { return false; }
   const Target& target() const { return target_; }
   // For messages.
   void InterfaceRenamed(const std::string& name) { target_.interface = name; }
@@ -101,6 +113,9 @@ class Attachment {
   Target target_;
   ProgramHandle program_;
 };
+
+// The name of a clsact filter that stays, by the token of its pin directory (pin_directory.h). No leftover's.
+std::string KeptFilterName(Direction direction, const std::string& token);
 
 // Removes clsact filters whose program is one of ours (its name starts with "knp_") and whose owner is dead: leftovers
 // of a process that was killed together with its watchdog; and the qdisc, if nothing but such filters was in it.

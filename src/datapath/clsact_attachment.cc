@@ -17,12 +17,6 @@ namespace {
 constexpr int kAttempts = 5;
 constexpr std::uint32_t kMaxPreference = 0xffff;
 
-// Marks the filter as ours for RemoveLeftovers, and looks in tc(8) as if libbpf had attached it.
-std::string FilterName(const ProgramHandle& program) {
-  const bool prefixed = program.name.rfind("knp_", 0) == 0;
-  return fmt::format("{}{}:[{}]", prefixed ? "" : "knp_", program.name, program.id);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Attachment>> ClsactAttachment::Attach(const Target& target, ProgramHandle program,
@@ -30,7 +24,7 @@ absl::StatusOr<std::unique_ptr<Attachment>> ClsactAttachment::Attach(const Targe
   absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open();
   if (!socket.ok()) return socket.status();
   std::unique_ptr<ClsactAttachment> attachment(
-      new ClsactAttachment(target, std::move(program), watchdog, *std::move(socket)));
+      new ClsactAttachment(target, std::move(program), target.stays() ? nullptr : watchdog, *std::move(socket)));
   absl::StatusOr<std::vector<FilterInfo>> filters =
       ListFilters(attachment->socket_, target.ifindex, attachment->parent_);
   if (!filters.ok()) return filters.status();
@@ -54,21 +48,56 @@ ClsactAttachment::ClsactAttachment(const Target& target, ProgramHandle program, 
       socket_(std::move(socket)),
       parent_(ClsactParent(target.direction)) {}
 
-ClsactAttachment::~ClsactAttachment() { ClsactAttachment::Detach().IgnoreError(); }
+absl::StatusOr<std::unique_ptr<Attachment>> ClsactAttachment::TakeOver(const Target& target, ProgramHandle program,
+                                                                       bool owns_qdisc) {
+  absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open();
+  if (!socket.ok()) return socket.status();
+  absl::StatusOr<std::vector<FilterInfo>> filters =
+      ListFilters(*socket, target.ifindex, ClsactParent(target.direction));
+  if (!filters.ok()) return filters.status();
+  const auto found = std::find_if(filters->begin(), filters->end(), [&target](const FilterInfo& filter) {
+    return filter.kind == "bpf" && filter.chain == 0 && filter.handle != 0 && filter.program_name == target.filter_name;
+  });
+  if (found == filters->end())
+    return absl::NotFoundError(
+        fmt::format("no filter of ours is at {} of {}", DirectionName(target.direction), target.interface));
+  ProgramHandle current;  // held by the filter
+  current.id = found->program_id;
+  std::unique_ptr<ClsactAttachment> attachment(
+      new ClsactAttachment(target, std::move(current), nullptr, *std::move(socket)));
+  attachment->place_ = attachment->Hook();
+  attachment->place_.preference = found->preference;
+  attachment->place_.handle = found->handle;
+  attachment->registered_ = true;
+  attachment->owns_qdisc_ = owns_qdisc;
+  if (absl::Status status = attachment->Replace(program.fd.get()); !status.ok()) return status;
+  return attachment;
+}
+
+ClsactAttachment::~ClsactAttachment() {
+  if (!target_.stays()) ClsactAttachment::Detach().IgnoreError();
+}
+
+// Marks the filter as ours for RemoveLeftovers, and looks in tc(8) as if libbpf had attached it.
+std::string ClsactAttachment::FilterName(const ProgramHandle& program) const {
+  if (target_.stays()) return target_.filter_name;
+  const bool prefixed = program.name.rfind("knp_", 0) == 0;
+  return fmt::format("{}{}:[{}]", prefixed ? "" : "knp_", program.name, program.id);
+}
 
 FilterId ClsactAttachment::Id() const { return {target_.ifindex, parent_, program_.id, owns_qdisc_ ? 1u : 0u}; }
 
 absl::Status ClsactAttachment::Register() {
   absl::StatusOr<UniqueFd> mark = HoldMark(Mark::kAlive, program_.id, target_.ifindex, parent_);
   if (!mark.ok()) return mark.status();
-  if (absl::Status status = watchdog_->Add(Id()); !status.ok()) return status;
+  if (absl::Status status = Watch(Id()); !status.ok()) return status;
   alive_mark_ = *std::move(mark);
   registered_ = true;
   return absl::OkStatus();
 }
 
 void ClsactAttachment::Unregister() {
-  if (registered_) watchdog_->Remove(Id()).IgnoreError();  // a stale entry finds no filter
+  if (registered_) Unwatch(Id());
   registered_ = false;
   owns_qdisc_ = false;
   alive_mark_.Reset();
@@ -121,7 +150,7 @@ absl::Status ClsactAttachment::SetOwnsQdisc(bool owns) {
     if (!mark.ok()) return mark.status();
     owner_mark_ = *std::move(mark);
   }
-  return watchdog_->Add(Id());
+  return Watch(Id());
 }
 
 absl::StatusOr<std::uint32_t> ClsactAttachment::LowestFreePreference() const {
@@ -199,16 +228,16 @@ absl::Status ClsactAttachment::Replace(int program_fd) {
   const FilterId old_id = Id();
   FilterId new_id = old_id;
   new_id.program_id = program->id;
-  if (absl::Status status = watchdog_->Add(new_id); !status.ok()) return status;
+  if (absl::Status status = Watch(new_id); !status.ok()) return status;
   const int error = PutBpfFilter(socket_, &place_, program->fd.get(), FilterName(*program).c_str(), true);
   if (error != 0) {
-    watchdog_->Remove(new_id).IgnoreError();
+    Unwatch(new_id);
     return socket_.Explain(error, what);
   }
   program_ = *std::move(program);
   alive_mark_ = *std::move(alive);
   owner_mark_ = *std::move(owner);
-  watchdog_->Remove(old_id).IgnoreError();
+  Unwatch(old_id);
   return absl::OkStatus();
 }
 

@@ -13,7 +13,59 @@ void AddSeen(TrafficCount* to, const knp_seen& seen) {
   to->skb_bytes += seen.skb_bytes;
 }
 
+TrafficCount Minus(const TrafficCount& a, const TrafficCount& b) {
+  TrafficCount result;
+  static_cast<Count&>(result) = static_cast<const Count&>(a) - static_cast<const Count&>(b);
+  result.skbs = a.skbs - b.skbs;
+  result.skb_bytes = a.skb_bytes - b.skb_bytes;
+  return result;
+}
+
+void AddTraffic(TrafficCount* to, const TrafficCount& more) {
+  static_cast<Count&>(*to) += more;
+  to->skbs += more.skbs;
+  to->skb_bytes += more.skb_bytes;
+}
+
+template <typename T, std::size_t N>
+void Subtract(std::array<T, N>* from, const std::array<T, N>& what) {
+  for (std::size_t i = 0; i < N; i++) (*from)[i] = (*from)[i] - what[i];
+}
+
+template <typename T, std::size_t N>
+void AddAll(std::array<T, N>* to, const std::array<T, N>& what) {
+  for (std::size_t i = 0; i < N; i++) (*to)[i] += what[i];
+}
+
 }  // namespace
+
+KernelCounters operator-(KernelCounters a, const KernelCounters& b) {
+  a.rx = Minus(a.rx, b.rx);
+  a.tx = Minus(a.tx, b.tx);
+  Subtract(&a.rx_sizes, b.rx_sizes);
+  Subtract(&a.tx_sizes, b.tx_sizes);
+  Subtract(&a.remainder, b.remainder);
+  Subtract(&a.lost, b.lost);
+  return a;
+}
+
+KernelCounters& KernelCounters::operator+=(const KernelCounters& other) {
+  AddTraffic(&rx, other.rx);
+  AddTraffic(&tx, other.tx);
+  AddAll(&rx_sizes, other.rx_sizes);
+  AddAll(&tx_sizes, other.tx_sizes);
+  AddAll(&remainder, other.remainder);
+  AddAll(&lost, other.lost);
+  return *this;
+}
+
+Count KernelCounters::InFlows() const {
+  Count count = rx;
+  count += tx;
+  for (const Count& one : remainder) count = count - one;
+  for (const Count& one : lost) count = count - one;
+  return count;
+}
 
 void KernelCounters::Add(const knp_iface_counters& parts, const knp_iface_counters& seen) {
   for (unsigned i = 0; i < KNP_REASONS; i++) remainder[i] += {parts.remainder[i].packets, parts.remainder[i].bytes};

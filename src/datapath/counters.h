@@ -26,6 +26,12 @@ struct KernelCounters {
   void Add(const knp_iface_counters& parts, const knp_iface_counters& seen);
   // Fills in what users see of it: traffic, sizes, and the kernel's side of the ledger.
   void Describe(InterfaceStats* stats) const;
+  // What of it belongs to flows: seen, neither in the remainder nor lost.
+  Count InFlows() const;
+
+  KernelCounters& operator+=(const KernelCounters& other);
+  // Field by field, modulo 2^64.
+  friend KernelCounters operator-(KernelCounters a, const KernelCounters& b);
 };
 
 struct EventCounters {

@@ -27,9 +27,20 @@ absl::StatusOr<std::unique_ptr<Datapath>> Datapath::Create(const std::string& ob
 }
 
 absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions& options) {
-  auto object = Object::Load(object_path, options, &features_);
+  auto netns = Netns::Current();
+  if (!netns.ok()) return netns.status();
+  netns_ = std::make_unique<Netns>(*std::move(netns));
+  Pins pins;
+  if (!options.pin_directory.empty())
+    if (absl::Status status = OpenPins(options, &pins); !status.ok()) return status;
+  auto object = Object::Load(object_path, options, &features_, pins_ ? &pins : nullptr);
   if (!object.ok()) return object.status();
   object_ = *std::move(object);
+  const bool stays = object_->state() != nullptr;
+  if (pins_ && !stays) {
+    restart_off_ = "restart: nothing outlives the process, for these programs' maps cannot be pinned";
+    pins_.reset();
+  }
   const Sizes& sizes = object_->sizes();
   if (absl::Status status = OpenArrays(); !status.ok()) return status;
   by_slot_.assign(sizes.max_ifaces, nullptr);
@@ -44,9 +55,6 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
   });
   if (!events.ok()) return events.status();
   events_ = *std::move(events);
-  auto netns = Netns::Current();
-  if (!netns.ok()) return netns.status();
-  netns_ = std::make_unique<Netns>(*std::move(netns));
   // Without it the check once a second notices the same, a little later.
   if (auto watch = LinkWatch::Open(); watch.ok()) link_watch_.emplace(*std::move(watch));
   shared_ = {.features = &features_,
@@ -58,8 +66,10 @@ absl::Status Datapath::Open(const std::string& object_path, const MonitorOptions
              .counts_segments = object_->variant() == Object::Variant::kCurrent,
              .ingress_fd = object_->ProgramFd("knp_ingress"),
              .egress_fd = object_->ProgramFd("knp_egress"),
-             .watchdog = [this] { return GetWatchdog(); }};
-  return absl::OkStatus();
+             .watchdog = [this] { return GetWatchdog(); },
+             .pins = stays ? pins_.get() : nullptr,
+             .checkpoint = stays ? &object_->state()->checkpoint() : nullptr};
+  return stays ? TakeOver() : absl::OkStatus();
 }
 
 absl::Status Datapath::OpenArrays() {
@@ -71,24 +81,46 @@ absl::Status Datapath::OpenArrays() {
   open(&cpus_, "knp_cpu");
   open(&iface_entries_, "knp_ifaces");
   if (!open.status().ok()) return open.status();
-  absl::Status status = object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
-                                                 : decoder_.Open(buckets4_, buckets6_);
+  absl::Status status = object_->state()
+                            ? decoder_.Open(buckets4_, buckets6_, buckets_inner_, &object_->state()->checkpoint())
+                        : object_->tells_tunnels() ? decoder_.Open(buckets4_, buckets6_, buckets_inner_)
+                                                   : decoder_.Open(buckets4_, buckets6_);
   if (!status.ok()) return status;
   iface_table_ = std::make_unique<IfaceTable>(
       [this](std::size_t index, const knp_iface_entry& entry) { return iface_entries_.Store(index, entry); });
   return absl::OkStatus();
 }
 
-// Before anything is attached: the rest of an entry belongs to the kernel.
+// The rest of an entry belongs to the kernel: whole entries may be written before anything is attached, and an earlier
+// process's hooks may be.
 absl::Status Datapath::SetEventBudget(const MonitorOptions& options) {
   const std::uint32_t cpus = object_->sizes().cpus;
   const knp_cpu_state state = EventBudget(options, cpus, clock_->tick_ns());
+  if (object_->state()) {
+    for (knp_cpu_state& cpu : cpus_.live()) {
+      cpu.tokens_per_tick_q8 = state.tokens_per_tick_q8;
+      cpu.token_burst_q8 = state.token_burst_q8;
+      cpu.samples_per_tick_q8 = state.samples_per_tick_q8;
+      cpu.sample_burst_q8 = state.sample_burst_q8;
+      std::copy(std::begin(state.flows_per_tick_q8), std::end(state.flows_per_tick_q8), cpu.flows_per_tick_q8);
+      std::copy(std::begin(state.flow_burst_q8), std::end(state.flow_burst_q8), cpu.flow_burst_q8);
+    }
+    return absl::OkStatus();
+  }
   for (std::uint32_t cpu = 0; cpu < cpus; cpu++)
     if (absl::Status status = cpus_.Store(cpu, state); !status.ok()) return status;
   return absl::OkStatus();
 }
 
-Datapath::~Datapath() { DetachAll(); }
+Datapath::~Datapath() {
+  if (!hooks_stay()) DetachAll();
+}
+
+std::vector<std::string> Datapath::Degraded() const {
+  std::vector<std::string> degraded = features_.Degraded();
+  if (!restart_off_.empty()) degraded.push_back(restart_off_);
+  return degraded;
+}
 
 absl::StatusOr<Watchdog*> Datapath::GetWatchdog() {
   if (!watchdog_) {
@@ -123,8 +155,10 @@ absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   const auto link = GetLink(name);
   if (!link.ok()) return link.status();
   for (const auto& interface : interfaces_)
-    if (interface->attached() && interface->ifindex() == link->ifindex)
+    if (interface->attached() && interface->ifindex() == link->ifindex) {
+      if (unclaimed_.erase(interface->id()) != 0) return interface->id();
       return absl::AlreadyExistsError(fmt::format("interface {} is attached already", name));
+    }
   const auto slot = FreeSlot();
   if (!slot.ok()) return slot.status();
   RemoveLeftovers(link->ifindex, {}).status().IgnoreError();  // best effort: they cost time, not correctness

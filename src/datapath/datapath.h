@@ -39,11 +39,24 @@ class Datapath {
   // `sink` must outlive the Datapath; called only from within Consume and Scan.
   static absl::StatusOr<std::unique_ptr<Datapath>> Create(const std::string& object_path, const MonitorOptions& options,
                                                           Sink* sink);
-  ~Datapath();
+  ~Datapath();  // detaches all, unless hooks stay
 
+  // An interface whose hooks were taken over from an earlier process counts already: the first call says so with its id.
   absl::StatusOr<InterfaceId> Attach(const std::string& name);
   absl::Status Detach(const std::string& name);
   void DetachAll();
+
+  // With MonitorOptions::pin_directory, where this kernel can: hooks go on without us.
+  bool hooks_stay() const { return checkpoint_ != nullptr; }
+  // Records of the interface were handed over. Thread-safe.
+  void Deliver(InterfaceId id, const Count& count) {
+    if (checkpoint_) checkpoint_->Deliver(id, count);
+  }
+  // What earlier processes delivered, and what was lost with them.
+  void DescribeEarlier(InterfaceId id, InterfaceStats* stats) const;
+  // Of interfaces whose slots had been used again before this process began; its in_flight is not set.
+  std::optional<Ledger> EarlierInterfaces() const;
+  std::optional<std::uint64_t> since_unix_ns() const;
 
   // Reads at most `limit` records of the event ring. True: there may be more.
   absl::StatusOr<bool> Consume(std::size_t limit);
@@ -79,16 +92,26 @@ class Datapath {
 
   using EventCounters = datapath::EventCounters;
   EventCounters ReadEventCounters() const;
-  std::vector<std::string> Degraded() const { return features_.Degraded(); }
+  std::vector<std::string> Degraded() const;
 
  private:
   Datapath(Features features, Sink* sink) : features_(std::move(features)), decoder_(sink) {}
   absl::Status Open(const std::string& object_path, const MonitorOptions& options);
+  absl::Status OpenPins(const MonitorOptions& options, Pins* pins);
   absl::Status OpenArrays();
   absl::Status SetEventBudget(const MonitorOptions& options);
   absl::StatusOr<Watchdog*> GetWatchdog();
   absl::StatusOr<std::uint16_t> FreeSlot() const;
   Interface* FindAttached(std::uint32_t ifindex) const;
+  // Of a restart: datapath_restart.cc.
+  absl::Status TakeOver();
+  static void ForgetCarried(InterfaceBook* book);
+  void Keep(std::unique_ptr<Interface> interface);
+  void TakeOverBooks(std::vector<LinkInfo>* links);
+  void TakeOverRest(const std::vector<LinkInfo>& links);
+  void CloseBook(std::uint16_t slot);
+  absl::Status Carry();
+  void ClearAway();
   void OnChange(const LinkChange& change, std::vector<WatchEvent>* events);
   void OnOverrun(std::vector<WatchEvent>* events);
   void Append(const Interface& interface, std::vector<HookEvent> events, std::vector<WatchEvent>* all);
@@ -96,7 +119,10 @@ class Datapath {
 
   Features features_;
   Decoder decoder_;
+  std::unique_ptr<PinDirectory> pins_;  // null: nothing outlives us; held longer than all that is pinned there
+  std::string restart_off_;             // why, although it is wanted
   std::unique_ptr<Object> object_;
+  Checkpoint* checkpoint_ = nullptr;  // the object's; null like pins_
   std::unique_ptr<Netns> netns_;
   std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<TickClock> clock_;
@@ -110,7 +136,8 @@ class Datapath {
   std::unique_ptr<EventSource> events_;
   Interface::Shared shared_{};
   std::vector<std::unique_ptr<Interface>> interfaces_;
-  std::vector<Interface*> by_slot_;  // who holds, or held last, a slot
+  std::vector<Interface*> by_slot_;             // who holds, or held last, a slot
+  absl::flat_hash_set<InterfaceId> unclaimed_;  // taken over, and not yet asked for
   std::optional<LinkWatch> link_watch_;
   absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at
   absl::flat_hash_map<std::string, InterfaceId> awaited_;  // interfaces that went, by name, until one comes back

@@ -40,6 +40,16 @@ class Decoder {
     if (!flows_inner_->valid()) return absl::ResourceExhaustedError("no memory for the shadow of the tunnels' flows");
     return Open(buckets4, buckets6);
   }
+  // The three of them, mapped; going on where `checkpoint`, which must outlive the decoder, says.
+  absl::Status Open(const Array<knp_bucket4>& buckets4, const Array<knp_bucket6>& buckets6,
+                    const Array<knp_bucket_inner>& buckets_inner, Checkpoint* checkpoint) {
+    flows4_.emplace(buckets4, checkpoint, Checkpoint::kFlows4);
+    flows6_.emplace(buckets6, checkpoint, Checkpoint::kFlows6);
+    flows_inner_.emplace(buckets_inner, checkpoint, Checkpoint::kFlowsInner);
+    return flows4_->valid() && flows6_->valid() && flows_inner_->valid()
+               ? absl::OkStatus()
+               : absl::InternalError("the pinned state has too few shadows for the flow table");
+  }
   void SetClock(const TickClock* clock) { clock_ = clock; }
   // Who has the slot from now on: what was counted in it before must have been read.
   void SetInterface(std::uint16_t slot, InterfaceId id);

@@ -54,6 +54,10 @@ constexpr Row kRows[] = {
     {Feature::kTpBtf, "tp_btf", "5.5", "what the kernel drops is not told; flows and detection need none"},
     {Feature::kRawTp, "raw_tp", "4.17", "plain tracepoints instead; no program of this version uses either"},
     {Feature::kTracepoint, "tracepoint", "4.7", "nothing from tracepoints; no program of this version uses them"},
+    {Feature::kRestart, "restart", "5.8",
+     "hooks and counts do not outlive the process (a pin directory is not used): what passes while an agent restarts "
+     "is "
+     "not seen; needs mmap, ringbuf and the current programs"},
 };
 
 // errno of a map of this type and flags, 0 if it could be made.
@@ -174,6 +178,10 @@ int Try(Feature feature) {
     case Feature::kRingbuf: return TryMap(BPF_MAP_TYPE_RINGBUF, 0, 0, page, 0);
     case Feature::kTcx: return TryTcx();
     case Feature::kClsact: return TryClsact();
+    case Feature::kRestart: {
+      const int error = TryMap(BPF_MAP_TYPE_ARRAY, 4, 8, 1, BPF_F_MMAPABLE);
+      return error != 0 ? error : TryMap(BPF_MAP_TYPE_RINGBUF, 0, 0, page, 0);
+    }
     case Feature::kCount: break;
   }
   return EINVAL;
@@ -232,6 +240,8 @@ absl::Status Features::Disable(const std::string& disabled) {
 
 bool Features::Has(Feature feature) const {
   if (feature == Feature::kTpBtf && !Has(Feature::kBtf)) return false;
+  if (feature == Feature::kRestart && !(Has(Feature::kMmap) && Has(Feature::kRingbuf) && TakesCurrentPrograms()))
+    return false;
   const State& state = states_[static_cast<std::size_t>(feature)];
   return state.answer == Answer::kYes && !state.disabled;
 }

@@ -25,6 +25,7 @@ enum class Feature {
   kTpBtf,
   kRawTp,
   kTracepoint,
+  kRestart,
   kCount
 };
 

@@ -21,6 +21,9 @@ class IfaceTable {
   using Store = std::function<absl::Status(std::size_t index, const knp_iface_entry& entry)>;
   explicit IfaceTable(Store store) : entries_(KNP_IFACE_TABLE), store_(std::move(store)) {}
 
+  // The kernel's array is not all zeroes: an earlier process's entries stand in it.
+  void Load(std::vector<knp_iface_entry> entries) { entries_ = std::move(entries); }
+
   absl::Status Insert(std::uint32_t ifindex, std::uint16_t slot, std::uint8_t l2_len) {
     for (std::uint32_t i = 0; i < KNP_IFACE_PROBES; i++) {
       const std::size_t index = IndexOf(ifindex, i);

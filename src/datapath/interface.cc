@@ -39,36 +39,12 @@ absl::StatusOr<std::uint8_t> LinkHeaderLength(const LinkInfo& link) {
   }
 }
 
-// Returns when every program run that began before has ended: an RCU grace period.
+}  // namespace
+
 void WaitForRunningPrograms() {
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
-
-template <typename T, std::size_t N>
-void Subtract(std::array<T, N>* from, const std::array<T, N>& what) {
-  for (std::size_t i = 0; i < N; i++) (*from)[i] = (*from)[i] - what[i];
-}
-
-TrafficCount Minus(const TrafficCount& a, const TrafficCount& b) {
-  TrafficCount result;
-  static_cast<Count&>(result) = static_cast<const Count&>(a) - static_cast<const Count&>(b);
-  result.skbs = a.skbs - b.skbs;
-  result.skb_bytes = a.skb_bytes - b.skb_bytes;
-  return result;
-}
-
-KernelCounters Minus(KernelCounters a, const KernelCounters& b) {
-  a.rx = Minus(a.rx, b.rx);
-  a.tx = Minus(a.tx, b.tx);
-  Subtract(&a.rx_sizes, b.rx_sizes);
-  Subtract(&a.tx_sizes, b.tx_sizes);
-  Subtract(&a.remainder, b.remainder);
-  Subtract(&a.lost, b.lost);
-  return a;
-}
-
-}  // namespace
 
 absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot) {
   KernelCounters sum;
@@ -113,22 +89,103 @@ absl::StatusOr<std::unique_ptr<Interface>> Interface::Attach(const Shared& share
   if (!base.ok()) return base.status();
   interface->base_ = *base;
   interface->vantage_ = VantageOf(*link);
-  if (absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len); !status.ok()) return status;
-  interface->attached_ = true;  // from here on the destructor undoes
-  interface->hooks_.emplace_back().direction = Direction::kIngress;
-  if (!link->loopback)  // on lo every packet passes both hooks
-    interface->hooks_.emplace_back().direction = Direction::kEgress;
+  if (shared.checkpoint) shared.checkpoint->Open(slot, id, link->name, link->ifindex, *l2_len, *base);
+  interface->attached_ = true;  // from here on Detach undoes
+  interface->AddHooks();
+  absl::Status status = shared.table->Insert(link->ifindex, slot, *l2_len);
   for (Hook& hook : interface->hooks_)
-    if (absl::Status status = interface->AttachHook(&hook); !status.ok()) return status;
-
+    if (status.ok()) status = interface->AttachHook(&hook);
+  if (!status.ok()) {
+    interface->Detach().IgnoreError();
+    return status;
+  }
   interface->StartMeters();
   return interface;
 }
 
-Interface::~Interface() { Detach().IgnoreError(); }
+void Interface::AddHooks() {
+  hooks_.emplace_back().direction = Direction::kIngress;
+  if (!link_.loopback)  // on lo every packet passes both hooks
+    hooks_.emplace_back().direction = Direction::kEgress;
+}
+
+Attachment::Target Interface::TargetOf(const Shared& shared, const LinkInfo& link, Direction direction) {
+  Attachment::Target target{.ifindex = link.ifindex, .interface = link.name, .direction = direction};
+  if (!shared.pins) return target;
+  target.pin = shared.pins->LinkPath(link.ifindex, direction);
+  target.filter_name = KeptFilterName(direction, shared.pins->token());
+  return target;
+}
+
+bool Interface::HasHooks(const Shared& shared, const LinkInfo& link) {
+  return Attachment::IsThere(TargetOf(shared, link, Direction::kIngress)) ||
+         Attachment::IsThere(TargetOf(shared, link, Direction::kEgress));
+}
+
+absl::StatusOr<std::unique_ptr<Interface>> Interface::TakeOver(const Shared& shared, LinkInfo link, InterfaceId id,
+                                                               std::uint16_t slot) {
+  InterfaceBook& book = shared.checkpoint->book(slot);
+  std::unique_ptr<Interface> interface(new Interface(shared, std::move(link), id, slot));
+  const LinkInfo& at = interface->link_;
+  absl::Status status;
+  if (book.state != BookState::kAttached) {
+    const auto l2_len = LinkHeaderLength(at);
+    const auto base = SumSlot(shared, slot);
+    status = l2_len.ok() ? base.status() : l2_len.status();
+    if (status.ok()) shared.checkpoint->Open(slot, id, at.name, at.ifindex, *l2_len, *base);
+    if (status.ok()) status = shared.table->Insert(at.ifindex, slot, *l2_len);
+  }
+  interface->base_ = book.base;
+  interface->vantage_ = VantageOf(at);
+  interface->attached_ = true;
+  interface->AddHooks();
+  for (Hook& hook : interface->hooks_) {  // all of them, so that what stands is known to Detach
+    const std::uint64_t bit = hook.direction == Direction::kIngress ? 1 : 2;
+    auto attachment = Attachment::TakeOver(TargetOf(shared, at, hook.direction),
+                                           hook.direction == Direction::kIngress ? shared.ingress_fd : shared.egress_fd,
+                                           (book.owns_qdisc & bit) != 0);
+    if (attachment.ok())
+      hook.attachment = *std::move(attachment);
+    else if (status.ok())
+      status = attachment.status();
+  }
+  if (!status.ok()) {
+    interface->Detach().IgnoreError();
+    return status;
+  }
+  interface->NoteQdisc();
+  interface->StartMeters();
+  return interface;
+}
+
+std::unique_ptr<Interface> Interface::Recall(const Shared& shared, InterfaceId id, std::uint16_t slot) {
+  const InterfaceBook& book = shared.checkpoint->book(slot);
+  LinkInfo link;
+  link.ifindex = book.ifindex;
+  link.name = book.name;
+  std::unique_ptr<Interface> interface(new Interface(shared, std::move(link), id, slot));
+  interface->gone_ = book.gone != 0;
+  interface->last_ = book.closed;
+  return interface;
+}
+
+void Interface::ReadBook() { base_ = shared_.checkpoint->book(slot_).base; }
+
+// Which of its hooks have to take the qdisc along.
+void Interface::NoteQdisc() {
+  if (!shared_.checkpoint) return;
+  std::uint64_t owns = 0;
+  for (const Hook& hook : hooks_)
+    if (hook.attachment && hook.attachment->owns_qdisc()) owns |= hook.direction == Direction::kIngress ? 1 : 2;
+  shared_.checkpoint->book(slot_).owns_qdisc = owns;
+}
+
+Interface::~Interface() {
+  if (!shared_.pins) Detach().IgnoreError();
+}
 
 absl::Status Interface::AttachHook(Hook* hook) {
-  const Attachment::Target target{.ifindex = link_.ifindex, .interface = link_.name, .direction = hook->direction};
+  const Attachment::Target target = TargetOf(shared_, link_, hook->direction);
   const int program = hook->direction == Direction::kIngress ? shared_.ingress_fd : shared_.egress_fd;
   absl::Status tcx_status = absl::UnimplementedError("tcx is not available");
   if (shared_.features->MayHave(Feature::kTcx)) {
@@ -140,11 +197,13 @@ absl::Status Interface::AttachHook(Hook* hook) {
     tcx_status = attachment.status();
     if (shared_.features->Has(Feature::kTcx) || !shared_.features->MayHave(Feature::kClsact)) return tcx_status;
   }
-  auto watchdog = shared_.watchdog();
+  absl::StatusOr<Watchdog*> watchdog = nullptr;
+  if (!target.stays()) watchdog = shared_.watchdog();
   if (!watchdog.ok()) return watchdog.status();
   auto attachment = Attachment::Attach(target, program, Mechanism::kClsact, *watchdog);
   if (!attachment.ok()) return attachment.status();
   hook->attachment = *std::move(attachment);
+  NoteQdisc();
   return absl::OkStatus();
 }
 
@@ -161,13 +220,14 @@ absl::Status Interface::Detach() {
   WaitForRunningPrograms();
   for (const absl::Status& status : {shared_.table->Remove(link_.ifindex), ReadLast()})
     if (first.ok()) first = status;
+  if (shared_.checkpoint) shared_.checkpoint->Close(slot_, link_.name, gone_, last_);
   return first;
 }
 
 // Where the kernel does not answer (out of memory), what it said last stands.
 absl::Status Interface::ReadLast() const {
   const auto sum = SumSlot(shared_, slot_);
-  if (sum.ok()) last_ = Minus(*sum, base_);
+  if (sum.ok()) last_ = *sum - base_;
   return sum.status();
 }
 

@@ -19,12 +19,14 @@
 #include "src/datapath/array.h"
 #include "src/datapath/attachment.h"
 #include "src/datapath/attempts.h"
+#include "src/datapath/checkpoint.h"
 #include "src/datapath/counters.h"
 #include "src/datapath/features.h"
 #include "src/datapath/iface_table.h"
 #include "src/datapath/netlink.h"
 #include "src/datapath/netns_scope.h"
 #include "src/datapath/offloads.h"
+#include "src/datapath/pin_directory.h"
 #include "src/datapath/shadow_watch.h"
 #include "src/datapath/unseen_meter.h"
 
@@ -47,10 +49,16 @@ struct InterfaceContext {
   int ingress_fd, egress_fd;
   // Gives the process that cleans up after a crash, starting it on first use.
   std::function<absl::StatusOr<Watchdog*>()> watchdog;
+  // Null: hooks go with this process. Else they stay, and what is known of them is written there.
+  const PinDirectory* pins = nullptr;
+  Checkpoint* checkpoint = nullptr;
 };
 
 // What the kernel has counted in a slot, of all CPUs, since the programs were loaded.
 absl::StatusOr<KernelCounters> SumSlot(const InterfaceContext& context, std::uint16_t slot);
+
+// Returns when every program run that began before has ended: an RCU grace period.
+void WaitForRunningPrograms();
 
 class Interface {
  public:
@@ -58,7 +66,17 @@ class Interface {
 
   static absl::StatusOr<std::unique_ptr<Interface>> Attach(const Shared& shared, const std::string& name,
                                                            InterfaceId id, std::uint16_t slot);
-  ~Interface();
+  // Takes the hooks over that an earlier process has left on `link`, in one step each; of its book if that is open in the
+  // slot, else of a new one (its maps were others). An error: one of the hooks did not stand, and now none does.
+  static absl::StatusOr<std::unique_ptr<Interface>> TakeOver(const Shared& shared, LinkInfo link, InterfaceId id,
+                                                             std::uint16_t slot);
+  // What a closed book tells of an interface that is not attached any more.
+  static std::unique_ptr<Interface> Recall(const Shared& shared, InterfaceId id, std::uint16_t slot);
+  // Whether an earlier process has left a hook there.
+  static bool HasHooks(const Shared& shared, const LinkInfo& link);
+  // After what its earlier maps had was carried over.
+  void ReadBook();
+  ~Interface();  // detaches, unless the hooks stay
   Interface(const Interface&) = delete;
   Interface& operator=(const Interface&) = delete;
 
@@ -107,7 +125,10 @@ class Interface {
 
   Interface(const Shared& shared, LinkInfo link, InterfaceId id, std::uint16_t slot)
       : shared_(shared), link_(std::move(link)), id_(id), slot_(slot) {}
+  static Attachment::Target TargetOf(const Shared& shared, const LinkInfo& link, Direction direction);
+  void AddHooks();
   absl::Status AttachHook(Hook* hook);
+  void NoteQdisc();
   absl::Status ReadLast() const;
   void Rename(const std::string& name, std::vector<HookEvent>* events);
   void CheckStanding(Hook* hook, std::uint64_t now_mono_ns, std::vector<HookEvent>* events);

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "src/datapath/embedded_object.h"
 #include "src/datapath/errors.h"
@@ -69,6 +70,13 @@ bool IsVerifiersNo(int error) {
   return error == EACCES || error == EINVAL || error == E2BIG || error == kNotSupp;
 }
 
+// FNV-1a, to tell one build from another; never 0.
+std::uint64_t Digest(std::span<const std::byte> image) {
+  std::uint64_t digest = 0xcbf29ce484222325;
+  for (const std::byte byte : image) digest = (digest ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3;
+  return digest | 1;
+}
+
 // X.o -> X-4.18.o
 std::string Sibling(const std::string& path) {
   const std::size_t stem = path.ends_with(".o") ? path.size() - 2 : path.size();
@@ -124,7 +132,7 @@ absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible
 }
 
 absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, const MonitorOptions& options,
-                                                     Features* features) {
+                                                     Features* features, Pins* pins) {
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 1)
     return ErrnoStatus(-cpus, "cannot read the number of possible CPUs from /sys/devices/system/cpu/possible");
@@ -133,7 +141,7 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Load(const std::string& path, co
   const bool has_sibling = path.empty() || access(Sibling(path).c_str(), R_OK) == 0;
   const std::string sibling = path.empty() ? path : has_sibling ? Sibling(path) : path;
   if (!features->TakesCurrentPrograms()) return LoadVariant(sibling, Variant::k418, *sizes, *features);
-  auto object = LoadVariant(path, Variant::kCurrent, *sizes, *features);
+  auto object = LoadVariant(path, Variant::kCurrent, *sizes, *features, pins);
   if (!absl::IsFailedPrecondition(object.status())) return object;
   if (has_sibling) {
     auto other = LoadVariant(sibling, Variant::k418, *sizes, *features);
@@ -157,7 +165,7 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadReplay(const Sizes& sizes, c
 
 // The file says which variant it is; `variant` is the one that is wanted.
 absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& path, Variant variant,
-                                                            const Sizes& sizes, const Features& features) {
+                                                            const Sizes& sizes, const Features& features, Pins* pins) {
   const std::string origin = path.empty() ? "the embedded BPF object" : fmt::format("BPF object {}", path);
   LibbpfLog log;
   auto opened = datapath::Open(path, variant, log);
@@ -175,6 +183,12 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
                     "kernels, {}, is not there: knp_add_bpf_object builds both, copy them together",
                     origin, Sibling(path)));
   if (absl::Status status = object->Configure(features); !status.ok()) return status;
+  const bool pinned = pins && object->uses_ringbuf_ && object->reading_ == Reading::kMapped;
+  if (pinned) {
+    if (path.empty()) object->image_ = Digest(EmbeddedObject());
+    if (absl::Status status = object->ReuseMaps(pins); !status.ok()) return status;
+    if (!object->programs_.empty()) return object;
+  }
   if (const int error = -bpf_object__load(object->object_); error != 0) {
     if ((error == EPERM || error == EACCES) && !MissingCapabilities().empty())
       return ErrnoStatus(error, fmt::format("cannot load {}", origin));
@@ -184,6 +198,8 @@ absl::StatusOr<std::unique_ptr<Object>> Object::LoadVariant(const std::string& p
     return absl::Status(status.code(), fmt::format("{}\n{}", std::string(status.message()), log.Tail()));
   }
   if (absl::Status status = object->StoreSettings(); !status.ok()) return status;
+  if (pinned)
+    if (absl::Status status = object->PinMaps(pins); !status.ok()) return status;
   return object;
 }
 
@@ -315,6 +331,7 @@ Object::MapInfo Object::DescribeMap(const char* name) const {
 }
 
 int Object::ProgramFd(const char* name) const {
+  if (const auto found = programs_.find(name); found != programs_.end()) return found->second.get();
   return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
 }
 

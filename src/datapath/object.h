@@ -9,11 +9,15 @@
 #include <knp/user_map.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "abi/knp_abi.h"
+#include "src/base/unique_fd.h"
 #include "src/datapath/features.h"
+#include "src/datapath/pin_directory.h"
+#include "src/datapath/pinned_state.h"
 
 struct bpf_object;
 
@@ -38,6 +42,14 @@ struct Sizes {
 // many there are. InvalidArgument if not even one bucket a CPU fits.
 absl::StatusOr<Sizes> Plan(const MonitorOptions& options, std::uint32_t possible_cpus, std::size_t page_size);
 
+// Where an object's maps are to be found, or left, beyond this process.
+struct Pins {
+  PinDirectory* directory = nullptr;
+  std::unique_ptr<PinnedState> latest;  // null: none, or none that can be read
+  std::uint32_t latest_number = 0;      // 0: none
+  PinnedState::Origin origin;           // of a state that has to be made
+};
+
 class Object {
  public:
   // All are built from the same sources (bpf/lib/variant.h).
@@ -47,9 +59,10 @@ class Object {
 
   // `path` empty: the embedded object. Otherwise a file, beside which the 4.18 variant of X.o stands as .o. Loaded
   // into the kernel on return, attached to nothing. If the verifier refuses the current variant, the other one is tried,
-  // and `features` told.
+  // and `features` told. `pins`, if not null: the latest state's maps are used if they fit; else those that are made are
+  // pinned as the next one.
   static absl::StatusOr<std::unique_ptr<Object>> Load(const std::string& path, const MonitorOptions& options,
-                                                      Features* features);
+                                                      Features* features, Pins* pins = nullptr);
   // The embedded object that frames of a capture are run through (bpf/replay.bpf.c): one part of the tables, as of one CPU.
   // Unimplemented: this kernel cannot.
   static absl::StatusOr<std::unique_ptr<Object>> LoadReplay(const Sizes& sizes, const Features& features);
@@ -67,6 +80,10 @@ class Object {
   Variant variant() const { return variant_; }
   Reading reading() const { return reading_; }
 
+  // The state that its maps belong to, and its number. Null: they are not pinned; this variant's cannot be, or need not.
+  PinnedState* state() const { return state_.get(); }
+  std::uint32_t state_number() const { return state_number_; }
+
   struct MapInfo {
     int fd = -1;
     std::uint32_t max_entries = 0, value_size = 0;
@@ -80,7 +97,12 @@ class Object {
   Object() = default;
   // A refusal by the verifier is FailedPrecondition.
   static absl::StatusOr<std::unique_ptr<Object>> LoadVariant(const std::string& path, Variant variant,
-                                                             const Sizes& sizes, const Features& features);
+                                                             const Sizes& sizes, const Features& features,
+                                                             Pins* pins = nullptr);
+  absl::Status ReuseMaps(Pins* pins);
+  void ReusePrograms();
+  absl::Status PinMaps(Pins* pins);
+  absl::Status PinPrograms();
   absl::Status Check(const std::string& origin) const;
   absl::Status CheckVersion(const std::string& origin) const;
   absl::Status Configure(const Features& features);
@@ -92,6 +114,10 @@ class Object {
   Variant variant_ = Variant::kCurrent;
   Reading reading_ = Reading::kMapped;
   bool uses_ringbuf_ = false;
+  std::unique_ptr<PinnedState> state_;
+  std::uint32_t state_number_ = 0;
+  std::uint64_t image_ = 0;                   // its digest; 0: a user's
+  std::map<std::string, UniqueFd> programs_;  // an earlier process's, if they are the same; then nothing is loaded
 };
 
 }  // namespace knp::datapath

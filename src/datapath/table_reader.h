@@ -28,48 +28,34 @@
 
 #include "abi/knp_abi.h"
 #include "src/datapath/array.h"
+#include "src/datapath/checkpoint.h"
+#include "src/datapath/shadow.h"
 
 namespace knp::datapath {
 
-// What a slot has been read to, of the owner that comes after generation `settled`. All zero: nothing yet, and the first
-// owner (generation 2) is expected.
-struct Shadow {
-  std::uint64_t packets;
-  std::uint64_t bytes_settled;  // low 48 bits of the bytes << 16 | generation whose eviction was read last
-
-  std::uint16_t expected() const { return static_cast<std::uint16_t>(bytes_settled + 2); }
-  // Exact as long as a slot is read once in 2^48 bytes (256 TiB).
-  std::uint64_t NewBytes(std::uint64_t bytes) const { return ((bytes << 16) - (bytes_settled & ~0xffffull)) >> 16; }
-  void Read(std::uint64_t new_packets, std::uint64_t bytes) {
-    packets = new_packets;
-    bytes_settled = bytes << 16 | (bytes_settled & 0xffff);
-  }
-  void Settle(std::uint16_t generation) {
-    packets = 0;
-    bytes_settled = generation;
-  }
-};
-
-// Zeroed memory that costs nothing until it is written: most slots of a large table are never used.
+// Zeroed memory that costs nothing until it is written, for most slots of a large table are never used; or a checkpoint's.
 class ShadowArray {
  public:
+  explicit ShadowArray(std::span<Shadow> kept) : shadows_(kept.data()), slots_(kept.size()), kept_(true) {}
   explicit ShadowArray(std::size_t slots) : slots_(slots) {
     void* memory = mmap(nullptr, slots * sizeof(Shadow), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shadows_ = memory == MAP_FAILED ? nullptr : static_cast<Shadow*>(memory);
   }
   ~ShadowArray() {
-    if (shadows_) munmap(shadows_, slots_ * sizeof(Shadow));
+    if (shadows_ && !kept_) munmap(shadows_, slots_ * sizeof(Shadow));
   }
   ShadowArray(const ShadowArray&) = delete;
   ShadowArray& operator=(const ShadowArray&) = delete;
   bool valid() const { return shadows_ != nullptr; }
+  const Shadow& operator[](std::size_t slot) const { return shadows_[slot]; }
   Shadow& operator[](std::size_t slot) { return shadows_[slot]; }
   std::size_t size() const { return slots_; }
 
  private:
   Shadow* shadows_ = nullptr;
   std::size_t slots_;
+  bool kept_ = false;
 };
 
 template <typename Bucket, typename Key>
@@ -90,7 +76,14 @@ class TableReader {
   explicit TableReader(std::span<const Bucket> live) : live_(live), count_(live.size()), shadows_(count_ * KNP_WAYS) {}
   TableReader(std::size_t count, std::size_t step, Copier copy)
       : count_(count), step_(step), copy_(std::move(copy)), copies_(3 * step), shadows_(count_ * KNP_WAYS) {}
-  bool valid() const { return shadows_.valid(); }
+  // The same of a mapped array, going on where `checkpoint` says; it must outlive the reader.
+  TableReader(const Array<Bucket>& array, Checkpoint* checkpoint, Checkpoint::Table table)
+      : live_(array.live()),
+        count_(array.size()),
+        shadows_(checkpoint->shadows(table)),
+        checkpoint_(checkpoint),
+        table_(table) {}
+  bool valid() const { return shadows_.valid() && shadows_.size() >= count_ * KNP_WAYS; }
   std::size_t buckets() const { return count_; }
 
   // Reads `count` buckets from `first` on, rounded to whole steps; `emit(key, flow, packets, bytes)` gets a copy of each slot
@@ -105,8 +98,7 @@ class TableReader {
     }
     for (std::size_t i = first; i < end; i++)
       for (std::size_t way = 0; way < KNP_WAYS; way++)
-        if (HasNews(live_[i].flow[way], shadows_[i * KNP_WAYS + way]))
-          Read(live_[i], way, shadows_[i * KNP_WAYS + way], emit);
+        if (HasNews(live_[i].flow[way], shadows_[i * KNP_WAYS + way])) Read(live_[i], way, i * KNP_WAYS + way, emit);
   }
 
   // False: the record's slot does not exist, or a record of this slot went missing before it (never, unless the kernel's
@@ -114,11 +106,14 @@ class TableReader {
   template <typename Emit>
   bool Evicted(std::uint64_t slot, const Key& key, const knp_flow& flow, Emit&& emit) {
     if (slot >= shadows_.size()) return false;
-    Shadow& shadow = shadows_[slot];
+    Shadow shadow = shadows_[slot];
+    // Read before: by a process that died before it gave the record back to the ring.
+    if (checkpoint_ && shadow.settled() == flow.generation) return true;
     const bool in_step = shadow.expected() == flow.generation;
     if (!in_step) shadow.Settle(0);
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
     shadow.Settle(flow.generation);
+    Keep(slot, shadow, key, {packets, bytes});
     if (packets != 0 || bytes != 0) emit(key, flow, packets, bytes);
     return in_step;
   }
@@ -131,7 +126,7 @@ class TableReader {
   }
 
   template <typename Emit>
-  void Read(const Bucket& bucket, std::size_t way, Shadow& shadow, Emit& emit) {
+  void Read(const Bucket& bucket, std::size_t way, std::size_t slot, Emit& emit) {
     const std::uint16_t before = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_ACQUIRE);
     if (before & 1) return;
     const Key key = bucket.key[way];
@@ -144,7 +139,7 @@ class TableReader {
     flow.bits = __atomic_load_n(&bucket.flow[way].bits, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     flow.generation = __atomic_load_n(&bucket.flow[way].generation, __ATOMIC_RELAXED);
-    if (flow.generation == before) Take(key, flow, shadow, emit);
+    if (flow.generation == before) Take(key, flow, slot, emit);
   }
 
   template <typename Emit>
@@ -161,7 +156,7 @@ class TableReader {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!copy_(first, count, after)) return;
     for (; slot < slots; slot++) {
-      Shadow& shadow = shadows_[first * KNP_WAYS + slot];
+      const Shadow& shadow = shadows_[first * KNP_WAYS + slot];
       const auto flow_of = [&](const Bucket* copy) -> const knp_flow& {
         return copy[slot / KNP_WAYS].flow[slot % KNP_WAYS];
       };
@@ -176,19 +171,28 @@ class TableReader {
       // Counters only grow: else a word was copied in parts.
       const bool whole = earlier.packets <= flow.packets && flow.packets <= later.packets &&
                          earlier.bytes <= flow.bytes && flow.bytes <= later.bytes && shadow.packets <= flow.packets;
-      if (stood && whole) Take(key_of(now), flow, shadow, emit);
+      if (stood && whole) Take(key_of(now), flow, first * KNP_WAYS + slot, emit);
     }
   }
 
   // `flow` is what the slot held at one moment.
   template <typename Emit>
-  void Take(const Key& key, const knp_flow& flow, Shadow& shadow, Emit& emit) {
+  void Take(const Key& key, const knp_flow& flow, std::size_t slot, Emit& emit) {
+    Shadow shadow = shadows_[slot];
     // An eviction record of this slot is still to be read, or it is being rewritten.
     if (shadow.expected() != flow.generation) return;
     const std::uint64_t packets = flow.packets - shadow.packets, bytes = shadow.NewBytes(flow.bytes);
     if (packets == 0 && bytes == 0) return;
     shadow.Read(flow.packets, flow.bytes);
+    Keep(slot, shadow, key, {packets, bytes});
     emit(key, flow, packets, bytes);
+  }
+
+  void Keep(std::size_t slot, const Shadow& next, const Key& key, const Count& news) {
+    if (checkpoint_)
+      checkpoint_->Take(table_, slot, next, key.meta, news);
+    else
+      shadows_[slot] = next;
   }
 
   std::span<const Bucket> live_;
@@ -197,6 +201,8 @@ class TableReader {
   Copier copy_;
   std::vector<Bucket> copies_;
   ShadowArray shadows_;
+  Checkpoint* checkpoint_ = nullptr;
+  Checkpoint::Table table_ = Checkpoint::kFlows4;
 };
 
 }  // namespace knp::datapath

@@ -76,7 +76,36 @@ absl::StatusOr<std::unique_ptr<Attachment>> TcxAttachment::Attach(const Target& 
   return attachment;
 }
 
-TcxAttachment::~TcxAttachment() { TcxAttachment::Detach().IgnoreError(); }
+absl::StatusOr<std::unique_ptr<Attachment>> TcxAttachment::TakeOver(const Target& target, int program_fd) {
+  UniqueFd link(bpf_obj_get(target.pin.c_str()));
+  const std::optional<TcxLinkInfo> info = Read(link.get());
+  const auto not_found = [&target] {
+    return absl::NotFoundError(
+        fmt::format("no link of ours is at {} of {}", DirectionName(target.direction), target.interface));
+  };
+  if (!info || info->ifindex != target.ifindex || info->attach_type != AttachType(target.direction)) return not_found();
+  // An interface that was moved has taken its link along, and may have the same index there.
+  const auto here = ListTcxPrograms(target.ifindex, target.direction);
+  if (!here.ok()) return here.status();
+  if (std::find(here->begin(), here->end(), info->prog_id) == here->end()) return not_found();
+  ProgramHandle current;  // held by the link
+  current.id = info->prog_id;
+  std::unique_ptr<TcxAttachment> attachment(new TcxAttachment(target, std::move(current)));
+  attachment->link_ = std::move(link);
+  if (absl::Status status = attachment->Replace(program_fd); !status.ok()) return status;
+  return attachment;
+}
+
+TcxAttachment::~TcxAttachment() {
+  if (!target_.stays()) TcxAttachment::Detach().IgnoreError();
+}
+
+// The place may still be taken by a link that stands nowhere.
+absl::Status TcxAttachment::Pin() const {
+  unlink(target_.pin.c_str());
+  const int error = bpf_obj_pin(link_.get(), target_.pin.c_str());
+  return error == 0 ? absl::OkStatus() : ErrnoStatus(-error, fmt::format("cannot pin our link to {}", target_.pin));
+}
 
 absl::Status TcxAttachment::Link() {
   LinkCreateArguments arguments{};
@@ -86,7 +115,11 @@ absl::Status TcxAttachment::Link() {
   arguments.flags = target_.after_program_id == 0 ? kBefore : kAfter | kById;
   arguments.relative = target_.after_program_id;
   link_ = UniqueFd(Bpf(BPF_LINK_CREATE, &arguments));
-  if (link_.valid()) return absl::OkStatus();
+  if (link_.valid()) {
+    absl::Status status = target_.stays() ? Pin() : absl::OkStatus();
+    if (!status.ok()) Detach().IgnoreError();
+    return status;
+  }
   const int error = errno;
   const std::string what = fmt::format("cannot attach program '{}' to {}", program_.name, Place());
   if (error == EINVAL) {
@@ -110,6 +143,7 @@ absl::Status TcxAttachment::Detach() {
   // lost its interface says ENOLINK or nothing.
   const int error = bpf_link_detach(link_.get());
   link_.Reset();
+  if (target_.stays()) unlink(target_.pin.c_str());
   if (error == 0 || error == -ENOLINK) return absl::OkStatus();
   return ErrnoStatus(-error, "cannot detach from " + Place());
 }

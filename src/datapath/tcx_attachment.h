@@ -1,4 +1,5 @@
-// An Attachment as a tcx link (Linux 6.6): the kernel frees it when this process dies. Made by attachment.cc alone.
+// An Attachment as a tcx link (Linux 6.6): the kernel frees it when this process dies, unless it is pinned. Made by
+// attachment.cc alone.
 #ifndef KNP_DATAPATH_TCX_ATTACHMENT_H_
 #define KNP_DATAPATH_TCX_ATTACHMENT_H_
 
@@ -12,6 +13,8 @@ namespace knp::datapath {
 class TcxAttachment : public Attachment {
  public:
   static absl::StatusOr<std::unique_ptr<Attachment>> Attach(const Target& target, ProgramHandle program);
+  // NotFound: none is pinned there, or it is not (any longer) at the target.
+  static absl::StatusOr<std::unique_ptr<Attachment>> TakeOver(const Target& target, int program_fd);
   ~TcxAttachment() override;
 
   absl::Status Detach() override;
@@ -24,6 +27,7 @@ class TcxAttachment : public Attachment {
  private:
   using Attachment::Attachment;
   absl::Status Link();
+  absl::Status Pin() const;
 
   UniqueFd link_;  // none: detached
 };

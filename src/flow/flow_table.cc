@@ -342,7 +342,10 @@ void FlowTable::Report(Conversation* c, bool final) {
   bool any = false;
   const bool counted = c->key.tunnel == TunnelType::kNone;  // the outer packets are
   for (Sight& sight : c->sights) {
-    if (counted) sums_[sight.interface].in_flows += sight.Unemitted();
+    if (counted) {
+      sums_[sight.interface].in_flows += sight.Unemitted();
+      if (context_.on_counted) context_.on_counted(sight.interface, sight.Unemitted());
+    }
     sight.MarkEmitted();
     any |= !(sight.total == Count{});
   }

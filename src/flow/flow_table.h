@@ -62,6 +62,8 @@ class FlowTable {
     std::function<std::optional<FlowTuple>(const FlowTuple&)> original = nullptr;
     // The other way round. Asked when a conversation opens.
     std::function<std::optional<FlowTuple>(const FlowTuple&)> translated = nullptr;
+    // What the record that `emit` is about to get adds to `in_flows`, by interface.
+    std::function<void(InterfaceId interface, const Count& news)> on_counted = nullptr;
   };
   // Per interface, summed from records (`in_flows`) or from deltas (`protocols`).
   struct InterfaceSums {

@@ -42,8 +42,17 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
   auto datapath = datapath::Datapath::Create(object_path, options, &impl->pipeline_);
   if (!datapath.ok()) return datapath.status();
   impl->datapath_ = *std::move(datapath);
+  impl->StartRates();
   if (absl::Status status = impl->OpenSides(); !status.ok()) return status;
   return impl;
+}
+
+// Of interfaces that were taken over.
+void NetworkMonitor::Impl::StartRates() {
+  for (const auto& interface : datapath_->interfaces()) {
+    const datapath::KernelCounters counters = interface->Read();
+    rates_.emplace_back().Sample(MonoNow(), counters.rx, counters.tx);
+  }
 }
 
 // What stands beside the data plane, on request.
@@ -66,6 +75,11 @@ NetworkMonitor::Impl::Impl(const MonitorOptions& options)
     : options_(options),
       mono_to_unix_(ReadClock(CLOCK_REALTIME) - MonoNow()),
       since_unix_ns_(ReadClock(CLOCK_REALTIME)),
+      handlers_(options.pin_directory.empty() ? std::function<void(const monitor::Receipt&)>()
+                                              : [this](const monitor::Receipt& receipt) {
+                                                  for (const auto& [id, count] : receipt.counts)
+                                                    datapath_->Deliver(id, count);
+                                                }),
       pipeline_(
           options,
           {.interface_name = [this](InterfaceId id) -> const std::string& { return NameOf(*datapath_, id); },
@@ -159,8 +173,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
     const auto id = datapath_->Attach(interface);
     status = id.status();
     if (!id.ok()) return;
-    rates_.resize(std::max<std::size_t>(rates_.size(), *id + 1));
-    rates_[*id].Sample(MonoNow(), {}, {});
+    if (*id >= rates_.size()) rates_.emplace_back().Sample(MonoNow(), {}, {});
     LookAgain();
   });
   return status;
@@ -308,7 +321,7 @@ absl::Status NetworkMonitor::Impl::Finish() {
     Housekeep(MonoNow());
     if (evidence_) evidence_->Close(*datapath_);
     if (mitigator_) mitigator_->Close();
-    datapath_->DetachAll();
+    if (!datapath_->hooks_stay()) datapath_->DetachAll();
   });
   host_->Catch();
   absl::Status status = ReadEverything();
@@ -324,14 +337,19 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
   Locked([&] {
     const std::uint64_t now = MonoNow();
     stats.time_unix_ns = ToUnix(now);
-    stats.since_unix_ns = since_unix_ns_;
+    stats.since_unix_ns = datapath_->since_unix_ns().value_or(since_unix_ns_);
     for (const auto& interface : datapath_->interfaces()) {
       InterfaceStats& one = stats.interfaces.emplace_back();
       pipeline_.DescribeFlows(interface->id(), &one);
       interface->Describe(&one, now);
+      datapath_->DescribeEarlier(interface->id(), &one);
       one.rates = rates_[interface->id()].Read(MonoNow(), one.rx, one.tx);
       monitor::Settle(&one.ledger);
       stats.total += one.ledger;
+    }
+    if (auto earlier = datapath_->EarlierInterfaces()) {
+      monitor::Settle(&*earlier);
+      stats.total += *earlier;
     }
     const auto stray = datapath_->Unattributed();
     if (stray.ok() && stray->rx.packets + stray->tx.packets != 0) {

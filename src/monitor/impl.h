@@ -47,6 +47,7 @@ class NetworkMonitor::Impl {
  private:
   explicit Impl(const MonitorOptions& options);
   absl::Status OpenSides();
+  void StartRates();
 
   void Run(const std::stop_token& stop);
   // One turn of the thread; true if the ring has more.

@@ -1,6 +1,7 @@
 // NetworkMonitor (include/knp/network_monitor.h): each call goes to the Impl.
 #include <fmt/format.h>
 
+#include "src/datapath/uninstall.h"
 #include "src/monitor/impl.h"
 
 namespace knp {
@@ -21,6 +22,8 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor>> NetworkMonitor::CreateFromObject
   if (!impl.ok()) return impl.status();
   return std::unique_ptr<NetworkMonitor>(new NetworkMonitor(*std::move(impl)));
 }
+
+absl::Status NetworkMonitor::Uninstall(const std::string& pin_directory) { return datapath::Uninstall(pin_directory); }
 
 absl::Status NetworkMonitor::AttachToInterface(const std::string& interface) { return impl_->Attach(interface); }
 absl::Status NetworkMonitor::DetachFromInterface(const std::string& interface) { return impl_->Detach(interface); }

@@ -3,11 +3,13 @@
 #ifndef KNP_MONITOR_OUTBOX_H_
 #define KNP_MONITOR_OUTBOX_H_
 
+#include <absl/container/inlined_vector.h>
 #include <knp/network_monitor.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -17,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+#include "src/base/flow_delta.h"
+
 namespace knp::monitor {
 
 struct UserEvent {
@@ -24,13 +28,21 @@ struct UserEvent {
   std::vector<std::byte> payload;
 };
 
-using Message = std::variant<FlowRecord, Event, Alert, UserEvent>;
+// Follows a flow record: what it added to the ledger's `in_flows`, by interface. So it is known what was delivered.
+struct Receipt {
+  absl::InlinedVector<std::pair<InterfaceId, Count>, 4> counts;
+};
+
+using Message = std::variant<FlowRecord, Event, Alert, UserEvent, Receipt>;
 using Outbox = std::vector<Message>;
 
 // The handlers, and the one-at-a-time calling of them. Thread-safe. Set and Deliver must not be called under a lock that
 // a handler may want.
 class Handlers {
  public:
+  // `receive`, if there is one, gets the receipts.
+  explicit Handlers(std::function<void(const Receipt&)> receive = nullptr) : receive_(std::move(receive)) {}
+
   void Set(NetworkMonitor::EventHandler handler) {
     wants_events_ = handler != nullptr;
     SetOne(&event_, std::move(handler));
@@ -48,6 +60,7 @@ class Handlers {
   // Whether anybody listens: what nobody wants is not gathered.
   bool wants_flows() const { return wants_flows_.load(std::memory_order_relaxed); }
   bool wants_events() const { return wants_events_.load(std::memory_order_relaxed); }
+  bool wants_receipts() const { return receive_ != nullptr; }
 
   // Queues and empties `outbox`. True if there was something: then Deliver is due, once the caller's lock is released.
   bool Post(Outbox* outbox) {
@@ -95,6 +108,7 @@ class Handlers {
     if (handler) (*handler)(argument);
   }
   void Call(const FlowRecord& record) { CallOne(flow_, record); }
+  void Call(const Receipt& receipt) const { receive_(receipt); }
   void Call(const Event& event) { CallOne(event_, event); }
   void Call(const Alert& alert) { CallOne(alert_, alert); }
   void Call(const UserEvent& event) {
@@ -103,6 +117,7 @@ class Handlers {
   }
 
   std::atomic<bool> wants_flows_{false}, wants_events_{false};
+  const std::function<void(const Receipt&)> receive_;
   std::mutex queue_mutex_;  // guards queue_; the last to be locked
   Outbox queue_;
   std::atomic<std::thread::id> caller_{};

@@ -75,7 +75,10 @@ Pipeline::Pipeline(const MonitorOptions& options, Source source, const Handlers*
            .on_end = [this](std::uint64_t flow_id) { Forget(flow_id); },
            .listens = source_.listens,
            .original = source_.original,
-           .translated = source_.translated}),
+           .translated = source_.translated,
+           .on_counted = handlers->wants_receipts()
+                             ? [this](InterfaceId id, const Count& news) { receipt_.counts.emplace_back(id, news); }
+                             : std::function<void(InterfaceId, const Count&)>()}),
       port_rate_([this](const Alert& alert) { TellPortRate(alert); }, source_.packets_seen),
       detection_(options.detection, {.raise = [this](const Alert& alert) { Raise(alert); },
                                      .unix_ns = source_.unix_ns,
@@ -201,6 +204,7 @@ TrafficReport Pipeline::Traffic(std::uint64_t now_mono_ns, std::size_t top) {
 
 void Pipeline::OnRecord(const FlowRecord& record) {
   if (handlers_->wants_flows()) outbox_.emplace_back(record);
+  if (!receipt_.counts.empty()) outbox_.emplace_back(std::exchange(receipt_, {}));
   detection_.OnRecord(record, now_mono_ns_);
 }
 

@@ -115,6 +115,7 @@ class Pipeline : public datapath::Sink {
   std::optional<KnownBadFile> known_bad_file_;
   std::vector<std::string> list_remarks_;  // that nobody was told yet
   Outbox outbox_;
+  Receipt receipt_;  // of the record that is being made
 };
 
 // Both sides of a ledger are known: what was seen and is nowhere yet, is in flight.
