@@ -2,11 +2,14 @@
 #include "src/agent/agent.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <prometheus/text_serializer.h>
 #include <spdlog/spdlog.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -28,6 +31,14 @@ constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 bool IsTrouble(EventType type) {
   return type == EventType::kHookShadowed || type == EventType::kHookLost || type == EventType::kHookRepaired ||
          type == EventType::kInterfaceRefused;
+}
+
+// The directory itself may not be there yet.
+bool IsOnBpffs(const std::string& directory) {
+  struct statfs status {};
+  const std::string parent = std::filesystem::path(directory).parent_path().string();
+  return statfs(directory.c_str(), &status) == 0 || statfs(parent.c_str(), &status) == 0 ? status.f_type == BPF_FS_MAGIC
+                                                                                         : false;
 }
 
 std::string HostName() {
@@ -100,6 +111,14 @@ absl::Status Agent::StartMonitor() {
   MonitorOptions options = config_.monitor;
   options.max_interfaces = kMostInterfaces;
   if (names_) options.namer = names_->namer();
+  if (!config_.pin_directory.empty()) {
+    if (IsOnBpffs(config_.pin_directory))
+      options.pin_directory = config_.pin_directory;
+    else
+      spdlog::warn(
+          "{} is on no bpffs: hooks and counts end with this process. Mount one (mount -t bpf bpf /sys/fs/bpf)",
+          config_.pin_directory);
+  }
   auto monitor = NetworkMonitor::Create(options);
   if (!monitor.ok()) return monitor.status();
   monitor_ = *std::move(monitor);

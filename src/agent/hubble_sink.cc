@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "src/agent/local_addresses.h"
 #include "src/export/json/community_id.h"
 
 namespace knp::agent {
@@ -19,6 +21,9 @@ absl::StatusOr<std::unique_ptr<HubbleSink>> HubbleSink::Start(const HubbleConfig
   options.flows.mapper.node_name = node_name;
   options.flows.mapper.cluster_name = config.cluster;
   options.flows.mapper.community_id = json::CommunityId;
+  options.flows.mapper.is_local_address = [own = LocalAddresses()](const IpAddress& address) {
+    return std::binary_search(own.begin(), own.end(), address);
+  };
   options.node.version = "knp-agent " KNP_VERSION;
   options.unix_socket = config.socket;
   options.tcp_address = config.listen;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "src/agent/local_addresses.h"
 #include "src/identity/kube/api_config.h"
 #include "src/identity/kube/api_source.h"
 
@@ -50,6 +51,10 @@ absl::StatusOr<std::unique_ptr<Names>> Names::Start(const KubernetesConfig& conf
   if (!source.ok())
     return absl::Status(source.status().code(), fmt::format("kubernetes: {}", std::string(source.status().message())));
   std::unique_ptr<Names> names(new Names);
+  identity::Directory::Options who;
+  who.local_node = node_name;
+  who.local_addresses = LocalAddresses();
+  names->directory_ = std::make_shared<identity::Directory>(who);
   names->source_ = *std::move(source);
   if (absl::Status status = names->source_->Start(names->directory_.get()); !status.ok()) return status;
   spdlog::info("names are asked of {}", options.api.server);

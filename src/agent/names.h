@@ -33,7 +33,7 @@ class Names {
 
  private:
   Names() = default;
-  std::shared_ptr<identity::Directory> directory_ = std::make_shared<identity::Directory>();
+  std::shared_ptr<identity::Directory> directory_;
   std::unique_ptr<identity::IdentitySource> source_;
 };
 

@@ -32,7 +32,7 @@ constexpr int kTickMs = 1000;
 struct Arguments {
   std::string config_path;
   std::vector<std::string> assignments;
-  bool check = false;
+  bool check = false, uninstall = false;
 };
 
 std::optional<std::string> Environment(const std::string& name) {
@@ -161,6 +161,7 @@ std::optional<int> Parse(const std::vector<std::string>& words, Arguments* argum
   app.add_option("--config", arguments->config_path, "settings, YAML (default " + std::string(kConfigPath) + ")");
   app.add_option("--set", arguments->assignments, "KEY=VALUE: a setting of the file, with the last word");
   app.add_flag("--check", arguments->check, "check the settings and end");
+  app.add_flag("--uninstall", arguments->uninstall, "remove all that agents have left in the kernel, and end");
   bool help_settings = false, version = false;
   app.add_flag("--help-settings", help_settings, "list all settings and end");
   app.add_flag("--version", version, "print the version and end");
@@ -193,6 +194,10 @@ int RunAgent(const std::vector<std::string>& words) {
     return cli::kExitUsage;
   }
   if (arguments.check) return cli::kExitDone;
+  if (arguments.uninstall) {
+    const absl::Status status = NetworkMonitor::Uninstall(config->pin_directory);
+    return status.ok() ? cli::kExitDone : cli::ReportError("knp-agent --uninstall", status);
+  }
   spdlog::set_default_logger(spdlog::stderr_logger_mt(kName));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   spdlog::set_level(spdlog::level::from_str(config->log_level));
