@@ -48,11 +48,11 @@ class PumpedWriter : public grpc::ServerWriteReactor<Response>, public PumpedStr
   void OnCancel() final { End(&cancelled_); }
 
   void OnWriteDone(bool ok) final {
-    Sent();
-    if (!ok) {
-      const std::lock_guard lock(mutex_);
-      cancelled_ = true;
+    {
+      const std::lock_guard lock(mutex_);  // in any case: what another thread made of this message is seen from here on
+      if (!ok) cancelled_ = true;
     }
+    Sent();
     Work();
   }
 
