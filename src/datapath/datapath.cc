@@ -162,13 +162,14 @@ absl::StatusOr<InterfaceId> Datapath::Attach(const std::string& name) {
   const auto slot = FreeSlot();
   if (!slot.ok()) return slot.status();
   RemoveLeftovers(link->ifindex, {}).status().IgnoreError();  // best effort: they cost time, not correctness
-  const auto id = static_cast<InterfaceId>(interfaces_.size());
+  const InterfaceId id = next_id_;
   auto interface = Interface::Attach(shared_, name, id, *slot);
   if (!interface.ok()) return interface.status();
   by_slot_[*slot] = interface->get();
   decoder_.SetInterface(*slot, id);
   awaited_.erase((*interface)->name());
   interfaces_.push_back(*std::move(interface));
+  next_id_++;
   return id;
 }
 
@@ -214,8 +215,13 @@ bool Datapath::Scan(std::size_t buckets) {
   return decoder_.Scan(buckets);
 }
 
-const Interface* Datapath::Find(InterfaceId id) const {
-  return id < interfaces_.size() ? interfaces_[id].get() : nullptr;
+const Interface* Datapath::Find(InterfaceId id) const { return FindMutable(id); }
+
+Interface* Datapath::FindMutable(InterfaceId id) const {
+  const auto found =
+      std::lower_bound(interfaces_.begin(), interfaces_.end(), id,
+                       [](const auto& interface, InterfaceId wanted) { return interface->id() < wanted; });
+  return found != interfaces_.end() && (*found)->id() == id ? found->get() : nullptr;
 }
 
 std::vector<ProgramInfo> Datapath::Programs() const {

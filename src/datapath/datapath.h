@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,7 +83,12 @@ class Datapath {
   // call where nothing happened.
   std::vector<WatchEvent> Glance(std::uint64_t now_mono_ns);
 
-  // Attached ones and earlier ones, in order of attachment.
+  // Forgets interfaces that were detached, or have gone, for `age_ns`, if `last_look` says that nothing more is due of them. So
+  // memory does not grow with all that ever were.
+  void ForgetGone(std::uint64_t now_mono_ns, std::uint64_t age_ns,
+                  const std::function<bool(const Interface&)>& last_look);
+
+  // Attached ones and earlier ones that are not forgotten, in order of attachment.
   std::span<const std::unique_ptr<Interface>> interfaces() const { return interfaces_; }
   const Interface* Find(InterfaceId id) const;
   std::vector<ProgramInfo> Programs() const;
@@ -103,6 +109,7 @@ class Datapath {
   absl::StatusOr<Watchdog*> GetWatchdog();
   absl::StatusOr<std::uint16_t> FreeSlot() const;
   Interface* FindAttached(std::uint32_t ifindex) const;
+  Interface* FindMutable(InterfaceId id) const;
   // Of a restart: datapath_restart.cc.
   absl::Status TakeOver();
   static void ForgetCarried(InterfaceBook* book);
@@ -135,9 +142,11 @@ class Datapath {
   std::unique_ptr<IfaceTable> iface_table_;
   std::unique_ptr<EventSource> events_;
   Interface::Shared shared_{};
-  std::vector<std::unique_ptr<Interface>> interfaces_;
-  std::vector<Interface*> by_slot_;             // who holds, or held last, a slot
-  absl::flat_hash_set<InterfaceId> unclaimed_;  // taken over, and not yet asked for
+  std::vector<std::unique_ptr<Interface>> interfaces_;  // by id
+  InterfaceId next_id_ = 0;
+  absl::flat_hash_map<InterfaceId, std::uint64_t> detached_since_;  // of those that are
+  std::vector<Interface*> by_slot_;                                 // who holds, or held last, a slot
+  absl::flat_hash_set<InterfaceId> unclaimed_;                      // taken over, and not yet asked for
   std::optional<LinkWatch> link_watch_;
   absl::flat_hash_set<InterfaceId> touched_;               // something of them changed: to be looked at
   absl::flat_hash_map<std::string, InterfaceId> awaited_;  // interfaces that went, by name, until one comes back

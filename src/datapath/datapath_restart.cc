@@ -116,6 +116,7 @@ void Datapath::Keep(std::unique_ptr<Interface> interface) {
   decoder_.SetInterface(interface->slot(), interface->id());
   if (interface->attached()) unclaimed_.insert(interface->id());
   interfaces_.push_back(std::move(interface));
+  next_id_++;
 }
 
 // Those that this state's maps have a slot for. Takes their links out of the list.
@@ -123,7 +124,7 @@ void Datapath::TakeOverBooks(std::vector<LinkInfo>* links) {
   for (std::uint16_t slot = 1; slot < checkpoint_->slots(); slot++) {
     InterfaceBook& book = checkpoint_->book(slot);
     if (book.state == BookState::kFree) continue;
-    const auto id = static_cast<InterfaceId>(interfaces_.size());
+    const InterfaceId id = next_id_;
     if (book.state == BookState::kAttached) {
       const std::uint32_t ifindex = book.ifindex;
       const auto link =
@@ -166,7 +167,7 @@ void Datapath::TakeOverRest(const std::vector<LinkInfo>& links) {
   for (const LinkInfo& link : links) {
     const auto slot = FreeSlot();
     if (!slot.ok()) return;  // fewer interfaces are allowed than there were: the rest is cleared away
-    auto interface = Interface::TakeOver(shared_, link, static_cast<InterfaceId>(interfaces_.size()), *slot);
+    auto interface = Interface::TakeOver(shared_, link, next_id_, *slot);
     if (interface.ok()) Keep(*std::move(interface));
   }
 }

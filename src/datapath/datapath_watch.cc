@@ -37,13 +37,32 @@ std::vector<Datapath::WatchEvent> Datapath::Glance(std::uint64_t now_mono_ns) {
   if (look) {
     last_look_ns_ = now_mono_ns;
     for (const InterfaceId id : std::exchange(touched_, {}))
-      Append(*interfaces_[id], interfaces_[id]->Look(now_mono_ns), &all);
+      if (Interface* interface = FindMutable(id)) Append(*interface, interface->Look(now_mono_ns), &all);
   }
   if (glance) {
     last_glance_ns_ = now_mono_ns;
     for (const auto& interface : interfaces_) Append(*interface, interface->Glance(now_mono_ns), &all);
   }
   return all;
+}
+
+// What was read since an interface went has been read by then, several times over; and its slot is as good as new.
+void Datapath::ForgetGone(std::uint64_t now_mono_ns, std::uint64_t age_ns,
+                          const std::function<bool(const Interface&)>& last_look) {
+  std::erase_if(interfaces_, [&](const std::unique_ptr<Interface>& interface) {
+    if (interface->attached()) {
+      detached_since_.erase(interface->id());
+      return false;
+    }
+    const std::uint64_t since = detached_since_.try_emplace(interface->id(), now_mono_ns).first->second;
+    if (since + age_ns > now_mono_ns || !last_look(*interface)) return false;
+    detached_since_.erase(interface->id());
+    if (by_slot_[interface->slot()] == interface.get()) by_slot_[interface->slot()] = nullptr;
+    const auto awaited = awaited_.find(interface->name());
+    if (awaited != awaited_.end() && awaited->second == interface->id()) awaited_.erase(awaited);
+    touched_.erase(interface->id());
+    return true;
+  });
 }
 
 Interface* Datapath::FindAttached(std::uint32_t ifindex) const {

@@ -116,6 +116,10 @@ class FlowTable {
   std::uint64_t opened() const { return opened_; }
   std::uint64_t evicted() const { return evicted_; }
   const InterfaceSums& Sums(InterfaceId id);
+  // Of an interface that is no more: all of it, which is then forgotten.
+  void ForgetSums(InterfaceId id) {
+    if (id < sums_.size()) sums_[id] = {};
+  }
 
  private:
   using Index = Conversation::Index;

@@ -19,7 +19,8 @@ constexpr std::size_t kRecordsATurn = 1024;
 constexpr std::size_t kConversationsATurn = 1024;
 constexpr std::size_t kTranslationsATurn = 512;
 constexpr std::size_t kMostNatTurns = 256;  // to catch up with the kernel
-constexpr double kBucketsATurn = 256;       // of KNP_WAYS slots
+constexpr std::uint64_t kForgetGoneNs = 120 * kSecondNs;
+constexpr double kBucketsATurn = 256;  // of KNP_WAYS slots
 
 // What the kernel calls an interface; "?" for one that is not known any more, which cannot be.
 const std::string& NameOf(const datapath::Datapath& datapath, InterfaceId id) {
@@ -51,7 +52,7 @@ absl::StatusOr<std::unique_ptr<NetworkMonitor::Impl>> NetworkMonitor::Impl::Crea
 void NetworkMonitor::Impl::StartRates() {
   for (const auto& interface : datapath_->interfaces()) {
     const datapath::KernelCounters counters = interface->Read();
-    rates_.emplace_back().Sample(MonoNow(), counters.rx, counters.tx);
+    rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
   }
 }
 
@@ -173,7 +174,7 @@ absl::Status NetworkMonitor::Impl::Attach(const std::string& interface) {
     const auto id = datapath_->Attach(interface);
     status = id.status();
     if (!id.ok()) return;
-    if (*id >= rates_.size()) rates_.emplace_back().Sample(MonoNow(), {}, {});
+    if (const auto [rates, added] = rates_.try_emplace(*id); added) rates->second.Sample(MonoNow(), {}, {});
     LookAgain();
   });
   return status;
@@ -277,6 +278,43 @@ void NetworkMonitor::Impl::Housekeep(std::uint64_t now) {
     rates_[interface->id()].Sample(MonoNow(), counters.rx, counters.tx);
   }
   pipeline_.Housekeep(now);
+  ForgetGone(now);
+}
+
+InterfaceStats NetworkMonitor::Impl::Describe(const datapath::Interface& interface, std::uint64_t now) {
+  InterfaceStats stats;
+  pipeline_.DescribeFlows(interface.id(), &stats);
+  interface.Describe(&stats, now);
+  datapath_->DescribeEarlier(interface.id(), &stats);
+  monitor::Settle(&stats.ledger);
+  return stats;
+}
+
+// Pods come and go; what they carried stays in the sums.
+void NetworkMonitor::Impl::ForgetGone(std::uint64_t now) {
+  const std::uint64_t age_ns = Nanoseconds(options_.idle_timeout) + kForgetGoneNs;
+  datapath_->ForgetGone(now, age_ns, [&](const datapath::Interface& interface) {
+    const InterfaceStats last = Describe(interface, now);
+    if (!(last.ledger.in_flight == Count{})) return false;  // of flows that are reported seldom
+    any_gone_ = true;
+    gone_.name = "gone";
+    gone_.gone = true;
+    for (const auto& [sum, count] : {std::pair(&gone_.rx, &last.rx), std::pair(&gone_.tx, &last.tx)}) {
+      *sum += *count;
+      sum->skbs += count->skbs;
+      sum->skb_bytes += count->skb_bytes;
+    }
+    for (const auto& [sums, counts] :
+         {std::pair(&gone_.protocols, &last.protocols), std::pair(&gone_.rx_protocols, &last.rx_protocols),
+          std::pair(&gone_.tx_protocols, &last.tx_protocols)})
+      for (const auto& [protocol, count] : *counts) (*sums)[protocol] += count;
+    gone_.unseen.rx_packets += last.unseen.rx_packets;
+    gone_.unseen.tx_packets += last.unseen.tx_packets;
+    gone_.ledger += last.ledger;
+    pipeline_.flows().ForgetSums(interface.id());
+    rates_.erase(interface.id());
+    return true;
+  });
 }
 
 void NetworkMonitor::Impl::Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now) {
@@ -339,13 +377,13 @@ absl::StatusOr<PacketStats> NetworkMonitor::Impl::GetPacketStats() {
     stats.time_unix_ns = ToUnix(now);
     stats.since_unix_ns = datapath_->since_unix_ns().value_or(since_unix_ns_);
     for (const auto& interface : datapath_->interfaces()) {
-      InterfaceStats& one = stats.interfaces.emplace_back();
-      pipeline_.DescribeFlows(interface->id(), &one);
-      interface->Describe(&one, now);
-      datapath_->DescribeEarlier(interface->id(), &one);
+      InterfaceStats& one = stats.interfaces.emplace_back(Describe(*interface, now));
       one.rates = rates_[interface->id()].Read(MonoNow(), one.rx, one.tx);
-      monitor::Settle(&one.ledger);
       stats.total += one.ledger;
+    }
+    if (any_gone_) {
+      stats.interfaces.push_back(gone_);
+      stats.total += gone_.ledger;
     }
     if (auto earlier = datapath_->EarlierInterfaces()) {
       monitor::Settle(&*earlier);

@@ -3,6 +3,7 @@
 #ifndef KNP_MONITOR_IMPL_H_
 #define KNP_MONITOR_IMPL_H_
 
+#include <absl/container/flat_hash_map.h>
 #include <knp/network_monitor.h>
 
 #include <atomic>
@@ -53,6 +54,8 @@ class NetworkMonitor::Impl {
   // One turn of the thread; true if the ring has more.
   bool Turn();
   void Housekeep(std::uint64_t now);
+  InterfaceStats Describe(const datapath::Interface& interface, std::uint64_t now);
+  void ForgetGone(std::uint64_t now);
   void Tell(std::vector<datapath::Datapath::WatchEvent> watched, std::uint64_t now);
   // Alerts that are about to leave are acted on first.
   void Act();
@@ -79,7 +82,9 @@ class NetworkMonitor::Impl {
   std::unique_ptr<datapath::Datapath> datapath_;     // calls the pipeline
   std::unique_ptr<monitor::LiveEvidence> evidence_;  // null: off
   std::unique_ptr<monitor::Mitigator> mitigator_;    // likewise
-  std::vector<RateMeter> rates_;                     // by InterfaceId
+  absl::flat_hash_map<InterfaceId, RateMeter> rates_;
+  InterfaceStats gone_;  // of all interfaces that are forgotten
+  bool any_gone_ = false;
   std::uint64_t last_turn_ns_ = 0, last_watch_ns_ = 0;
   double scan_credit_ = 0;
 

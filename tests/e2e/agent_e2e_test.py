@@ -16,7 +16,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from monitor_e2e_test import BUILD, KNP, clear_environment  # noqa: E402
-from wire import Wire, end_on_sigterm, run  # noqa: E402
+from wire import Wire, end_on_sigterm, finish_flood, run  # noqa: E402
 
 AGENT = BUILD / "bin" / "knp-agent"
 PORT = 19967
@@ -42,6 +42,7 @@ class AgentTest(unittest.TestCase):
         self.output = pathlib.Path(self.folder.name) / "out.json"
         self.socket = pathlib.Path(self.folder.name) / "agent.sock"
         self.errors = self.wire.file()
+        self.pins = ""
         self.pods = []
 
     def pod(self, name):
@@ -56,7 +57,7 @@ class AgentTest(unittest.TestCase):
 
     def start(self, settings="", check=True):
         names = "" if "kubernetes:" in settings else "kubernetes: {enabled: off}\n"
-        self.config.write_text(f"pins: {{directory: ''}}\nhubble: {{socket: '{self.socket}'}}\n{names}"
+        self.config.write_text(f"pins: {{directory: '{self.pins}'}}\nhubble: {{socket: '{self.socket}'}}\n{names}"
                                f"metrics: {{listen: '127.0.0.1:{PORT}'}}\njson: {{output: '{self.output}'}}\n{settings}")
         agent = self.wire.start(self.wire.near, str(AGENT), "--config", str(self.config), stderr=self.errors,
                                 env=clear_environment())
@@ -254,6 +255,60 @@ class AgentTest(unittest.TestCase):
         self.assertTrue(wait_for(lambda: (self.metric("workload_packets_total", source_namespace="shop", source_workload="web") or 0) >= count))
         self.assertIn("shop/web-", self.knp("flows"))
         self.end(agent)
+
+    def received(self):
+        return int(self.wire.inside(self.wire.near, "cat", "/sys/class/net/near0/statistics/rx_packets"))
+
+    def uninstall(self):
+        return self.wire.inside(self.wire.near, str(AGENT), "--config", str(self.config), "--uninstall")
+
+    def test_KilledUnderLoad_TheNextOneGoesOnAndNothingIsMissing(self):
+        # ip(8) hides /sys/fs/bpf from what it runs: a bpffs of the test's own.
+        mount = pathlib.Path(self.folder.name) / "bpf"
+        mount.mkdir()
+        run("mount", "-t", "bpf", "bpf", str(mount))
+        self.addCleanup(lambda: run("umount", "-l", str(mount), check=False))
+        self.pins = mount / "kubenetprobe"
+        before = self.received()
+        agent = self.start("interfaces: {include: [near0]}\n")
+        self.addCleanup(self.uninstall)
+        flood = self.wire.flood(flows=500, rate=5000, seconds=60.0, wait=False)
+        for _ in range(5):
+            time.sleep(1.3)
+            agent.kill()
+            agent.wait()
+            hooks = self.wire.hooks()
+            self.assertTrue(hooks["tcx"] == 2 or len(hooks["filters"]) == 2, hooks)
+            time.sleep(0.5)  # counted by nobody but the kernel
+            agent = self.start("interfaces: {include: [near0]}\n")
+        finish_flood(flood)
+        total = self.received() - before
+        seen = lambda: self.metric("interface_packets_total", interface="near0", direction="ingress")
+        self.assertTrue(wait_for(lambda: seen() == total), (seen(), total))
+        parts = lambda: [self.metric_sum(f"ledger_{part}_packets") for part in ("seen", "in_flows", "in_flight", "remainder", "lost")]
+        self.assertTrue(wait_for(lambda: parts()[0] == sum(parts()[1:])), parts())
+        self.assertGreater(self.metric("ledger_lost_packets", where="restart") or 0, 0)
+        self.end(agent)
+        second = self.start("interfaces: {include: [near0]}\n")
+        self.assertGreaterEqual(seen(), total)
+        self.assertIn("pid", self.refused())
+        self.end(second)
+        self.uninstall()
+        hooks = self.wire.hooks()
+        self.assertEqual((hooks["tcx"], hooks["filters"]), (0, []))
+        self.assertFalse(self.pins.exists())
+
+    def refused(self):
+        """What a second agent says."""
+        done = subprocess.run(["ip", "netns", "exec", self.wire.near, str(AGENT), "--config", str(self.config), "--set",
+                               "metrics.listen=", "--set", "hubble.socket="], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, check=False, timeout=30, env=clear_environment())
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stdout
+
+    def metric_sum(self, name):
+        found = re.findall(rf"^kubenetprobe_{name}(?:\{{.*\}})? (\S+)$", self.get("/metrics")[1], re.M)
+        return sum(float(value) for value in found)
 
     def test_WrongSettings_EndItAtOnceWithTheReason(self):
         agent = self.start("interfaces: {includ: [eth0]}\n", check=False)

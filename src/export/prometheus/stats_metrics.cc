@@ -57,7 +57,7 @@ void AppendInterfaces(const PacketStats& stats, const std::vector<const Interfac
         continue;
       }
       any = true;
-      other += count;
+      other += count;  // of Count: packets and bytes
       other.skbs += count.skbs;
     }
     if (any) add("other", side, other);
