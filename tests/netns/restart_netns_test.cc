@@ -63,7 +63,10 @@ TEST_P(RestartNetnsTest, KilledAtAnyMoment_AHundredTimesUnderLoad_LedgerIsExact)
   const int kills = static_cast<int>(Scaled(*GetParam() ? 40 : 100, 10));
   PacketStats stats;
   Count lost;
-  for (int i = 1; i <= kills; i++) {
+  // A machine that is busy with other things does fewer.
+  const auto end = std::chrono::steady_clock::now() + Patience(milliseconds(*GetParam() ? 25'000 : 50'000));
+  int killed = 0;
+  for (int i = 1; i <= kills && (i % 5 != 1 || std::chrono::steady_clock::now() < end); i++, killed++) {
     std::atomic<bool> stop = false;
     FloodResult flood;
     std::thread sender([&] {
@@ -96,7 +99,7 @@ TEST_P(RestartNetnsTest, KilledAtAnyMoment_AHundredTimesUnderLoad_LedgerIsExact)
     ASSERT_FALSE(HasFailure()) << "after " << i << " kills";
   }
   EXPECT_EQ(handed_over_->broken, 0u);
-  EXPECT_GT(handed_over_->agents, static_cast<std::uint64_t>(kills) / 2) << "most were killed before they watched";
+  EXPECT_GT(handed_over_->agents, static_cast<std::uint64_t>(killed) / 2) << "most were killed before they watched";
   // A record whose handler had returned, and which was not yet noted as delivered, is handed over and lost: one a kill.
   const std::uint64_t told = handed_over_->packets + handed.packets;
   EXPECT_GE(told, stats.total.in_flows.packets);
@@ -105,7 +108,7 @@ TEST_P(RestartNetnsTest, KilledAtAnyMoment_AHundredTimesUnderLoad_LedgerIsExact)
   EXPECT_EQ(peer.rx_packets - peer_before.rx_packets, sent) << "the traffic itself";
   EXPECT_EQ(peer.rx_dropped, peer_before.rx_dropped);
   fmt::print("{} kills, {} agents had begun to watch; {} packets: {} in flows (handlers got {}), {} lost by restarts\n",
-             kills, handed_over_->agents.load(), sent, stats.total.in_flows.packets, told, lost.packets);
+             killed, handed_over_->agents.load(), sent, stats.total.in_flows.packets, told, lost.packets);
 }
 
 TEST_P(RestartNetnsTest, CleanRestarts_UnderLoad_LoseNothing) {
