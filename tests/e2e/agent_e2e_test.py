@@ -271,7 +271,6 @@ class AgentTest(unittest.TestCase):
         self.pins = mount / "kubenetprobe"
         before = self.received()
         agent = self.start("interfaces: {include: [near0]}\n")
-        self.addCleanup(self.uninstall)
         flood = self.wire.flood(flows=500, rate=5000, seconds=60.0, wait=False)
         for _ in range(5):
             time.sleep(1.3)
@@ -291,7 +290,7 @@ class AgentTest(unittest.TestCase):
         self.end(agent)
         second = self.start("interfaces: {include: [near0]}\n")
         self.assertGreaterEqual(seen(), total)
-        self.assertIn("pid", self.refused())
+        self.assertIn("is held by process", self.refused())
         self.end(second)
         self.uninstall()
         hooks = self.wire.hooks()
