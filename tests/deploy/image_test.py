@@ -221,9 +221,6 @@ class InsideTest(unittest.TestCase):
         if "no places" in one["drops"].get("why", ""):
             self.assertNotIn("no places", self.pieces(capabilities=[*least, "SYSLOG"])["drops"].get("why", ""))
 
-    # Today it finds no cgroup v2 there, or with SYS_ADMIN watches the container's own alone: FindCgroup2() wants a mount whose root is
-    # "/", and the node's mount has "/.." for a root when it is seen from below. Take the decorator away with the fault.
-    @unittest.expectedFailure
     def test_Knp_InACgroupNamespaceOfItsOwn_WatchesTheNodesCgroups(self):
         # Runtimes make one for each container on cgroup v2; the chart mounts the node's /sys/fs/cgroup.
         mounts = [line.split() for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]

@@ -310,7 +310,7 @@ class MonitorTest(unittest.TestCase):
                               env=clear_environment(KNP_DISABLE_FEATURES="ringbuf"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r'(?m)^kubenetprobe_kernel_feature\{feature="ringbuf",since="5.8"\} 0$')
-        self.assertRegex(done.stdout, r'(?m)^kubenetprobe_degraded\{feature="ringbuf"\} 1$')
+        self.assertRegex(done.stdout, r'(?m)^kubenetprobe_kernel_degraded\{feature="ringbuf"\} 1$')
         self.assertRegex(done.stdout, r'(?m)^kubenetprobe_can_run 1$')
 
     def test_failure_is_1_and_says_why(self):

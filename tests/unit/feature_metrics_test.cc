@@ -32,8 +32,8 @@ TEST(FeatureMetrics, EveryAnswer_HasItsSample) {
                     HasSubstr("kubenetprobe_kernel_feature{feature=\"ringbuf\",since=\"5.8\"} 0\n"),
                     HasSubstr("kubenetprobe_kernel_feature{feature=\"tcx\",since=\"5.8\"} 1\n"),
                     HasSubstr("kubenetprobe_kernel_feature{feature=\"mmap\",since=\"5.8\"} 0\n"),
-                    HasSubstr("kubenetprobe_degraded{feature=\"ringbuf\"} 1\n"),
-                    HasSubstr("kubenetprobe_degraded{feature=\"tcx\"} 0\n"), HasSubstr("kubenetprobe_can_run 1\n")));
+                    HasSubstr("kubenetprobe_kernel_degraded{feature=\"ringbuf\"} 1\n"),
+                    HasSubstr("kubenetprobe_kernel_degraded{feature=\"tcx\"} 0\n"), HasSubstr("kubenetprobe_can_run 1\n")));
   EXPECT_THAT(text, Not(HasSubstr("kubenetprobe_kernel_feature{feature=\"btf\"")))
       << "an answer that is not known was invented";
 }

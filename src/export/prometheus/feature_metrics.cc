@@ -30,7 +30,7 @@ void Add(prometheus::MetricFamily* family, std::vector<prometheus::ClientMetric:
 std::string FeatureMetrics(const Diagnosis& diagnosis) {
   auto features =
       Family("kubenetprobe_kernel_feature", "Whether the kernel has the feature and it is not switched off.");
-  auto degraded = Family("kubenetprobe_degraded",
+  auto degraded = Family("kubenetprobe_kernel_degraded",
                          "Whether the data plane does without the feature; knp doctor tells what that costs.");
   auto can_run = Family("kubenetprobe_can_run", "Whether the monitor can run with this kernel and these rights.");
   for (const FeatureReport& feature : diagnosis.features) {

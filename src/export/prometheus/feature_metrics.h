@@ -10,7 +10,7 @@
 namespace knp::prometheus_text {
 
 // kubenetprobe_kernel_feature{feature,since}: 1 there, 0 not there or switched off; absent if it could not be told.
-// kubenetprobe_degraded{feature}: 1 the data plane does without it and something is lost by that, else 0.
+// kubenetprobe_kernel_degraded{feature}: 1 the data plane does without it and something is lost by that, else 0.
 // kubenetprobe_can_run: 1 the monitor can run here.
 // In the text exposition format, version 0.0.4.
 std::string FeatureMetrics(const Diagnosis& diagnosis);
