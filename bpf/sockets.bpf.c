@@ -210,8 +210,8 @@ static __always_inline void knp_tcp_fate(struct bpf_sock_ops *ops, struct knp_so
   notice->srtt_us = ops->srtt_us;
   notice->retransmits = ops->total_retrans;
   notice->cwnd = ops->snd_cwnd;
-  /* How one that is over so soon was paced interests nobody, and to ask is a tenth of what it costs. */
-  if (ops->segs_out < KNP_FEW_SEGMENTS) return;
+  /* How one that is over so soon, without a loss, was paced interests nobody, and to ask is a tenth of what it costs. */
+  if (ops->segs_out < KNP_FEW_SEGMENTS && !ops->total_retrans) return;
   if (bpf_getsockopt(ops, KNP_SOL_TCP, KNP_TCP_CONGESTION, algorithm, sizeof algorithm) == 0)
     __builtin_memcpy(notice->algorithm, algorithm, sizeof algorithm);
 }

@@ -139,7 +139,7 @@ TEST(CommandLine, BadValues_NameTheOptionAndWhatIsWrong) {
 
 TEST(CommandLine, MistypedWords_GetASuggestion) {
   EXPECT_THAT(Error({"monitr"}), HasSubstr("there is no command 'monitr'; did you mean monitor?"));
-  EXPECT_THAT(Error({"observe", "x"}), HasSubstr("there is no command 'observe' (commands: monitor"));
+  EXPECT_THAT(Error({"watch", "x"}), HasSubstr("there is no command 'watch' (commands: monitor"));
   EXPECT_THAT(Error({"help", "docter"}), HasSubstr("did you mean doctor?"));
   EXPECT_THAT(Error({"monitor", "--intervall", "5s"}),
               HasSubstr("there is no option --intervall; did you mean --interval?"));
