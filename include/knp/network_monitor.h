@@ -105,7 +105,7 @@ class NetworkMonitor {
 
   // The same without a copy of everything: `visit` is called with each live conversation, in no order, while the
   // monitor's state is locked: it must be quick and call nothing of the monitor's. The record is valid during the call.
-  // `flows` of the result is empty.
+  // `flows` of the result is empty. Null: their number alone is asked for, which is cheap.
   absl::StatusOr<FlowStats> VisitFlows(const std::function<void(const FlowRecord&)>& visit);
 
   // Who uses how much: the first `top` hosts, protocols and applications, as of the last scan.

@@ -49,12 +49,15 @@ std::string HostName() {
 }  // namespace
 
 Agent::Agent(const AgentConfig& config, const AgentHistory& history)
-    : config_(config), history_(history), node_name_(config.node_name.empty() ? HostName() : config.node_name) {}
+    : config_(config),
+      max_series_(config.metrics.max_series),
+      history_(history),
+      node_name_(config.node_name.empty() ? HostName() : config.node_name) {}
 
 Agent::~Agent() {
   http_.reset();  // its pages ask the monitor, and so do those who come by the socket
   if (control_) control_->Stop();
-  if (hubble_) hubble_->Shutdown();
+  if (HubbleSink* hubble = hubble_) hubble->Shutdown();
   monitor_.reset();  // hands its last records to the sinks
   for (const auto& sink : sinks_) sink->Close();
 }
@@ -72,7 +75,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config, c
 }
 
 absl::Status Agent::StartSinks() {
-  auto metrics = std::make_unique<prometheus_text::FlowMetrics>(config_.metrics.max_series / 4);
+  auto metrics = std::make_unique<prometheus_text::FlowMetrics>(max_series_ / 4);
   flow_metrics_ = metrics.get();
   sinks_.push_back(std::move(metrics));
   auto hub = std::make_unique<RecordHub>();
@@ -189,10 +192,10 @@ Page Agent::Metrics() {
   if (!stats.ok()) return {.status = 503, .body = std::string(stats.status().message()) + "\n"};
   flow_metrics_->OnStats(*stats, nullptr);
   prometheus_text::Families families;
-  prometheus_text::AppendStatsFamilies(*stats, config_.metrics.max_series / 8, &families);
+  prometheus_text::AppendStatsFamilies(*stats, max_series_ / 8, &families);
   flow_metrics_->AppendFamilies(stats->time_unix_ns, &families);
   auto active = prometheus_text::GaugeFamily("connections_active", "Conversations that are live.");
-  if (const auto flows = monitor_->VisitFlows([](const FlowRecord&) {}); flows.ok())
+  if (const auto flows = monitor_->VisitFlows(nullptr); flows.ok())
     prometheus_text::AddSample(&active, {}, static_cast<double>(flows->active_flows));
   families.push_back(std::move(active));
   AppendProcessFamilies(history_.Read(), &families);
@@ -240,7 +243,7 @@ std::string Agent::Status() {
   parts.state = IsReady(&parts.troubles) ? "ready" : "not ready";
   if (watching_) {
     if (auto stats = monitor_->GetPacketStats(); stats.ok()) parts.stats = *std::move(stats);
-    if (const auto flows = monitor_->VisitFlows([](const FlowRecord&) {}); flows.ok()) {
+    if (const auto flows = monitor_->VisitFlows(nullptr); flows.ok()) {
       parts.active_flows = flows->active_flows;
       parts.total_flows = flows->total_flows;
     }
@@ -248,7 +251,7 @@ std::string Agent::Status() {
   parts.open_alerts = hub_->open_alerts();
   parts.process = ReadProcessUse();
   if (names_) parts.kubernetes = names_->Describe();
-  if (hubble_) parts.hubble = hubble_->Describe();
+  if (const HubbleSink* hubble = hubble_) parts.hubble = hubble->Describe();
   return StatusJson(parts);
 }
 

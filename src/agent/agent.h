@@ -42,6 +42,11 @@ class AgentHistory {
     state_.reloads++;
     state_.trouble.clear();
   }
+  // The settings of the file are what runs.
+  void ClearTrouble() {
+    const std::lock_guard lock(mutex_);
+    state_.trouble.clear();
+  }
   void NoteRefused(std::string trouble) {
     const std::lock_guard lock(mutex_);
     state_.failed_reloads++;
@@ -87,7 +92,8 @@ class Agent {
   // Whether it does what it is for, and what is not as it should be.
   bool IsReady(std::vector<std::string>* troubles);
 
-  AgentConfig config_;
+  AgentConfig config_;  // the main thread's alone
+  const std::size_t max_series_;
   const AgentHistory& history_;
   const std::string node_name_;
   std::unique_ptr<Names> names_;  // null: nobody is asked
@@ -95,7 +101,7 @@ class Agent {
   std::unique_ptr<ControlService> control_;
   std::vector<std::unique_ptr<exporting::Sink>> sinks_;   // called by the monitor's thread, so they outlive it
   prometheus_text::FlowMetrics* flow_metrics_ = nullptr;  // one of them
-  HubbleSink* hubble_ = nullptr;                          // null: off
+  std::atomic<HubbleSink*> hubble_{nullptr};              // null: off
   std::unique_ptr<NetworkMonitor> monitor_;
   std::atomic<bool> watching_{false};  // the monitor is there for others to ask
   std::unique_ptr<HttpServer> http_ = std::make_unique<HttpServer>();

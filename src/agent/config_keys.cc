@@ -8,9 +8,11 @@
 #include <sstream>
 #include <string_view>
 
+#include "src/agent/http_server.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
 #include "src/cli/settings.h"
+#include "src/export/json/json_filter.h"
 
 namespace knp::agent {
 namespace {
@@ -249,6 +251,11 @@ absl::Status StoreValue(const std::string& key, const Items& items, bool list, A
 }
 
 absl::Status CheckConfig(const AgentConfig& config) {
+  if (!config.metrics.listen.empty())
+    if (const auto address = ParseListenAddress(config.metrics.listen); !address.ok())
+      return absl::InvalidArgumentError(fmt::format("metrics.listen: {}", std::string(address.status().message())));
+  if (const auto filters = json::ParseFilters(config.json.filters); !filters.ok())
+    return absl::InvalidArgumentError(fmt::format("json.filters: {}", std::string(filters.status().message())));
   const HubbleConfig& hubble = config.hubble;
   if (hubble.certificate.empty() != hubble.key.empty())
     return absl::InvalidArgumentError("hubble.certificate and hubble.key belong together: set both or neither");

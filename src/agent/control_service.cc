@@ -15,6 +15,7 @@ namespace {
 
 using kubenetprobe::agent::v1::Record;
 
+constexpr std::size_t kMostFlows = 10'000;           // of one answer
 constexpr std::chrono::milliseconds kPatience{200};  // how late the end of a call is noticed
 
 grpc::Status StatusOf(const absl::Status& status) {
@@ -56,7 +57,7 @@ grpc::Status ControlService::GetFlows(grpc::ServerContext* context,
   }
   // The monitor's state is locked meanwhile: lines are made then, and written afterwards. Of the largest only so many are kept.
   std::vector<Ranked> flows;
-  const std::size_t most = request->most() == 0 ? SIZE_MAX : request->most();
+  const std::size_t most = request->most() == 0 ? kMostFlows : std::min<std::size_t>(request->most(), kMostFlows);
   const absl::Status status = source_.visit_flows([&flows, most](const FlowRecord& flow) {
     const std::uint64_t bytes = flow.sent.bytes + flow.received.bytes;
     if (flows.size() >= most && bytes <= flows.front().bytes) return;

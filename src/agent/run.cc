@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "src/agent/agent.h"
@@ -27,7 +28,7 @@ namespace knp::agent {
 namespace {
 
 constexpr const char* kName = "knp-agent";
-constexpr int kTickMs = 1000;
+constexpr int kTickMs = 1000, kAttempts = 10;
 
 struct Arguments {
   std::string config_path;
@@ -121,7 +122,10 @@ class Runner {
       return absl::OkStatus();
     }
     const std::set<std::string> changed = ChangedKeys(before, *config);
-    if (changed.empty()) return absl::OkStatus();
+    if (changed.empty()) {  // what was refused has been taken back
+      history_.ClearTrouble();
+      return absl::OkStatus();
+    }
     spdlog::info("new settings: {}", fmt::join(changed, ", "));
     spdlog::set_level(spdlog::level::from_str(config->log_level));
     if (std::all_of(changed.begin(), changed.end(), Agent::CanTake)) {
@@ -131,10 +135,23 @@ class Runner {
     agent_.reset();  // before the new one: they would want the same ports and hooks
     if (absl::Status status = Start(*config); !status.ok()) {
       Refused(status);
-      return Start(before);
+      spdlog::set_level(spdlog::level::from_str(before.log_level));
+      return StartAgain(before);
     }
+    if (before.pin_directory != config->pin_directory && !before.pin_directory.empty())
+      NetworkMonitor::Uninstall(before.pin_directory).IgnoreError();  // else its hooks would go on for nobody
     Told(absl::OkStatus());
     return absl::OkStatus();
+  }
+
+  // With settings that have worked: what is in the way goes, such as a port that the kernel has not given back yet.
+  absl::Status StartAgain(const AgentConfig& config) {
+    absl::Status status;
+    for (int i = 0; i < kAttempts; i++) {
+      if (i != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      if (status = Start(config); status.ok()) return status;
+    }
+    return status;
   }
 
   void Told(const absl::Status& status) {

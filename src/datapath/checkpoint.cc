@@ -31,8 +31,8 @@ void Checkpoint::Recover() {
 
 void Checkpoint::Deliver(InterfaceId id, const Count& count) {
   const std::lock_guard lock(mutex_);
-  if (id >= book_of_.size()) return;
-  InterfaceBook& owner = book_of_[id] == kEarlier ? earlier() : memory_.books[book_of_[id]];
+  const auto found = book_of_.find(id);
+  InterfaceBook& owner = found == book_of_.end() ? earlier() : memory_.books[found->second];
   owner.delivered += count;
 }
 
@@ -54,7 +54,7 @@ void Checkpoint::Fold(std::uint32_t slot) {
   KeepOrder();
   head.fold = other;
   KeepOrder();
-  std::replace(book_of_.begin(), book_of_.end(), slot, kEarlier);
+  absl::erase_if(book_of_, [slot](const auto& entry) { return entry.second == slot; });
 }
 
 void Checkpoint::Open(std::uint32_t slot, InterfaceId id, const std::string& name, std::uint32_t ifindex,
@@ -70,7 +70,6 @@ void Checkpoint::Open(std::uint32_t slot, InterfaceId id, const std::string& nam
   KeepOrder();
   book.state = BookState::kAttached;
   KeepOrder();
-  if (id >= book_of_.size()) book_of_.resize(std::size_t{id} + 1, kEarlier);
   book_of_[id] = slot;
 }
 
@@ -95,7 +94,6 @@ Checkpoint::Carried Checkpoint::MakeCarried(const InterfaceBook& book) {
 
 void Checkpoint::Continue(std::uint32_t slot, InterfaceId id) {
   const std::lock_guard lock(mutex_);
-  if (id >= book_of_.size()) book_of_.resize(std::size_t{id} + 1, kEarlier);
   if (id >= carried_.size()) carried_.resize(std::size_t{id} + 1);
   book_of_[id] = slot;
   carried_[id] = MakeCarried(memory_.books[slot]);

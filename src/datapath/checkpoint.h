@@ -13,6 +13,7 @@
 #ifndef KNP_DATAPATH_CHECKPOINT_H_
 #define KNP_DATAPATH_CHECKPOINT_H_
 
+#include <absl/container/flat_hash_map.h>
 #include <knp/types.h>
 
 #include <array>
@@ -94,7 +95,6 @@ class Checkpoint {
     Count lost;  // taken and not delivered
     std::vector<Count> protocols;
   };
-  static constexpr std::uint32_t kEarlier = ~std::uint32_t{0};  // the book that sums up
 
   explicit Checkpoint(Memory memory) : memory_(memory) {}
 
@@ -154,9 +154,9 @@ class Checkpoint {
   static Carried MakeCarried(const InterfaceBook& book);
 
   Memory memory_;
-  std::mutex mutex_;                    // guards book_of_, and books as they are folded
-  std::vector<std::uint32_t> book_of_;  // by InterfaceId
-  std::vector<Carried> carried_;        // likewise
+  std::mutex mutex_;                                         // guards book_of_, and books as they are folded
+  absl::flat_hash_map<InterfaceId, std::uint32_t> book_of_;  // not in it: summed up
+  std::vector<Carried> carried_;                             // likewise
   Carried carried_earlier_;
   KernelCounters counters_earlier_;
 };

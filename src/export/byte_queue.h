@@ -46,7 +46,13 @@ class ByteQueue {
       counters_.dropped += records;
       return;
     }
+    const std::size_t before = waiting_.size();
     append(waiting_);
+    if (before != 0 && waiting_.size() > options_.most_bytes) {
+      waiting_.resize(before);
+      counters_.dropped += records;
+      return;
+    }
     waiting_records_ += records;
     if (waiting_.size() >= options_.batch_bytes) wake_.notify_one();
   }

@@ -1,6 +1,7 @@
 // Where records go: a file, a metrics page, another system. One folder below src/export and one row in registry.cc each.
 //
-// The agent's monitor calls a sink from its own thread, in order; a sink must not wait there. What it cannot take it drops, and
+// Flows, alerts and events come one at a time, in order, from whichever thread of the monitor's tells them; OnStats from another
+// thread, perhaps at the same time. A sink must not wait in either. What it cannot take it drops, and
 // counts: that is what SinkCounters are for.
 #ifndef KNP_EXPORT_SINK_H_
 #define KNP_EXPORT_SINK_H_

@@ -432,7 +432,7 @@ absl::StatusOr<FlowStats> NetworkMonitor::Impl::VisitFlows(const std::function<v
     stats.time_unix_ns = ToUnix(MonoNow());
     pipeline_.DescribeFlows(&stats);
     stats.kernel_evictions = datapath_->ReadEventCounters().evicted;
-    pipeline_.flows().Visit(visit);
+    if (visit) pipeline_.flows().Visit(visit);
   });
   return stats;
 }

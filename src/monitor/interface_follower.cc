@@ -111,7 +111,13 @@ void InterfaceFollower::Read() {
 absl::Status InterfaceFollower::Reconcile() {
   reconciled_mono_ns_ = MonoNow();
   const auto links = datapath::ListLinks();
-  if (!links.ok()) return links.status();
+  if (!links.ok()) {
+    for (auto& [ifindex, followed] : followed_) followed.retry_mono_ns = 0;  // or it would be tried without a pause
+    reconciled_mono_ns_ -= kReconcileNs - kRetryNs;
+    return links.status();
+  }
+  // An interface may have gone and come back before anybody looked: to ask again is cheap.
+  for (auto& [ifindex, followed] : followed_) followed.attached = false;
   absl::erase_if(followed_, [&links](const auto& entry) {
     return std::none_of(links->begin(), links->end(),
                         [&entry](const datapath::LinkInfo& link) { return link.ifindex == entry.first; });
@@ -143,7 +149,9 @@ void InterfaceFollower::Attach(const datapath::LinkInfo& link, Followed* followe
   if (!link.up) return;  // that it comes up is announced
   const absl::Status status = actions_.attach(link.name);
   followed->attached = status.ok() || absl::IsAlreadyExists(status);
-  if (absl::IsNotFound(status) || absl::IsFailedPrecondition(status)) return;  // it went, or down, meanwhile
+  if (absl::IsNotFound(status)) return;  // it went meanwhile …
+  if (absl::IsFailedPrecondition(status))
+    if (const auto now = datapath::GetLink(link.ifindex); !now.ok() || !now->up) return;  // … or down
   if (!followed->attached) followed->retry_mono_ns = MonoNow() + kRetryNs;
   const std::string trouble = followed->attached ? "" : std::string(status.message());
   if (status.ok() || followed->trouble != trouble) actions_.tell(link.name, status);

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -21,6 +23,7 @@ namespace knp::exporting {
 namespace {
 
 using Json = nlohmann::ordered_json;
+constexpr int kSlowMs = 200;
 
 // The file, and those that were put aside.
 class RotatedFile {
@@ -51,7 +54,13 @@ class RotatedFile {
     if (written_ == 0 && regular_ && size_ != 0 && size_ + batch.size() > max_bytes_)
       if (absl::Status status = Rotate(); !status.ok()) return status;
     while (written_ < batch.size()) {
-      const ssize_t count = write(fd_.get(), batch.data() + written_, batch.size() - written_);
+      std::size_t most = batch.size() - written_;
+      if (!regular_) {  // whoever reads it may stop reading; who waits for us to end does not wait for that
+        pollfd out{fd_.get(), POLLOUT, 0};
+        if (poll(&out, 1, kSlowMs) == 0) return absl::UnavailableError(fmt::format("the reader of {} is slow", path_));
+        most = std::min<std::size_t>(most, PIPE_BUF);  // a pipe that is ready takes so much
+      }
+      const ssize_t count = write(fd_.get(), batch.data() + written_, most);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return Failure("cannot write to");
       written_ += static_cast<std::size_t>(count);
@@ -118,6 +127,7 @@ class JsonFile : public Sink {
     scratch_.clear();
     json::AppendFlow(scratch_, flow);
     const Json line = Json::parse(scratch_, nullptr, false);
+    if (!line.is_object()) return;
     for (const json::Filter& filter : filters_)
       if (!filter.Matches(line)) return;
     queue_.Add(1, [&](std::string& out) {
@@ -133,20 +143,21 @@ class JsonFile : public Sink {
   }
   void OnStats(const PacketStats& stats, const PacketStats* before) override {
     if (Wants("stats"))
-      queue_.Add(stats.interfaces.size(), [&stats](std::string& out) {
-        json::AppendStats(out, stats, nullptr, std::chrono::milliseconds(10000));
-      });
-    if (before && Wants("loss")) {
-      scratch_.clear();
-      json::AppendLosses(scratch_, *before, stats);
-      const auto lines = std::count(scratch_.begin(), scratch_.end(), '\n');
-      if (lines != 0) queue_.Add(static_cast<std::uint64_t>(lines), [this](std::string& out) { out += scratch_; });
-    }
+      AddLines([&](std::string& out) { json::AppendStats(out, stats, nullptr, std::chrono::milliseconds(10000)); });
+    if (before && Wants("loss")) AddLines([&](std::string& out) { json::AppendLosses(out, *before, stats); });
   }
   void Close() override { queue_.Close(std::chrono::milliseconds(2000)); }
   SinkCounters Counters() const override { return queue_.Counters(); }
 
  private:
+  // Not under the queue's lock, for these are many. From another thread than flows.
+  template <typename Append>
+  void AddLines(Append&& append) {
+    std::string lines;
+    append(lines);
+    const auto count = std::count(lines.begin(), lines.end(), '\n');
+    if (count != 0) queue_.Add(static_cast<std::uint64_t>(count), [&lines](std::string& out) { out += lines; });
+  }
   bool Wants(std::string_view kind) const {
     return options_.kinds.empty() ||
            std::find(options_.kinds.begin(), options_.kinds.end(), kind) != options_.kinds.end();

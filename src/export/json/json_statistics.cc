@@ -51,6 +51,13 @@ Json WholeLedgerJson(const PacketStats& stats) {
           {"interfaces", std::move(interfaces)}};
 }
 
+// All interfaces' in each line would be their number squared.
+Json OwnLedgerJson(const PacketStats& stats, const InterfaceStats& interface) {
+  return {{"since", TimeText(stats.since_unix_ns)},
+          {"total", LedgerJson(stats.total)},
+          {"interfaces", {{interface.name, LedgerJson(interface.ledger)}}}};
+}
+
 Json RatesJson(const Rates& rates) {
   return {{"rx_packets_per_second", Rounded(rates.rx_packets_per_second)},
           {"rx_bytes_per_second", Rounded(rates.rx_bytes_per_second)},
@@ -227,6 +234,7 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
                  std::chrono::milliseconds interval, const TrafficReport* traffic) {
   const Json ledger = WholeLedgerJson(stats);
   for (const InterfaceStats& interface : stats.interfaces) {
+    const bool first = &interface == stats.interfaces.data();
     Json json = StatsJson(stats, interface, interval);
     if (active != nullptr) json["active_flows"] = active->contains(interface.name) ? active->at(interface.name) : 0;
     json["unseen"] = UnseenJson(interface.unseen);
@@ -235,20 +243,22 @@ void AppendStats(std::string& out, const PacketStats& stats, const ActiveFlows* 
     json["hook_repairs"] = interface.hook_repairs;
     PutSuppressed(json, stats);
     if (!stats.degraded.empty()) json["degraded"] = stats.degraded;
-    json["ledger"] = ledger;
-    if (stats.mitigation && &interface == stats.interfaces.data())
-      json["mitigation"] = MitigationJson(*stats.mitigation);
-    if (stats.host && &interface == stats.interfaces.data()) json["host"] = HostJson(*stats.host);
-    if (traffic != nullptr && &interface == stats.interfaces.data()) json["traffic"] = TrafficJson(*traffic);
+    json["ledger"] = first ? ledger : OwnLedgerJson(stats, interface);
+    if (stats.mitigation && first) json["mitigation"] = MitigationJson(*stats.mitigation);
+    if (stats.host && first) json["host"] = HostJson(*stats.host);
+    if (traffic != nullptr && first) json["traffic"] = TrafficJson(*traffic);
     AppendLine(out, json);
   }
 }
 
 void AppendLosses(std::string& out, const PacketStats& before, const PacketStats& now) {
+  std::map<std::pair<std::string, std::uint32_t>, const Ledger*> known;
+  for (const InterfaceStats& interface : before.interfaces)
+    known[{interface.name, interface.ifindex}] = &interface.ledger;
   for (const InterfaceStats& interface : now.interfaces) {
-    const Ledger* earlier = nullptr;
-    for (const InterfaceStats& other : before.interfaces)
-      if (other.name == interface.name && other.ifindex == interface.ifindex) earlier = &other.ledger;
+    if (interface.ifindex == 0) continue;  // of interfaces that are forgotten: told of each of them before
+    const auto found = known.find({interface.name, interface.ifindex});
+    const Ledger* earlier = found == known.end() ? nullptr : found->second;
     for (const auto& [where, count] : interface.ledger.lost) {
       Count old;
       if (earlier != nullptr && earlier->lost.contains(where)) old = earlier->lost.at(where);

@@ -71,6 +71,9 @@ void FlowMetrics::OnFlow(const FlowRecord& flow) {
   const std::lock_guard lock(mutex_);
   records_++;
   Told& told = told_[flow.id];
+  const bool has_socket = flow.source_socket || flow.destination_socket;
+  if (has_socket && !told.socket && flow.opener != Opener::kSyn)
+    told.retransmits = Retransmits(flow);  // before our time
   // Of what NAT made of it the backend says more than the VIP.
   const Endpoint& to =
       flow.translated && flow.translated->destination.identity ? flow.translated->destination : flow.destination;
@@ -84,10 +87,14 @@ void FlowMetrics::OnFlow(const FlowRecord& flow) {
     told_.erase(flow.id);
     return;
   }
-  told = {.sent = flow.sent,
-          .received = flow.received,
+  const auto most = [](const Count& a, const Count& b) {
+    return Count{std::max(a.packets, b.packets), std::max(a.bytes, b.bytes)};
+  };
+  told = {.sent = most(flow.sent, told.sent),
+          .received = most(flow.received, told.received),
           .retransmits = std::max(retransmits, told.retransmits),
-          .handshake = told.handshake || flow.tcp.handshake_ns.has_value()};
+          .handshake = told.handshake || flow.tcp.handshake_ns.has_value(),
+          .socket = told.socket || has_socket};
 }
 
 void FlowMetrics::OnAlert(const Alert& alert) {

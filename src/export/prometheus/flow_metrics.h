@@ -48,7 +48,7 @@ class FlowMetrics : public exporting::Sink {
   struct Told {
     Count sent, received;
     std::uint64_t retransmits = 0;
-    bool handshake = false;
+    bool handshake = false, socket = false;
   };
 
   void Carry(const Endpoint& from, const Endpoint& to, const Count& count, std::uint64_t at_unix_ns);
