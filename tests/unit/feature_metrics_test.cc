@@ -27,13 +27,13 @@ TEST(FeatureMetrics, EveryAnswer_HasItsSample) {
   diagnosis.features[0].degraded = true;
   diagnosis.features[2].disabled = true;
   const std::string text = FeatureMetrics(diagnosis);
-  EXPECT_THAT(text,
-              AllOf(HasSubstr("# TYPE kubenetprobe_kernel_feature gauge\n"),
-                    HasSubstr("kubenetprobe_kernel_feature{feature=\"ringbuf\",since=\"5.8\"} 0\n"),
-                    HasSubstr("kubenetprobe_kernel_feature{feature=\"tcx\",since=\"5.8\"} 1\n"),
-                    HasSubstr("kubenetprobe_kernel_feature{feature=\"mmap\",since=\"5.8\"} 0\n"),
-                    HasSubstr("kubenetprobe_kernel_degraded{feature=\"ringbuf\"} 1\n"),
-                    HasSubstr("kubenetprobe_kernel_degraded{feature=\"tcx\"} 0\n"), HasSubstr("kubenetprobe_can_run 1\n")));
+  EXPECT_THAT(text, AllOf(HasSubstr("# TYPE kubenetprobe_kernel_feature gauge\n"),
+                          HasSubstr("kubenetprobe_kernel_feature{feature=\"ringbuf\",since=\"5.8\"} 0\n"),
+                          HasSubstr("kubenetprobe_kernel_feature{feature=\"tcx\",since=\"5.8\"} 1\n"),
+                          HasSubstr("kubenetprobe_kernel_feature{feature=\"mmap\",since=\"5.8\"} 0\n"),
+                          HasSubstr("kubenetprobe_kernel_degraded{feature=\"ringbuf\"} 1\n"),
+                          HasSubstr("kubenetprobe_kernel_degraded{feature=\"tcx\"} 0\n"),
+                          HasSubstr("kubenetprobe_can_run 1\n")));
   EXPECT_THAT(text, Not(HasSubstr("kubenetprobe_kernel_feature{feature=\"btf\"")))
       << "an answer that is not known was invented";
 }
