@@ -256,7 +256,7 @@ void AppendLosses(std::string& out, const PacketStats& before, const PacketStats
   for (const InterfaceStats& interface : before.interfaces)
     known[{interface.name, interface.ifindex}] = &interface.ledger;
   for (const InterfaceStats& interface : now.interfaces) {
-    if (interface.ifindex == 0) continue;  // of interfaces that are forgotten: told of each of them before
+    if (interface.gone && interface.ifindex == 0) continue;  // the sum of forgotten ones: told of each of them before
     const auto found = known.find({interface.name, interface.ifindex});
     const Ledger* earlier = found == known.end() ? nullptr : found->second;
     for (const auto& [where, count] : interface.ledger.lost) {
