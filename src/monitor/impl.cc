@@ -125,20 +125,7 @@ absl::Status NetworkMonitor::Impl::Follow(const InterfaceSelection& selection) {
                       }});
   if (!follower.ok()) return follower.status();
   follower_ = *std::move(follower);
-  DetachUnselected(selection);
   return absl::OkStatus();
-}
-
-// Of what an earlier process has left attached.
-void NetworkMonitor::Impl::DetachUnselected(const InterfaceSelection& selection) {
-  std::vector<std::string> names;
-  Locked([&] {
-    for (const auto& interface : datapath_->interfaces())
-      if (interface->attached()) names.push_back(interface->name());
-  });
-  for (const std::string& name : names)
-    if (const auto link = datapath::GetLink(name); link.ok() && !monitor::IsSelected(*link, selection))
-      Detach(name).IgnoreError();  // NotFound: it went meanwhile
 }
 
 // Runs `work` on the state, then tells the handlers what came of it.

@@ -48,7 +48,6 @@ class NetworkMonitor::Impl {
  private:
   explicit Impl(const MonitorOptions& options);
   absl::Status OpenSides();
-  void DetachUnselected(const InterfaceSelection& selection);
   void StartRates();
 
   void Run(const std::stop_token& stop);

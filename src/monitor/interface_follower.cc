@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<InterfaceFollower>> InterfaceFollower::Start(cons
   if (!wake.valid()) return absl::ResourceExhaustedError("no file descriptor is left to follow interfaces");
   std::unique_ptr<InterfaceFollower> follower(
       new InterfaceFollower(selection, std::move(actions), *std::move(watch), std::move(wake)));
-  if (absl::Status status = follower->Reconcile(); !status.ok()) return status;
+  if (absl::Status status = follower->Reconcile(true); !status.ok()) return status;
   follower->thread_ = std::jthread([self = follower.get()](const std::stop_token& stop) { self->Run(stop); });
   return follower;
 }
@@ -108,7 +108,7 @@ void InterfaceFollower::Read() {
     if (const auto link = datapath::GetLink(ifindex); link.ok()) Consider(*link);
 }
 
-absl::Status InterfaceFollower::Reconcile() {
+absl::Status InterfaceFollower::Reconcile(bool first) {
   reconciled_mono_ns_ = MonoNow();
   const auto links = datapath::ListLinks();
   if (!links.ok()) {
@@ -122,20 +122,20 @@ absl::Status InterfaceFollower::Reconcile() {
     return std::none_of(links->begin(), links->end(),
                         [&entry](const datapath::LinkInfo& link) { return link.ifindex == entry.first; });
   });
-  for (const datapath::LinkInfo& link : *links) Consider(link);
+  for (const datapath::LinkInfo& link : *links) Consider(link, first);
   return absl::OkStatus();
 }
 
-void InterfaceFollower::Consider(const datapath::LinkInfo& link) {
+void InterfaceFollower::Consider(const datapath::LinkInfo& link, bool first) {
   const bool selected = [&] {
     const std::lock_guard lock(mutex_);
     return IsSelected(link, selection_);
   }();
   const auto found = followed_.find(link.ifindex);
   if (!selected) {
-    if (found == followed_.end()) return;
-    if (found->second.attached) actions_.detach(link.name).IgnoreError();  // NotFound: it went by itself
-    followed_.erase(found);
+    // NotFound: it went by itself, or nobody had attached it.
+    if (first || found != followed_.end()) actions_.detach(link.name).IgnoreError();
+    followed_.erase(link.ifindex);
     return;
   }
   Followed& followed = followed_[link.ifindex];

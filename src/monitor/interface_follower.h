@@ -55,8 +55,9 @@ class InterfaceFollower {
   InterfaceFollower(const InterfaceSelection& selection, Actions actions, datapath::LinkWatch watch, UniqueFd wake);
   void Run(const std::stop_token& stop);
   void Read();
-  absl::Status Reconcile();
-  void Consider(const datapath::LinkInfo& link);
+  // `first`: what is attached already, and not selected, is let go as well.
+  absl::Status Reconcile(bool first = false);
+  void Consider(const datapath::LinkInfo& link, bool first = false);
   void Attach(const datapath::LinkInfo& link, Followed* followed);
   std::uint64_t NextLook() const;
 

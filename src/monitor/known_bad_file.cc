@@ -24,16 +24,12 @@ absl::Status Refuse(const std::string& path, const std::string& why) {
 
 }  // namespace
 
-absl::Status KnownBadFile::Look(const std::string& path, Signature* signature) {
+absl::Status KnownBadFile::Look(const std::string& path, FileStamp* stamp) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return Refuse(path, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return Refuse(path, "it is no regular file");
   if (status.st_size > kMostBytes) return Refuse(path, "it is larger than 512 MiB");
-  *signature = {.device = status.st_dev,
-                .inode = status.st_ino,
-                .size = static_cast<std::uint64_t>(status.st_size),
-                .modified_s = status.st_mtim.tv_sec,
-                .modified_ns = status.st_mtim.tv_nsec};
+  *stamp = StampOf(status);
   return absl::OkStatus();
 }
 
@@ -49,7 +45,7 @@ absl::Status KnownBadFile::Read(const std::string& path, News* news) {
 }
 
 absl::Status KnownBadFile::Open(News* news) {
-  if (absl::Status status = Look(path_, &signature_); !status.ok()) return status;
+  if (absl::Status status = Look(path_, &stamp_); !status.ok()) return status;
   return Read(path_, news);
 }
 
@@ -58,15 +54,15 @@ std::optional<KnownBadFile::News> KnownBadFile::Check() {
     if (reading_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
     return reading_.get();
   }
-  Signature now;
+  FileStamp now;
   if (const absl::Status status = Look(path_, &now); !status.ok()) {
     if (std::exchange(gone_, true)) return std::nullopt;
     return News{.list = nullptr,
                 .remarks = {fmt::format("{}; what was read before stays in force", std::string(status.message()))}};
   }
   gone_ = false;
-  if (now == signature_) return std::nullopt;
-  signature_ = now;
+  if (now == stamp_) return std::nullopt;
+  stamp_ = now;
   const auto read = [path = path_] {
     News news;
     if (const absl::Status status = Read(path, &news); !status.ok())
@@ -76,7 +72,7 @@ std::optional<KnownBadFile::News> KnownBadFile::Check() {
   try {
     reading_ = std::async(std::launch::async, read);
   } catch (const std::system_error&) {
-    signature_ = {};  // no thread to be had: again in a second
+    stamp_ = {};  // no thread to be had: again in a second
   }
   return std::nullopt;
 }

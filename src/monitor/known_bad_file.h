@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/base/address_list.h"
+#include "src/base/file_stamp.h"
 
 namespace knp::monitor {
 
@@ -32,16 +33,11 @@ class KnownBadFile {
   std::optional<News> Check();
 
  private:
-  struct Signature {
-    std::uint64_t device = 0, inode = 0, size = 0;
-    std::int64_t modified_s = 0, modified_ns = 0;
-    friend bool operator==(const Signature&, const Signature&) = default;
-  };
-  static absl::Status Look(const std::string& path, Signature* signature);
+  static absl::Status Look(const std::string& path, FileStamp* stamp);
   static absl::Status Read(const std::string& path, News* news);
 
   const std::string path_;
-  Signature signature_;
+  FileStamp stamp_;
   bool gone_ = false;
   std::future<News> reading_;
 };

@@ -169,13 +169,17 @@ class AgentTest(unittest.TestCase):
         self.config.write_text(self.config.read_text().replace("[near0]", "[near0, 'veth*']"))
         self.assertTrue(wait_for(lambda: self.attached("veth7")), self.error_text())
         self.assertEqual(self.metric("config_reloads_total", outcome="taken"), 1)
+        self.config.write_text(self.config.read_text().replace("[near0, 'veth*']", "[near0]"))
+        self.assertTrue(wait_for(lambda: self.wire.hooks(interface="veth7")["tcx"] == 0 and
+                                 not self.wire.hooks(interface="veth7")["filters"]), self.error_text())
+        self.assertEqual(self.metric("config_reloads_total", outcome="taken"), 2)
         self.config.write_text(self.config.read_text() + "flows: {capacty: 5}\n")
         self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="refused") == 1))
         self.assertIn("did you mean flows.capacity?", self.get("/readyz")[1])
         self.assertIn("did you mean flows.capacity?", self.error_text())
         self.config.write_text(self.config.read_text().replace("capacty: 5", "capacity: 5000"))
         agent.send_signal(signal.SIGHUP)
-        self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="taken") == 2), self.error_text())
+        self.assertTrue(wait_for(lambda: self.metric("config_reloads_total", outcome="taken") == 3), self.error_text())
         self.end(agent)
 
     def knp(self, *arguments, status=0):
