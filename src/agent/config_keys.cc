@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <sstream>
 #include <string_view>
 
 #include "src/agent/http_server.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
+#include "src/cli/setting_row.h"
 #include "src/cli/settings.h"
 #include "src/export/json/json_filter.h"
 
@@ -52,20 +52,13 @@ absl::Status StoreSwitch(const Items& items, const char* range, AgentConfig& con
 
 template <auto kPart, auto kField, std::uint64_t kLeast, std::uint64_t kMost>
 absl::Status StoreCount(const Items& items, const char* range, AgentConfig& config) {
-  const auto value = cli::ParseNumber(items.at(0), std::numeric_limits<std::uint64_t>::max());
-  if (!value.ok()) return value.status();
-  if (*value < kLeast || *value > kMost) return Refuse(range);
-  config.*kPart.*kField = static_cast<std::size_t>(*value);
-  return absl::OkStatus();
+  return cli::StoreNumber(items.at(0), kLeast, kMost, range, config.*kPart.*kField);
 }
 
 template <auto kPart, auto kField, std::size_t kLeast>
 absl::Status StoreBytes(const Items& items, const char* range, AgentConfig& config) {
-  const auto value = cli::ParseSize(items.at(0));
-  if (!value.ok()) return value.status();
-  if (*value < kLeast || *value > std::size_t{1} << 40) return Refuse(range);
-  config.*kPart.*kField = *value;
-  return absl::OkStatus();
+  return cli::Store<std::size_t>(cli::ParseSize(items.at(0)), kLeast, std::size_t{1} << 40, range,
+                                 config.*kPart.*kField);
 }
 
 absl::Status StoreEnabled(const Items& items, const char* range, AgentConfig& config) {

@@ -20,6 +20,7 @@
 #include "src/agent/agent.h"
 #include "src/agent/config.h"
 #include "src/base/clock.h"
+#include "src/base/file_stamp.h"
 #include "src/cli/exit_status.h"
 #include "src/cli/output.h"
 #include "src/cli/signal_watch.h"
@@ -55,19 +56,17 @@ class FileWatch {
  public:
   explicit FileWatch(std::string path) : path_(std::move(path)), last_(Look()) {}
   bool Changed() {
-    const Stamp now = Look();
+    const FileStamp now = Look();
     return std::exchange(last_, now) != now;
   }
 
  private:
-  using Stamp = std::tuple<dev_t, ino_t, off_t, time_t, long>;
-  Stamp Look() const {
+  FileStamp Look() const {
     struct stat status {};
-    if (stat(path_.c_str(), &status) != 0) return {};
-    return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+    return stat(path_.c_str(), &status) == 0 ? StampOf(status) : FileStamp();
   }
   const std::string path_;
-  Stamp last_;
+  FileStamp last_;
 };
 
 std::set<std::string> ChangedKeys(const AgentConfig& before, const AgentConfig& after) {

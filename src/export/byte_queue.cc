@@ -31,7 +31,7 @@ void ByteQueue::Run(const std::stop_token& stop) {
       records = std::exchange(waiting_records_, 0);
       in_delivery_bytes_ = std::min(batch.size(), options_.most_bytes);
     }
-    const bool delivered = DeliverBatch(stop, batch, records);
+    const bool delivered = DeliverBatch(stop, batch);
     const std::lock_guard lock(mutex_);
     in_delivery_bytes_ = 0;
     (delivered ? counters_.delivered : counters_.dropped) += records;
@@ -45,7 +45,7 @@ void ByteQueue::Run(const std::stop_token& stop) {
 }
 
 // True: it is where it should be. False: it never will be, or there is no more time.
-bool ByteQueue::DeliverBatch(const std::stop_token& stop, const std::string& batch, std::uint64_t) {
+bool ByteQueue::DeliverBatch(const std::stop_token& stop, const std::string& batch) {
   static thread_local std::minstd_rand random{std::random_device{}()};
   auto pause = options_.first_pause;
   for (;;) {

@@ -62,7 +62,7 @@ class ByteQueue {
 
  private:
   void Run(const std::stop_token& stop);
-  bool DeliverBatch(const std::stop_token& stop, const std::string& batch, std::uint64_t records);
+  bool DeliverBatch(const std::stop_token& stop, const std::string& batch);
 
   const Options options_;
   const Deliver deliver_;

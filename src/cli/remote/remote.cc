@@ -173,7 +173,6 @@ class RemoteRun {
     return client_.GetAlerts(command_.follow, command_.alert_id, [&](const std::string& line, std::uint64_t) {
       const RemoteJson alert = RemoteJson::parse(line, nullptr, false);
       if (!Passes(alert)) return true;
-      any_ = true;
       if (command_.json)
         PrintJson(line);
       else
@@ -280,7 +279,6 @@ class RemoteRun {
   Output output_;
   Canvas canvas_;
   std::vector<json::Filter> filters_;
-  bool any_ = false;
   absl::flat_hash_map<std::string, std::uint64_t> bytes_;  // of the page before, by flow id
   std::uint64_t page_ns_ = 0;
 };

@@ -26,7 +26,7 @@ void AddFilter(CLI::App* app, RemoteCommand& command) {
 
 }  // namespace
 
-CLI::App* RemoteOptions::AddOne(CLI::App* app, Values& values, What what, const char* name, const char* help) {
+CLI::App* RemoteOptions::AddOne(CLI::App* app, What what, const char* name, const char* help) {
   One& one = commands_[static_cast<std::size_t>(what)];
   one.app = app->add_subcommand(name, help);
   one.command.what = what;
@@ -36,7 +36,6 @@ CLI::App* RemoteOptions::AddOne(CLI::App* app, Values& values, What what, const 
       ->type_name("ADDRESS");
   AddOutputFlag(one.app, one.command.json);
   AddColourFlag(one.app, one.command.no_colour);
-  (void)values;
   return one.app;
 }
 
@@ -44,15 +43,14 @@ void RemoteOptions::Add(CLI::App* app, Values& values) {
   const auto settings = [this](What what) -> RemoteCommand& {
     return commands_[static_cast<std::size_t>(what)].command;
   };
-  AddOne(app, values, What::kStatus, "status", "Tell how the agent fares: its ledger, interfaces, what it lacks");
+  AddOne(app, What::kStatus, "status", "Tell how the agent fares: its ledger, interfaces, what it lacks");
 
-  CLI::App* flows =
-      AddOne(app, values, What::kFlows, "flows", "List the flows that are live at the agent, the largest first");
+  CLI::App* flows = AddOne(app, What::kFlows, "flows", "List the flows that are live at the agent, the largest first");
   AddRows(flows, values, settings(What::kFlows), "--most", "Rows, at most (all)");
   AddFilter(flows, settings(What::kFlows));
 
   RemoteCommand& observing = settings(What::kObserve);
-  CLI::App* observe = AddOne(app, values, What::kObserve, "observe", "Show flows as they are reported");
+  CLI::App* observe = AddOne(app, What::kObserve, "observe", "Show flows as they are reported");
   observe->add_flag("-f,--follow", observing.follow, "Go on until Ctrl-C");
   values.Add(observe, "--since", "Flows that are live and had a packet within DURATION, first", "DURATION",
              ParseDuration, [&observing](const milliseconds& since) {
@@ -63,7 +61,7 @@ void RemoteOptions::Add(CLI::App* app, Values& values) {
   AddFilter(observe, observing);
 
   RemoteCommand& topping = settings(What::kTop);
-  CLI::App* top = AddOne(app, values, What::kTop, "top", "Show the busiest flows, again and again");
+  CLI::App* top = AddOne(app, What::kTop, "top", "Show the busiest flows, again and again");
   values.Add(top, "--interval", "How often (1s)", "DURATION", ParseDuration,
              StoreWithin<milliseconds, milliseconds>(topping.interval, milliseconds(100), std::chrono::hours(1),
                                                      "100ms to 1h"));
@@ -71,7 +69,7 @@ void RemoteOptions::Add(CLI::App* app, Values& values) {
   AddFilter(top, topping);
 
   RemoteCommand& alerting = settings(What::kAlerts);
-  CLI::App* alerts = AddOne(app, values, What::kAlerts, "alerts", "List alerts, or show one with its evidence");
+  CLI::App* alerts = AddOne(app, What::kAlerts, "alerts", "List alerts, or show one with its evidence");
   alerts->add_option("ID", alerting.alert_id, "One alert's id");
   alerts->add_flag("-f,--follow", alerting.follow, "Go on until Ctrl-C");
   AddFilter(alerts, alerting);

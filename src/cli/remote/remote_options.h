@@ -25,7 +25,7 @@ class RemoteOptions {
     CLI::App* app = nullptr;
     RemoteCommand command;
   };
-  CLI::App* AddOne(CLI::App* app, Values& values, RemoteCommand::What what, const char* name, const char* help);
+  CLI::App* AddOne(CLI::App* app, RemoteCommand::What what, const char* name, const char* help);
 
   std::array<One, 5> commands_;
   CLI::App* validate_ = nullptr;

@@ -1,13 +1,11 @@
-// Building blocks of metric families, and the histogram that the agent's metrics need. Used by the files beside it.
+// Building blocks of metric families. Used by the files beside it, and by the agent for what it adds.
 #ifndef KNP_EXPORT_PROMETHEUS_FAMILIES_H_
 #define KNP_EXPORT_PROMETHEUS_FAMILIES_H_
 
+#include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,35 +43,16 @@ inline void AddSample(prometheus::MetricFamily* family, Labels labels, double va
 // Times from 100 µs to 10 s.
 class LatencyHistogram {
  public:
-  void Observe(std::uint64_t ns) {
-    const double seconds = static_cast<double>(ns) / 1e9;
-    std::size_t at = 0;
-    while (at < kBounds.size() && seconds > kBounds[at]) at++;
-    buckets_[at]++;
-    sum_ += seconds;
-  }
+  void Observe(std::uint64_t ns) { histogram_.Observe(static_cast<double>(ns) / 1e9); }
   prometheus::MetricFamily Family(const char* name, const char* help) const {
     prometheus::MetricFamily family = MakeFamily(name, help, prometheus::MetricType::Histogram);
-    prometheus::ClientMetric metric;
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < buckets_.size(); i++) {
-      cumulative += buckets_[i];
-      prometheus::ClientMetric::Bucket bucket;
-      bucket.cumulative_count = cumulative;
-      bucket.upper_bound = i < kBounds.size() ? kBounds[i] : std::numeric_limits<double>::infinity();
-      metric.histogram.bucket.push_back(bucket);
-    }
-    metric.histogram.sample_count = cumulative;
-    metric.histogram.sample_sum = sum_;
-    family.metric.push_back(std::move(metric));
+    family.metric.push_back(histogram_.Collect());
     return family;
   }
 
  private:
-  static constexpr std::array<double, 16> kBounds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                                     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
-  std::array<std::uint64_t, kBounds.size() + 1> buckets_{};
-  double sum_ = 0;
+  prometheus::Histogram histogram_{
+      {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 };
 
 }  // namespace knp::prometheus_text
