@@ -53,13 +53,20 @@ if(knp_hubble_sources)
                                           absl::flat_hash_map Threads::Threads)
 endif()
 
+# Settings alone, for who only checks them: `knp config validate`.
+set(knp_settings_sources src/agent/config.cc src/agent/config_keys.cc src/agent/listen_address.cc)
+add_library(knp_settings STATIC ${knp_settings_sources})
+target_include_directories(knp_settings PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(knp_settings PUBLIC knp_cli yaml-cpp)
+
 file(GLOB knp_agent_sources CONFIGURE_DEPENDS src/agent/*.cc src/agent/*/*.cc)
+list(FILTER knp_agent_sources EXCLUDE REGEX "/(config|config_keys|listen_address).cc$") # knp_settings has them
 if(knp_agent_sources)
   add_library(knp_agent STATIC ${knp_agent_sources})
   knp_precompile(knp_agent)
   target_include_directories(knp_agent PUBLIC ${PROJECT_SOURCE_DIR})
   target_compile_definitions(knp_agent PRIVATE KNP_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(knp_agent PUBLIC knp_cli yaml-cpp spdlog::spdlog PkgConfig::KNP_HTTPLIB PkgConfig::KNP_PROMETHEUS)
+  target_link_libraries(knp_agent PUBLIC knp_settings spdlog::spdlog PkgConfig::KNP_HTTPLIB PkgConfig::KNP_PROMETHEUS)
   foreach(library knp_identity knp_hubble knp_proto)
     if(TARGET ${library})
       target_link_libraries(knp_agent PUBLIC ${library})
@@ -76,8 +83,7 @@ target_link_libraries(knp_remote PUBLIC knp_cli knp_proto)
 
 file(GLOB knp_main CONFIGURE_DEPENDS apps/knp/*.cc)
 add_executable(knp ${knp_main})
-target_link_libraries(knp PRIVATE knp_remote knp_agent)
-target_link_options(knp PRIVATE -Wl,--as-needed) # of the agent only what reads settings
+target_link_libraries(knp PRIVATE knp_remote knp_settings)
 
 file(GLOB knp_agent_main CONFIGURE_DEPENDS apps/knp-agent/*.cc)
 if(knp_agent_main AND TARGET knp_agent)

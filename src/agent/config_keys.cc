@@ -7,7 +7,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "src/agent/http_server.h"
+#include "src/agent/listen_address.h"
 #include "src/cli/nearest_match.h"
 #include "src/cli/parse_values.h"
 #include "src/cli/setting_row.h"

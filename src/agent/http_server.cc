@@ -1,7 +1,6 @@
 // See http_server.h.
 #include "src/agent/http_server.h"
 
-#include <absl/strings/numbers.h>
 #include <fmt/format.h>
 #include <httplib.h>
 
@@ -10,22 +9,9 @@
 #include <thread>
 #include <utility>
 
-namespace knp::agent {
+#include "src/agent/listen_address.h"
 
-absl::StatusOr<std::pair<std::string, int>> ParseListenAddress(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  int port = -1;
-  std::string host = text.substr(0, colon == std::string::npos ? 0 : colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
-    host = host.substr(1, host.size() - 2);
-  else if (host.find(':') != std::string::npos)
-    host.clear();  // an IPv6 address without brackets
-  if (colon == std::string::npos || host.empty() || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 0 ||
-      port > 65535)
-    return absl::InvalidArgumentError(
-        fmt::format("'{}' is no address to listen at: write ADDRESS:PORT, such as 127.0.0.1:9967 or [::1]:9967", text));
-  return std::pair{host, port};
-}
+namespace knp::agent {
 
 class HttpServer::Impl {
  public:

@@ -40,9 +40,6 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Splits "ADDRESS:PORT". InvalidArgument else.
-absl::StatusOr<std::pair<std::string, int>> ParseListenAddress(const std::string& text);
-
 }  // namespace knp::agent
 
 #endif  // KNP_AGENT_HTTP_SERVER_H_

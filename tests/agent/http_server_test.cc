@@ -7,6 +7,7 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include "src/agent/listen_address.h"
 #include "src/base/unique_fd.h"
 
 namespace knp::agent {
